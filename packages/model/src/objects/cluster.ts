@@ -1,0 +1,33 @@
+import { z } from 'zod';
+import { DriverSchema, DurationNsSchema, LabelsSchema, type StoredObject } from './common.js';
+
+/** Docker's swarm Spec. Durations in nanoseconds except `Dispatcher.HeartbeatPeriod` (nanoseconds too, as Docker has it). */
+export const ClusterSpecSchema = z.looseObject({
+  Name: z.string().optional(),
+  Labels: LabelsSchema.nullish(),
+  Orchestration: z.looseObject({ TaskHistoryRetentionLimit: z.number().int().nullish() }).nullish(),
+  Raft: z.looseObject({}).nullish(),
+  Dispatcher: z.looseObject({ HeartbeatPeriod: DurationNsSchema.nullish() }).nullish(),
+  CAConfig: z
+    .looseObject({ NodeCertExpiry: DurationNsSchema.nullish(), ForceRotate: z.number().int().nonnegative().optional() })
+    .nullish(),
+  TaskDefaults: z.looseObject({ LogDriver: DriverSchema.nullish() }).nullish(),
+  EncryptionConfig: z.looseObject({ AutoLockManagers: z.boolean().optional() }).nullish(),
+});
+/** Docker's swarm Spec. */
+export type ClusterSpec = z.infer<typeof ClusterSpecSchema>;
+
+/** The cluster as stored: there is one, under {@link CLUSTER_KEY}. Key material is PEM; the store encrypts every value. */
+export interface Cluster extends StoredObject {
+  Spec: ClusterSpec;
+  RootCA: { Certificate: string; Key: string };
+  JoinTokens: { Worker: string; Manager: string };
+  DefaultAddrPool: string[];
+  SubnetSize: number;
+  DataPathPort: number;
+  /** Nodes that were removed, with the expiry of the certificate they may still hold (RFC 3339): locked out until then. */
+  RemovedNodes: Record<string, { Expiry: string }>;
+}
+
+/** The key under which the one cluster object is stored. */
+export const CLUSTER_KEY = 'cluster';

@@ -1,0 +1,39 @@
+import { z } from 'zod';
+import { LabelsSchema, type StoredObject } from './common.js';
+import type { GenericResource } from './service.js';
+
+/** Docker's NodeSpec: what a user can say of a node. */
+export const NodeSpecSchema = z.looseObject({
+  Name: z.string().optional(),
+  Labels: LabelsSchema.nullish(),
+  Role: z.enum(['worker', 'manager']).optional(),
+  Availability: z.enum(['active', 'pause', 'drain']).optional(),
+});
+/** Docker's NodeSpec. */
+export type NodeSpec = z.infer<typeof NodeSpecSchema>;
+
+/** What the agent found out about its host (Docker's NodeDescription). */
+export interface NodeDescription {
+  Hostname: string;
+  Platform: { Architecture: string; OS: string };
+  Resources: { NanoCPUs: number; MemoryBytes: number; GenericResources?: GenericResource[] };
+  Engine: { EngineVersion: string; Labels?: Record<string, string>; Plugins?: { Type: string; Name: string }[] };
+  TLSInfo?: { TrustRoot: string; CertIssuerSubject: string; CertIssuerPublicKey: string };
+}
+
+/** Liveness as the leader sees it. */
+export type NodeState = 'unknown' | 'down' | 'ready' | 'disconnected';
+
+/** A node as stored. `Version.Index` moves only when `Spec` changes. */
+export interface Node extends StoredObject {
+  Spec: NodeSpec & { Role: 'worker' | 'manager'; Availability: 'active' | 'pause' | 'drain' };
+  Description?: NodeDescription;
+  Status: { State: NodeState; Message?: string; Addr: string };
+  ManagerStatus?: { Leader?: boolean; Reachability: 'unknown' | 'unreachable' | 'reachable'; Addr: string };
+  /** Session that the node last registered with; node state is only written compare-and-set on it. */
+  Session?: { ID: string; BootNonce: string };
+  /** When the leader last declared the node down; RFC 3339. After 24 h its tasks are orphaned. */
+  DownSince?: string;
+  /** The role that the node's own certificate carries today; it follows `Spec.Role`. */
+  CertificateRole?: 'worker' | 'manager';
+}

@@ -1,0 +1,55 @@
+import type { TaskState } from '../ladder.js';
+import type { Labels, StoredObject } from './common.js';
+import type { GenericResource, PortConfig } from './service.js';
+
+/** What the engine says of a task's container. */
+export interface ContainerStatus {
+  ContainerID?: string;
+  PID?: number;
+  ExitCode?: number;
+}
+
+/** A task's observed state (Docker's TaskStatus). `Timestamp` is the agent's clock, `AppliedAt` the leader's; RFC 3339. */
+export interface TaskStatus {
+  Timestamp: string;
+  State: TaskState;
+  Message: string;
+  Err?: string;
+  ContainerStatus?: ContainerStatus;
+  PortStatus?: { Ports?: PortConfig[] };
+  /** When the leader wrote this status: restart windows and update monitors count on this clock. */
+  AppliedAt?: string;
+}
+
+/** A task's place on a network. Addresses carry a prefix length. */
+export interface NetworkAttachment {
+  Network: { ID: string; Spec?: { Name: string }; DriverState?: { Name: string } };
+  Addresses: string[];
+  Aliases?: string[];
+}
+
+/**
+ * A task as stored. It carries no spec of its own: `spec/<ServiceID>/<SpecVersion>` holds the one it shares.
+ * `Slot` is 1…n for replicated services, 0 for global ones (whose tasks are keyed by node).
+ */
+export interface Task extends StoredObject {
+  ServiceID: string;
+  SpecVersion: number;
+  Slot: number;
+  NodeID: string;
+  DesiredState: TaskState;
+  Status: TaskStatus;
+  /** Labels of the service at creation time: `/tasks` is filtered by them. */
+  Labels?: Labels;
+  ServiceName: string;
+  JobIteration?: { Index: number };
+  NetworksAttachments?: NetworkAttachment[];
+  /** Ports in host mode and, once allocated, ingress ports. */
+  Endpoint?: { Ports?: PortConfig[] };
+  AssignedGenericResources?: GenericResource[];
+}
+
+/** The name Docker gives a task's container: `service.slot.taskid`, or `service.nodeid.taskid` for global services. */
+export function taskName(task: Pick<Task, 'ServiceName' | 'Slot' | 'NodeID' | 'ID'>): string {
+  return `${task.ServiceName}.${task.Slot > 0 ? task.Slot : task.NodeID}.${task.ID}`;
+}

@@ -1,0 +1,166 @@
+import type { ClusterSpec } from '../objects/cluster.js';
+import type { Node } from '../objects/node.js';
+
+/** Docker's filters: name → accepted values (any of them). */
+export type Filters = Readonly<Record<string, readonly string[]>>;
+
+/** An object in the exact JSON of the Docker Engine API. */
+export type ApiObject = Record<string, unknown> & { ID: string };
+
+/** Options of `createService` and `updateService`. `registryAuth` is the `X-Registry-Auth` header as sent. */
+export interface ServiceWriteOptions {
+  registryAuth?: string;
+  registryAuthFrom?: 'spec' | 'previous-spec';
+  rollback?: 'previous';
+}
+
+/** What logs to read; `tail` counts lines per task, `all` is -1; times in milliseconds since the epoch. */
+export interface LogsOptions {
+  follow: boolean;
+  stdout: boolean;
+  stderr: boolean;
+  timestamps: boolean;
+  tail: number;
+  sinceMs?: number;
+  untilMs?: number;
+  details: boolean;
+}
+
+/** One log record. `stream` as Docker numbers them: 1 stdout, 2 stderr, 0 a message of swarmd itself. */
+export interface LogRecord {
+  taskId: string;
+  serviceId: string;
+  nodeId: string;
+  stream: 0 | 1 | 2;
+  /** RFC 3339 with nanoseconds. */
+  timestamp: string;
+  /** The bytes of one line, with its newline if it had one. */
+  data: Uint8Array;
+  attributes?: Readonly<Record<string, string>>;
+}
+
+/**
+ * What the Docker Engine API's swarm part does, behind HTTP. Implemented by the manager; every method takes and
+ * returns the API's own JSON. References are an ID, a name or (where Docker allows it) an unambiguous ID prefix.
+ * Errors are `SwarmdError`s whose code and message follow Docker Swarm's.
+ */
+export interface Control {
+  listServices(filters: Filters, options: { status: boolean }): Promise<ApiObject[]>;
+  getService(ref: string, options: { insertDefaults: boolean }): Promise<ApiObject>;
+  createService(spec: unknown, options: ServiceWriteOptions): Promise<{ ID: string; Warnings: string[] }>;
+  updateService(
+    ref: string,
+    version: number,
+    spec: unknown,
+    options: ServiceWriteOptions,
+  ): Promise<{ Warnings: string[] }>;
+  removeService(ref: string): Promise<void>;
+  /** `swarmctl why`: for each unplaced task the verdict of each filter for each node. */
+  explainService(ref: string): Promise<ServiceExplanation>;
+
+  listTasks(filters: Filters): Promise<ApiObject[]>;
+  getTask(ref: string): Promise<ApiObject>;
+
+  listNodes(filters: Filters): Promise<ApiObject[]>;
+  getNode(ref: string): Promise<ApiObject>;
+  updateNode(ref: string, version: number, spec: unknown): Promise<void>;
+  removeNode(ref: string, force: boolean): Promise<void>;
+
+  listSecrets(filters: Filters): Promise<ApiObject[]>;
+  getSecret(ref: string): Promise<ApiObject>;
+  createSecret(spec: unknown): Promise<{ ID: string }>;
+  updateSecret(ref: string, version: number, spec: unknown): Promise<void>;
+  removeSecret(ref: string): Promise<void>;
+
+  listConfigs(filters: Filters): Promise<ApiObject[]>;
+  getConfig(ref: string): Promise<ApiObject>;
+  createConfig(spec: unknown): Promise<{ ID: string }>;
+  updateConfig(ref: string, version: number, spec: unknown): Promise<void>;
+  removeConfig(ref: string): Promise<void>;
+
+  /** Swarm-scoped networks only; the engine's own are merged in by the API. */
+  listNetworks(filters: Filters): Promise<ApiObject[]>;
+  getNetwork(ref: string): Promise<ApiObject>;
+  createNetwork(spec: unknown): Promise<{ ID: string; Warnings: string[] }>;
+  removeNetwork(ref: string): Promise<void>;
+
+  getCluster(): Promise<ApiObject>;
+  updateCluster(
+    version: number,
+    spec: ClusterSpec,
+    rotate: { workerToken: boolean; managerToken: boolean; managerUnlockKey: boolean },
+  ): Promise<void>;
+
+  /** Log lines of a service's or a task's containers on all nodes; ends by itself unless `follow`. */
+  logs(
+    selector: { service: string } | { task: string },
+    options: LogsOptions,
+    signal: AbortSignal,
+  ): Promise<{ tty: boolean; records: AsyncIterable<LogRecord> }>;
+
+  /** Docker events of scope swarm (`Type`, `Action`, `Actor`, `scope`, `time`, `timeNano`) from now on. Ends with the signal. */
+  events(filters: Filters, signal: AbortSignal): AsyncIterable<Record<string, unknown>>;
+}
+
+/** Why the tasks of a service wait. */
+export interface ServiceExplanation {
+  ServiceID: string;
+  ServiceName: string;
+  Tasks: {
+    ID: string;
+    Slot: number;
+    NodeID: string;
+    State: string;
+    Err: string;
+    /** Every node with the first filter that refused it (`''` when it would do) and that filter's words. */
+    Nodes: { ID: string; Hostname: string; Verdicts: { Filter: string; Ok: boolean; Reason: string }[] }[];
+  }[];
+}
+
+/** The local node's part in a cluster, as `GET /info` shows it (`Swarm`). */
+export interface LocalNodeInfo {
+  NodeID: string;
+  NodeAddr: string;
+  LocalNodeState: 'inactive' | 'pending' | 'active' | 'error' | 'locked';
+  ControlAvailable: boolean;
+  Error: string;
+  RemoteManagers: { NodeID: string; Addr: string }[] | null;
+  Nodes?: number;
+  Managers?: number;
+  Cluster?: ApiObject;
+}
+
+/** Body of `POST /swarm/init`. */
+export interface InitRequest {
+  ListenAddr?: string;
+  AdvertiseAddr?: string;
+  DataPathAddr?: string;
+  DataPathPort?: number;
+  DefaultAddrPool?: string[] | null;
+  SubnetSize?: number;
+  ForceNewCluster?: boolean;
+  AutoLockManagers?: boolean;
+  Availability?: Node['Spec']['Availability'];
+  Spec?: ClusterSpec;
+}
+
+/** Body of `POST /swarm/join`. */
+export interface JoinRequest {
+  ListenAddr?: string;
+  AdvertiseAddr?: string;
+  DataPathAddr?: string;
+  RemoteAddrs: string[];
+  JoinToken: string;
+  Availability?: Node['Spec']['Availability'];
+}
+
+/** The life of the local node's membership. Implemented by the daemon. */
+export interface Membership {
+  /** Creates a cluster; resolves with the node's ID once this manager serves. `failed-precondition` when already in one. */
+  init(request: InitRequest): Promise<string>;
+  join(request: JoinRequest): Promise<void>;
+  leave(force: boolean): Promise<void>;
+  info(): LocalNodeInfo;
+  /** This node's control, when it is a manager that serves. */
+  control(): Control | undefined;
+}

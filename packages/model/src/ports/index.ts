@@ -1,0 +1,4 @@
+export * from './clock.js';
+export * from './control.js';
+export * from './log.js';
+export * from './store.js';

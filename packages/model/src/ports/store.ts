@@ -1,0 +1,63 @@
+import type { AnyObject, Commit, IndexName, TableName, TableTypes } from '../tables.js';
+
+/** Synchronous reads of one consistent state. Objects are shared and must not be changed. */
+export interface ReadView {
+  get<T extends TableName>(table: T, id: string): TableTypes[T] | undefined;
+  /** Every object of a table, in no particular order. */
+  all<T extends TableName>(table: T): Iterable<TableTypes[T]>;
+  count(table: TableName): number;
+  /** Objects whose key in a secondary index equals `key` (see `TABLE_INDEXES`). */
+  find<T extends TableName>(table: T, index: IndexName<T>, key: string): Iterable<TableTypes[T]>;
+}
+
+/** A transaction: reads see its own writes. Nothing is visible outside before the log has made it durable. */
+export interface WriteTx extends ReadView {
+  /** The store index that this transaction will have. */
+  readonly index: number;
+  /** Time of the transaction, RFC 3339: one reading for all its writes. */
+  readonly now: string;
+  /**
+   * Adds an object; `Version`, `CreatedAt` and `UpdatedAt` are stamped by the store. Returns what was stored.
+   * Throws `already-exists` when the ID is taken.
+   */
+  create<T extends TableName>(table: T, object: NewObject<TableTypes[T]>): TableTypes[T];
+  /**
+   * Replaces an object. `UpdatedAt` is stamped. For tables whose objects have a `Spec` (all but task), `Version.Index`
+   * moves only when `Spec` is another reference than before; for tasks it always moves. Throws `not-found` when absent.
+   */
+  put<T extends TableName>(table: T, object: TableTypes[T]): TableTypes[T];
+  /** Removes an object; false when there was none. */
+  delete(table: TableName, id: string): boolean;
+}
+
+/** An object without the fields that the store stamps. */
+export type NewObject<O extends AnyObject> = Omit<O, 'Version' | 'CreatedAt' | 'UpdatedAt'>;
+
+/**
+ * The replicated state of the cluster. The store is the only shared state; see the design.
+ *
+ * Reads and watches show only what is durable. Transactions run one after another, each on the state left by the one
+ * before (durable or not), and are made durable in groups. When the log fails, pending and later updates reject with
+ * `unavailable` and the store stays as it was last durable.
+ */
+export interface Store {
+  /** The durable state. Valid for the synchronous turn only: take it again after each `await`. */
+  readonly view: ReadView;
+  /** Index of the last durable transaction. */
+  readonly index: number;
+  /**
+   * Runs `fn` synchronously in a transaction. Resolves with its result once durable and published to watchers.
+   * When `fn` throws, nothing is written and the promise rejects with what it threw. A transaction that writes
+   * nothing takes no index.
+   */
+  update<R>(fn: (tx: WriteTx) => R): Promise<R>;
+  /**
+   * Calls `onCommit` for each later durable transaction, in order, synchronously. Taking `view` and calling `watch` in
+   * the same turn leaves no gap. Returns the function that ends the watch. A watcher that throws is logged, not fatal.
+   */
+  watch(onCommit: (commit: Commit) => void): () => void;
+  /** Resolves once the durable index is at least `index`; rejects when the signal fires. */
+  waitFor(index: number, signal: AbortSignal): Promise<void>;
+  /** Waits for pending transactions, then closes the log. */
+  close(): Promise<void>;
+}
