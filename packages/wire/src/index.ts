@@ -1,1 +1,2 @@
-export {};
+export * from './gen/swarmd/v1/dispatcher.js';
+export * from './gen/swarmd/v1/join.js';

@@ -1,0 +1,3 @@
+export * from './sim/builders.js';
+export * from './sim/clock.js';
+export * from './sim/random.js';
