@@ -1,0 +1,71 @@
+import { globSync } from 'glob';
+import { type FileResult, runFile } from './run-file.js';
+
+/** A kind of test: where its compiled files are, how many run side by side, and how long one file may take. */
+interface Group {
+  name: string;
+  patterns: string[];
+  concurrency: number;
+  timeoutMs: number;
+}
+
+const GROUPS: readonly Group[] = [
+  { name: 'unit', patterns: ['packages/*/dist/test/**/*.test.js'], concurrency: 2, timeoutMs: 240_000 },
+  { name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], concurrency: 2, timeoutMs: 300_000 },
+  { name: 'compat', patterns: ['test/dist/compat/**/*.test.js'], concurrency: 1, timeoutMs: 600_000 },
+  { name: 'e2e', patterns: ['test/dist/e2e/**/*.test.js'], concurrency: 1, timeoutMs: 900_000 },
+];
+
+/** Runs the groups named in the arguments (all without any), prints what failed and one closing line. */
+async function main(names: readonly string[]): Promise<number> {
+  const unknown = names.filter((name) => !GROUPS.some((group) => group.name === name) && !name.endsWith('.js'));
+  if (unknown.length > 0) {
+    console.error(`no such test group: ${unknown.join(', ')}; there are: ${GROUPS.map((g) => g.name).join(', ')}`);
+    return 2;
+  }
+  const results: FileResult[] = [];
+  for (const group of GROUPS) {
+    if (names.length > 0 && !names.includes(group.name)) continue;
+    results.push(...(await runGroup(group)));
+  }
+  for (const file of names.filter((name) => name.endsWith('.js'))) results.push(await runFile(file, 900_000));
+  return report(results);
+}
+
+async function runGroup(group: Group): Promise<FileResult[]> {
+  const files = globSync(group.patterns).sort();
+  const results: FileResult[] = [];
+  const queue = [...files];
+  const worker = async (): Promise<void> => {
+    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+      const result = await runFile(file, group.timeoutMs);
+      results.push(result);
+      const verdict = result.failed > 0 ? 'FAILED' : 'ok';
+      console.log(
+        `[${group.name}] ${verdict} ${file.replace('/dist/', '/')} (${result.passed} passed, ${(result.durationMs / 1000).toFixed(1)} s)`,
+      );
+      for (const failure of result.failures) console.log(failure.replace(/^/gm, '    '));
+    }
+  };
+  await Promise.all(Array.from({ length: group.concurrency }, worker));
+  return results;
+}
+
+function report(results: readonly FileResult[]): number {
+  const total = { passed: 0, failed: 0, skipped: 0 };
+  for (const result of results) {
+    total.passed += result.passed;
+    total.failed += result.failed;
+    total.skipped += result.skipped.length;
+    for (const skip of result.skipped) console.log(`skipped: ${skip.name}${skip.reason ? `: ${skip.reason}` : ''}`);
+  }
+  if (total.failed > 0) {
+    console.log('Files with failures:');
+    for (const result of results) if (result.failed > 0) console.log(`  ${result.file.replace('/dist/', '/')}`);
+  }
+  const skipped = total.skipped > 0 ? `, ${total.skipped} skipped` : '';
+  console.log(`${total.passed} passed, ${total.failed} failed${skipped}`);
+  return total.failed > 0 || total.passed === 0 ? 1 : 0;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,91 @@
+import { spawn } from 'node:child_process';
+import { Parser, type TapError } from 'tap-parser';
+
+/** What one test file did. Only top-level test points count: one per named test. */
+export interface FileResult {
+  file: string;
+  passed: number;
+  failed: number;
+  skipped: { name: string; reason: string }[];
+  /** Texts for people: failing tests with their diagnostics, or why the file itself failed. */
+  failures: string[];
+  durationMs: number;
+}
+
+interface Point {
+  ok: boolean;
+  name: string;
+  skip: string | boolean;
+  todo: string | boolean;
+  diag: TapError | null | undefined;
+}
+
+/** Grace between SIGTERM and SIGKILL for a file that ran out of time, so that it can take its test hosts down. */
+const KILL_GRACE_MS = 20_000;
+
+/** Runs one compiled test file in a node process of its own and reads its TAP. Killed after `timeoutMs`. */
+export function runFile(file: string, timeoutMs: number): Promise<FileResult> {
+  const started = performance.now();
+  const result: FileResult = { file, passed: 0, failed: 0, skipped: [], failures: [], durationMs: 0 };
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['--enable-source-maps', file], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, TAP_CHILD_ID: '1' },
+    });
+    const parser = new Parser();
+    const errorTail: string[] = [];
+    let timedOut = false;
+    parser.on('assert', (point: Point) => countPoint(result, point, ''));
+    parser.on('child', (sub: Parser) => watchChild(result, sub, ''));
+    child.stdout.pipe(parser);
+    child.stderr.setEncoding('utf8');
+    child.stderr.on('data', (text: string) => {
+      errorTail.push(text);
+      if (errorTail.length > 200) errorTail.shift();
+    });
+    const timer = setTimeout(() => {
+      timedOut = true;
+      child.kill('SIGTERM');
+      setTimeout(() => child.kill('SIGKILL'), KILL_GRACE_MS).unref();
+    }, timeoutMs);
+    child.on('close', (code, signal) => {
+      clearTimeout(timer);
+      if (timedOut) {
+        result.failed++;
+        result.failures.push(`killed after ${timeoutMs / 1000} s\n${errorTail.join('')}`);
+      } else if (code !== 0 && result.failed === 0) {
+        result.failed++;
+        result.failures.push(`ended with ${signal ?? `exit code ${code}`}\n${errorTail.join('')}`);
+      } else if (result.passed + result.failed + result.skipped.length === 0) {
+        result.failed++;
+        result.failures.push('ran no test');
+      } else if (result.failed > 0 && errorTail.length > 0) {
+        result.failures.push(`stderr:\n${errorTail.join('').slice(-4_000)}`);
+      }
+      result.durationMs = performance.now() - started;
+      resolve(result);
+    });
+  });
+}
+
+/** Counts a top-level point; a failure's details come from the deepest points (see `watchChild`). */
+function countPoint(result: FileResult, point: Point, path: string): void {
+  const name = path + point.name;
+  if (point.skip) result.skipped.push({ name, reason: typeof point.skip === 'string' ? point.skip : '' });
+  else if (point.ok || point.todo) result.passed++;
+  else {
+    result.failed++;
+    if (point.diag) result.failures.push(`${name}\n${JSON.stringify(point.diag, null, 2)}`);
+    else result.failures.push(name);
+  }
+}
+
+/** Follows nested tests for failing assertions' diagnostics. */
+function watchChild(result: FileResult, parser: Parser, path: string): void {
+  const here = `${path}${parser.name} › `;
+  parser.on('assert', (point: Point) => {
+    if (point.ok || point.skip || point.todo) return;
+    result.failures.push(`${here}${point.name}\n${point.diag ? JSON.stringify(point.diag, null, 2) : ''}`);
+  });
+  parser.on('child', (sub: Parser) => watchChild(result, sub, here));
+}
