@@ -1,0 +1,79 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { tryRun } from './command.js';
+import { cgroupOf } from './engine.js';
+import { deleteNamespace } from './network.js';
+import { isAlive, killAndWait, killNamespace } from './processes.js';
+import { type LabState, labNames, labsRoot, loadLab } from './state.js';
+import { removeUplink } from './uplink.js';
+
+/** Removes a lab and everything it made: processes, mounts, namespaces, firewall rules, cgroups, files. */
+export async function removeLab(lab: LabState): Promise<void> {
+  await Promise.all(
+    lab.hosts.map(async (host) => {
+      if (host.init && isAlive(host.init)) await killAndWait(host.init);
+      await killNamespace(host.namespace);
+      await deleteNamespace(host.namespace);
+    }),
+  );
+  await killNamespace(lab.hubNamespace);
+  await deleteNamespace(lab.hubNamespace);
+  await removeUplink(lab);
+  await unmountBelow(lab.directory);
+  await removeCgroups(lab);
+  await rm(lab.directory, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Removes labs whose owner died before it could: a crashed or killed earlier run. */
+export async function removeStaleLabs(): Promise<void> {
+  for (const name of labNames()) {
+    const lab = loadLab(name);
+    if (lab && !lab.keep && !isAlive(lab.owner)) await removeLab(lab);
+  }
+}
+
+/** What of a lab is still on this machine, in words; empty after {@link removeLab}. */
+export async function remainsOf(lab: LabState): Promise<string[]> {
+  const remains: string[] = [];
+  for (const namespace of [lab.hubNamespace, ...lab.hosts.map((host) => host.namespace)]) {
+    if (existsSync(`/run/netns/${namespace}`)) remains.push(`network namespace ${namespace}`);
+  }
+  for (const host of lab.hosts) {
+    if (isAlive(host.init)) remains.push(`PID 1 of ${host.name}`);
+  }
+  for (const mount of mountsBelow(lab.directory)) remains.push(`mount ${mount}`);
+  for (const directory of cgroupsOf(lab)) remains.push(`cgroup ${directory}`);
+  if (existsSync(lab.directory)) remains.push(`folder ${lab.directory}`);
+  const processes = await tryRun(['pgrep', '-f', '-a', `${labsRoot()}/${lab.name}/`]);
+  remains.push(...processes.stdout.split('\n').filter(Boolean));
+  if (lab.uplink) {
+    if ((await tryRun(['ip', 'link', 'show', lab.uplink.link])).code === 0) remains.push(`link ${lab.uplink.link}`);
+    if ((await tryRun(['nft', 'list', 'table', 'ip', lab.uplink.table])).code === 0) {
+      remains.push(`nft table ${lab.uplink.table}`);
+    }
+  }
+  return remains;
+}
+
+async function unmountBelow(directory: string): Promise<void> {
+  for (const mount of mountsBelow(directory).reverse()) await tryRun(['umount', '-l', mount]);
+}
+
+function mountsBelow(directory: string): string[] {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return lines.map((line) => line.split(' ')[4] ?? '').filter((path) => path.startsWith(`${directory}/`));
+}
+
+async function removeCgroups(lab: LabState): Promise<void> {
+  for (const directory of cgroupsOf(lab)) {
+    await tryRun(['find', directory, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);
+  }
+}
+
+/** A lab's cgroup below each mounted controller. */
+function cgroupsOf(lab: LabState): string[] {
+  const lines = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const roots = lines.filter((line) => / - cgroup2? /.test(line)).map((line) => line.split(' ')[4] ?? '');
+  return [...new Set(roots.map((root) => join(root, cgroupOf(lab))))].filter((directory) => existsSync(directory));
+}
