@@ -19,6 +19,8 @@ export type ClusterSpec = z.infer<typeof ClusterSpecSchema>;
 
 /** The cluster as stored: there is one, under {@link CLUSTER_KEY}. Key material is PEM; the store encrypts every value. */
 export interface Cluster extends StoredObject {
+  /** The ID that the API shows (25 base-36 digits), O of every certificate; `ID` is always {@link CLUSTER_KEY}. */
+  ClusterID: string;
   Spec: ClusterSpec;
   RootCA: { Certificate: string; Key: string };
   JoinTokens: { Worker: string; Manager: string };
