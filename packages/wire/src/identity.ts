@@ -1,0 +1,152 @@
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
+
+/** What a certificate lets its holder do. A manager may do all that a worker may. */
+export type NodeRole = 'worker' | 'manager';
+
+/** Who a node is: its key, its certificate, and the root that it trusts. Times in milliseconds since the epoch. */
+export interface Identity {
+  /** The node's certificate alone. */
+  certificatePem: string;
+  /** PKCS#8. */
+  keyPem: string;
+  /** The root certificates trusted, one PEM block after another. */
+  rootPem: string;
+  nodeId: string;
+  role: NodeRole;
+  clusterId: string;
+  notBefore: number;
+  notAfter: number;
+}
+
+/** The OU that stands for each role in certificates, as in Docker Swarm. */
+export const ROLE_UNITS: Readonly<Record<NodeRole, string>> = { worker: 'swarm-worker', manager: 'swarm-manager' };
+
+const FILE_NAME = 'node.pem';
+const PEM_BLOCK = /-----BEGIN ([A-Z ]+)-----[\s\S]+?-----END \1-----\n?/g;
+
+/** What the subject of a node's certificate says; `undefined` when it is not one of a node. */
+export function parseSubject(
+  subject: Readonly<Record<string, unknown>> | undefined,
+): Pick<Identity, 'nodeId' | 'role' | 'clusterId'> | undefined {
+  const { CN, OU, O } = subject ?? {};
+  if (typeof CN !== 'string' || typeof OU !== 'string' || typeof O !== 'string' || CN === '' || O === '')
+    return undefined;
+  const role = (['worker', 'manager'] as const).find((candidate) => ROLE_UNITS[candidate] === OU);
+  return role === undefined ? undefined : { nodeId: CN, role, clusterId: O };
+}
+
+/**
+ * An identity from its three PEM parts. `invalid-argument` when the certificate is not a node's, the key does not
+ * belong to it, or no root in `rootPem` signed it.
+ */
+export function parseIdentity(parts: Pick<Identity, 'certificatePem' | 'keyPem' | 'rootPem'>): Identity {
+  try {
+    const certificate = new X509Certificate(parts.certificatePem);
+    const subject = parseSubject(certificate.toLegacyObject().subject as unknown as Record<string, unknown>);
+    if (subject === undefined) throw new SwarmdError('invalid-argument', 'the certificate is not a node’s');
+    if (!certificate.checkPrivateKey(createPrivateKey(parts.keyPem))) {
+      throw new SwarmdError('invalid-argument', 'the private key does not belong to the certificate');
+    }
+    const roots = splitPem(parts.rootPem).map((block) => new X509Certificate(block.pem));
+    if (!roots.some((root) => certificate.verify(root.publicKey))) {
+      throw new SwarmdError('invalid-argument', 'the certificate was not signed by the root certificate');
+    }
+    const { validFrom, validTo } = certificate;
+    return { ...parts, ...subject, notBefore: Date.parse(validFrom), notAfter: Date.parse(validTo) };
+  } catch (error) {
+    if (error instanceof SwarmdError) throw error;
+    throw new SwarmdError('invalid-argument', `not a node’s identity: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/**
+ * Keeps an identity in `directory` as one file (mode 0600, key, certificate and roots in it), replaced atomically and
+ * synced: after a crash it is the old or the new one.
+ */
+export async function saveIdentity(directory: string, identity: Identity): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const temporary = join(directory, `${FILE_NAME}.new`);
+  await rm(temporary, { force: true });
+  const blocks = [identity.keyPem, identity.certificatePem, identity.rootPem];
+  const file = await open(temporary, 'wx', 0o600);
+  try {
+    await file.writeFile(blocks.map((block) => `${block.trim()}\n`).join(''));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(temporary, join(directory, FILE_NAME));
+  const folder = await open(directory, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** The identity kept in `directory`; `undefined` when there is none. `damaged` when it cannot be read as one. */
+export async function loadIdentity(directory: string): Promise<Identity | undefined> {
+  const path = join(directory, FILE_NAME);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const blocks = splitPem(text);
+  const key = blocks.find((block) => block.label.endsWith('PRIVATE KEY'));
+  const [certificate, ...roots] = blocks.filter((block) => block.label === 'CERTIFICATE');
+  try {
+    return parseIdentity({
+      keyPem: key?.pem ?? '',
+      certificatePem: certificate?.pem ?? '',
+      rootPem: roots.map((root) => root.pem).join(''),
+    });
+  } catch (error) {
+    const advice = 'restore it from a backup, or join the cluster again with a token';
+    throw new SwarmdError('damaged', `${path}: ${(error as Error).message}: ${advice}`, { cause: error });
+  }
+}
+
+/** Removes the identity kept in `directory`, if any. */
+export async function removeIdentity(directory: string): Promise<void> {
+  await rm(join(directory, FILE_NAME), { force: true });
+  await rm(join(directory, `${FILE_NAME}.new`), { force: true });
+}
+
+/** The identity in use: servers and channels follow it when it is replaced, without dropping what is under way. */
+export interface IdentityHolder {
+  readonly current: Identity;
+  replace(identity: Identity): void;
+  /** Calls `listener` after each replacement; the returned function ends that. */
+  onChange(listener: (identity: Identity) => void): () => void;
+}
+
+/** An {@link IdentityHolder} that starts with `identity`. */
+export function createIdentityHolder(identity: Identity): IdentityHolder {
+  let current = identity;
+  const listeners = new Set<(identity: Identity) => void>();
+  return {
+    get current() {
+      return current;
+    },
+    replace: (next) => {
+      current = next;
+      for (const listener of [...listeners]) listener(next);
+    },
+    onChange: (listener) => {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+  };
+}
+
+function splitPem(text: string): { label: string; pem: string }[] {
+  return [...text.matchAll(PEM_BLOCK)].map((match) => ({ label: match[1]!, pem: match[0] }));
+}
