@@ -1,0 +1,20 @@
+import { randomBytes } from 'node:crypto';
+import type { Clock, Random } from '@swarmd/model';
+
+/** The machine's own clock. Timers do not keep the process alive. */
+export function systemClock(): Clock {
+  return {
+    now: () => Date.now(),
+    monotonic: () => performance.now(),
+    after: (delayMs, fn) => {
+      const timer = setTimeout(fn, Math.min(delayMs, 2 ** 31 - 1));
+      timer.unref();
+      return () => clearTimeout(timer);
+    },
+  };
+}
+
+/** The machine's own randomness. */
+export function systemRandom(): Random {
+  return { bytes: (n) => randomBytes(n), float: () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48 };
+}

@@ -1,0 +1,116 @@
+import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createLab, type Host, type Lab, type LabOptions } from '@swarmd/testkit';
+import { waitFor } from './wait.js';
+
+const packages = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..', 'packages');
+const swarmdEntry = join(packages, 'daemon', 'dist', 'src', 'main.js');
+const swarmctlEntry = join(packages, 'cli', 'dist', 'src', 'main.js');
+
+/** The API socket of swarmd, as seen inside a host. */
+export const SWARMD_SOCKET = '/run/swarmd/swarmd.sock';
+
+/** A swarmd process on a test host. */
+export interface RunningSwarmd {
+  /** Sends a signal and resolves with the exit code once it has ended. */
+  stop(signal?: NodeJS.Signals): Promise<number>;
+  readonly log: string;
+}
+
+/** Test hosts, each with a swarmd: what the end-to-end tests drive. */
+export interface Cluster extends AsyncDisposable {
+  readonly lab: Lab;
+  readonly hosts: readonly Host[];
+  /** Starts swarmd on a host and waits until its API answers. */
+  startSwarmd(host: Host, args?: readonly string[]): Promise<RunningSwarmd>;
+  swarmd(host: Host): RunningSwarmd;
+  /** Runs the docker CLI against a host's swarmd; rejects unless it returns 0. */
+  docker(host: Host, ...args: string[]): Promise<string>;
+  /** Runs swarmctl on a host; rejects unless it returns 0. */
+  swarmctl(host: Host, ...args: string[]): Promise<string>;
+  /** First host becomes the manager, the others join as workers; waits until all are ready. */
+  form(): Promise<void>;
+}
+
+/** The docker CLI that tests use: a newer one outside any package, else Debian's. */
+export const dockerCli = 'docker';
+
+/** Makes hosts and starts swarmd on each. Disposing it takes everything down. */
+export async function createCluster(options: LabOptions): Promise<Cluster> {
+  const lab = await createLab(options);
+  const running = new Map<string, RunningSwarmd>();
+  const startSwarmd = async (host: Host, args: readonly string[] = []): Promise<RunningSwarmd> => {
+    const started = await spawnSwarmd(lab, host, args);
+    running.set(host.name, started);
+    return started;
+  };
+  const docker = (host: Host, ...args: string[]): Promise<string> =>
+    host.run([dockerCli, '-H', `unix://${SWARMD_SOCKET}`, ...args], { timeoutMs: 120_000 });
+  try {
+    await Promise.all(lab.hosts.map((host) => startSwarmd(host)));
+  } catch (error) {
+    await lab.destroy();
+    throw error;
+  }
+  return {
+    lab,
+    hosts: lab.hosts,
+    startSwarmd,
+    swarmd: (host) => {
+      const found = running.get(host.name);
+      if (found === undefined) throw new Error(`no swarmd was started on ${host.name}`);
+      return found;
+    },
+    docker,
+    swarmctl: (host, ...args) =>
+      host.run([process.execPath, swarmctlEntry, '-H', `unix://${SWARMD_SOCKET}`, ...args], { timeoutMs: 120_000 }),
+    form: () => form(lab, docker),
+    [Symbol.asyncDispose]: () => lab.destroy(),
+  };
+}
+
+async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[]): Promise<RunningSwarmd> {
+  mkdirSync(join(lab.directory, 'logs'), { recursive: true });
+  const logFile = join(lab.directory, 'logs', `${host.name}.log`);
+  const output = openSync(logFile, 'a');
+  const child = host.spawn([process.execPath, '--enable-source-maps', swarmdEntry, ...args], {
+    stdio: ['ignore', output, output],
+  });
+  const ended = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? -1)));
+  let exitCode: number | undefined;
+  void ended.then((code) => {
+    exitCode = code;
+  });
+  await waitFor(`swarmd on ${host.name} answers`, async () => {
+    if (exitCode !== undefined) throw new Error(`swarmd ended with ${exitCode}:\n${readFileSync(logFile, 'utf8')}`);
+    const ping = await host.exec(['curl', '-sf', '--unix-socket', SWARMD_SOCKET, 'http://swarmd/_ping']);
+    return ping.code === 0;
+  });
+  return {
+    stop: async (signal = 'SIGTERM') => {
+      const pid = await host.run(['pgrep', '-f', swarmdEntry]);
+      for (const line of pid.trim().split('\n')) await host.exec(['kill', `-${signal.slice(3)}`, line]);
+      return ended;
+    },
+    get log() {
+      return readFileSync(logFile, 'utf8');
+    },
+  };
+}
+
+async function form(lab: Lab, docker: (host: Host, ...args: string[]) => Promise<string>): Promise<void> {
+  const [manager, ...workers] = lab.hosts;
+  if (manager === undefined) throw new Error('a cluster needs a host');
+  await docker(manager, 'swarm', 'init', '--advertise-addr', manager.ip);
+  const token = (await docker(manager, 'swarm', 'join-token', '-q', 'worker')).trim();
+  await Promise.all(
+    workers.map((host) =>
+      docker(host, 'swarm', 'join', '--token', token, '--advertise-addr', host.ip, `${manager.ip}:2377`),
+    ),
+  );
+  await waitFor('all nodes are ready', async () => {
+    const nodes = await docker(manager, 'node', 'ls', '--format', '{{.Hostname}} {{.Status}}');
+    return lab.hosts.every((host) => nodes.includes(`${host.name} Ready`));
+  });
+}
