@@ -156,6 +156,8 @@ export interface Service extends StoredObject {
   PreviousRegistryAuth?: string;
   Endpoint?: Endpoint;
   UpdateStatus?: UpdateStatus;
+  /** What the updater keeps of an update under way: when its first slot was taken (RFC 3339) and how many slots it found to change. */
+  UpdateProgress?: { StartedAt: string; TotalSlots: number };
   JobStatus?: { JobIteration: { Index: number }; LastExecution?: string };
   /** Set once the service is deleted by its user; tasks go first, then the reaper removes the object. */
   PendingDelete?: boolean;

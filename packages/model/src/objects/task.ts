@@ -19,6 +19,8 @@ export interface TaskStatus {
   PortStatus?: { Ports?: PortConfig[] };
   /** When the leader wrote this status: restart windows and update monitors count on this clock. */
   AppliedAt?: string;
+  /** When the leader first learned that the task runs; kept in later states: an update's monitor counts from it. */
+  RunningAt?: string;
 }
 
 /** A task's place on a network. Addresses carry a prefix length. */
@@ -38,6 +40,8 @@ export interface Task extends StoredObject {
   Slot: number;
   NodeID: string;
   DesiredState: TaskState;
+  /** A replacement is not started before this time (RFC 3339): the restart delay of the task it replaces. */
+  StartAfter?: string;
   Status: TaskStatus;
   /** Labels of the service at creation time: `/tasks` is filtered by them. */
   Labels?: Labels;
