@@ -1,0 +1,108 @@
+import {
+  type ApiObject,
+  CLUSTER_KEY,
+  type Cluster,
+  type ClusterSpec,
+  ClusterSpecSchema,
+  type Control,
+  SwarmdError,
+} from '@swarmd/model';
+import type { ControlDependencies } from './dependencies.js';
+import { invalid, outOfSequence, rpcError } from './errors.js';
+import { parseBody } from './parse.js';
+import { createTlsInfoReader, type TlsInfoReader } from './tls-info.js';
+
+const HOUR_NS = 3_600_000_000_000;
+
+/** The cluster object: inspect, update, rotation of join tokens. */
+export function clusterControl({ store, tokens }: ControlDependencies): Pick<Control, 'getCluster' | 'updateCluster'> {
+  const tlsInfo = createTlsInfoReader();
+  return {
+    async getCluster() {
+      return clusterToApi(existing(store.view.get('cluster', CLUSTER_KEY)), tlsInfo);
+    },
+    async updateCluster(version, body, rotate) {
+      const spec = parseBody(ClusterSpecSchema, body);
+      if (rotate.managerUnlockKey)
+        throw rpcError('unimplemented', 'managers cannot be locked yet: there is no unlock key');
+      await store.update((tx) => {
+        const cluster = existing(tx.get('cluster', CLUSTER_KEY));
+        if (cluster.Version.Index !== version) throw outOfSequence();
+        const { Worker, Manager } = cluster.JoinTokens;
+        tx.put('cluster', {
+          ...cluster,
+          Spec: merge(cluster.Spec, spec),
+          JoinTokens: {
+            Worker: rotate.workerToken ? tokens.rotateJoinToken('worker') : Worker,
+            Manager: rotate.managerToken ? tokens.rotateJoinToken('manager') : Manager,
+          },
+        });
+      });
+    },
+  };
+}
+
+function existing(cluster: Cluster | undefined): Cluster {
+  if (cluster === undefined) throw new SwarmdError('not-found', 'no cluster found');
+  return cluster;
+}
+
+const SECTIONS = ['Orchestration', 'Raft', 'Dispatcher', 'CAConfig', 'TaskDefaults', 'EncryptionConfig'] as const;
+
+/** The spec with a client's changes: what it leaves out stays as it was (Docker's `MergeSwarmSpecToGRPC`). */
+function merge(old: ClusterSpec, change: ClusterSpec): ClusterSpec {
+  checkChange(old, change);
+  const merged: ClusterSpec = { ...old, Labels: change.Labels ?? old.Labels ?? {} };
+  for (const section of SECTIONS) {
+    const given = Object.entries(change[section] ?? {}).filter(([, value]) => value !== null && value !== undefined);
+    merged[section] = { ...old[section], ...Object.fromEntries(given) };
+  }
+  return merged;
+}
+
+function checkChange(old: ClusterSpec, change: ClusterSpec): void {
+  const name = change.Name ?? '';
+  if (name !== '' && name !== (old.Name ?? 'default')) {
+    throw invalid('modification of cluster name is not allowed', 'Name');
+  }
+  const expiry = change.CAConfig?.NodeCertExpiry;
+  if (expiry && expiry < HOUR_NS)
+    throw invalid('minimum certificate expiry time is: 1h0m0s', 'CAConfig.NodeCertExpiry');
+  if ((change.Dispatcher?.HeartbeatPeriod ?? 0) < 0) {
+    throw invalid('heartbeat time period cannot be a negative duration', 'Dispatcher.HeartbeatPeriod');
+  }
+  if (change.EncryptionConfig?.AutoLockManagers) {
+    throw rpcError('unimplemented', 'managers cannot be locked yet', 'EncryptionConfig.AutoLockManagers');
+  }
+  if ((change.CAConfig?.ForceRotate ?? 0) > (old.CAConfig?.ForceRotate ?? 0)) {
+    throw rpcError('unimplemented', 'the root certificate cannot be rotated yet', 'CAConfig.ForceRotate');
+  }
+}
+
+/** The cluster in the API's JSON, join tokens included: `GET /swarm` shows them, `GET /info` does not. */
+function clusterToApi(cluster: Cluster, tlsInfo: TlsInfoReader): ApiObject {
+  const {
+    ClusterID: ID,
+    Version,
+    CreatedAt,
+    UpdatedAt,
+    Spec,
+    DefaultAddrPool,
+    SubnetSize,
+    DataPathPort,
+    JoinTokens,
+  } = cluster;
+  return {
+    ID,
+    Version,
+    CreatedAt,
+    UpdatedAt,
+    Spec: { ...Spec, Labels: Spec.Labels ?? {} },
+    TLSInfo: tlsInfo(cluster) ?? {},
+    RootRotationInProgress: false,
+    DefaultAddrPool: DefaultAddrPool.length > 0 ? DefaultAddrPool : null,
+    SubnetSize,
+    DataPathPort,
+    JoinTokens,
+  };
+}

@@ -1,0 +1,25 @@
+import type { Clock, LogRecord, LogsOptions, Random, ReadView, ServiceExplanation, Store } from '@swarmd/model';
+import type { Logger } from 'pino';
+
+/** Where log lines of tasks come from: the dispatcher's log broker. */
+export interface LogSource {
+  /** Lines of all tasks of a service, or of one task; ends by itself unless `options.follow`, or with the signal. */
+  subscribe(
+    selector: { serviceId: string } | { taskId: string },
+    options: LogsOptions,
+    signal: AbortSignal,
+  ): AsyncIterable<LogRecord>;
+}
+
+/** What control needs from outside. */
+export interface ControlDependencies {
+  store: Store;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  logSource: LogSource;
+  /** The scheduler's verdicts on the waiting tasks of a service. */
+  explain(view: ReadView, serviceId: string): ServiceExplanation;
+  /** Join tokens of this cluster; the secret half is fresh at each call. */
+  tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
+}

@@ -1,0 +1,2 @@
+export { createControl } from './control.js';
+export type { ControlDependencies, LogSource } from './dependencies.js';

@@ -1,0 +1,120 @@
+import {
+  CLUSTER_KEY,
+  type Cluster,
+  type Control,
+  DEFAULTS,
+  durationMs,
+  isTerminal,
+  type Node,
+  type NodeSpec,
+  NodeSpecSchema,
+  type ReadView,
+  rfc3339,
+  type Task,
+  type WriteTx,
+} from '@swarmd/model';
+import type { ControlDependencies } from './dependencies.js';
+import { outOfSequence, rpcError } from './errors.js';
+import { checkFilters, checkFilterValues, equalTest, labelTest, prefixTest, select } from './filters.js';
+import { nodeToApi } from './node-shapes.js';
+import { parseBody } from './parse.js';
+import { resolve } from './references.js';
+import { createTlsInfoReader } from './tls-info.js';
+
+type NodeControl = Pick<Control, 'listNodes' | 'getNode' | 'updateNode' | 'removeNode'>;
+
+const FILTERS = ['id', 'name', 'label', 'node.label', 'role', 'membership'];
+
+/** Nodes: lists, role, availability and label changes, removal. */
+export function nodeControl({ store, clock }: ControlDependencies): NodeControl {
+  const tlsInfo = createTlsInfoReader();
+  return {
+    async listNodes(filters) {
+      checkFilters(filters, FILTERS);
+      checkFilterValues(filters, 'role', ['manager', 'worker']);
+      checkFilterValues(filters, 'membership', ['accepted', 'pending']);
+      const view = store.view;
+      const tls = tlsInfo(view.get('cluster', CLUSTER_KEY));
+      const nodes = select<Node>(view.all('node'), [
+        prefixTest(filters['id'], (n) => n.ID),
+        prefixTest(filters['name'], (n) => n.Description?.Hostname ?? ''),
+        labelTest(filters['label'], (n) => n.Description?.Engine.Labels),
+        labelTest(filters['node.label'], (n) => n.Spec.Labels),
+        equalTest(filters['role'], (n) => n.Spec.Role),
+        equalTest(filters['membership'], () => 'accepted'),
+      ]);
+      return nodes.map((node) => nodeToApi(node, tls));
+    },
+    async getNode(ref) {
+      const view = store.view;
+      return nodeToApi(resolve(view, 'node', ref), tlsInfo(view.get('cluster', CLUSTER_KEY)));
+    },
+    async updateNode(ref, version, body) {
+      const spec = parseBody(NodeSpecSchema, body);
+      await store.update((tx) => updateNode(tx, resolve(tx, 'node', ref), version, spec));
+    },
+    async removeNode(ref, force) {
+      await store.update((tx) => removeNode(tx, resolve(tx, 'node', ref), force, clock.now()));
+    },
+  };
+}
+
+function updateNode(tx: WriteTx, node: Node, version: number, spec: NodeSpec): void {
+  if (node.Version.Index !== version) throw outOfSequence();
+  const role = spec.Role ?? node.Spec.Role;
+  if (node.Spec.Role === 'manager' && role === 'worker' && managers(tx).length <= 1) {
+    throw rpcError('failed-precondition', 'attempting to demote the last manager of the swarm', 'Role');
+  }
+  const { Name, ...rest } = spec;
+  const next = {
+    ...rest,
+    ...(Name ? { Name } : {}),
+    Labels: spec.Labels ?? {},
+    Role: role,
+    Availability: spec.Availability ?? node.Spec.Availability,
+  };
+  tx.put('node', { ...node, Spec: next });
+}
+
+function managers(view: ReadView): Node[] {
+  return [...view.all('node')].filter((node) => node.Spec.Role === 'manager');
+}
+
+/**
+ * Removes a node. Its tasks that have not ended become orphaned and it is locked out, all in the same transaction:
+ * nothing ever sees a task on a node that does not exist.
+ */
+function removeNode(tx: WriteTx, node: Node, force: boolean, now: number): void {
+  if (node.Spec.Role === 'manager' || node.CertificateRole === 'manager') {
+    const message = `node ${node.ID} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`;
+    throw rpcError('failed-precondition', message);
+  }
+  if (!force && node.Status.State === 'ready') {
+    throw rpcError('failed-precondition', `node ${node.ID} is not down and can't be removed`);
+  }
+  for (const task of [...tx.find('task', 'node', node.ID)]) orphan(tx, task);
+  const cluster = tx.get('cluster', CLUSTER_KEY);
+  if (cluster !== undefined) tx.put('cluster', { ...cluster, RemovedNodes: lockOut(cluster, node.ID, now) });
+  tx.delete('node', node.ID);
+}
+
+function orphan(tx: WriteTx, task: Task): void {
+  if (isTerminal(task.Status.State)) return;
+  tx.put('task', {
+    ...task,
+    Status: {
+      ...task.Status,
+      State: 'orphaned',
+      Timestamp: tx.now,
+      AppliedAt: tx.now,
+      Message: 'node was removed from the cluster',
+    },
+  });
+}
+
+/** The removed nodes with one more, less those whose certificates have run out. */
+function lockOut(cluster: Cluster, id: string, now: number): Cluster['RemovedNodes'] {
+  const kept = Object.entries(cluster.RemovedNodes).filter(([, { Expiry }]) => Date.parse(Expiry) > now);
+  const lifetimeMs = durationMs(cluster.Spec.CAConfig?.NodeCertExpiry, DEFAULTS.nodeCertExpiryMs);
+  return { ...Object.fromEntries(kept), [id]: { Expiry: rfc3339(now + lifetimeMs) } };
+}

@@ -1,0 +1,98 @@
+import {
+  type ApiObject,
+  type NetworkAttachment,
+  type ReadView,
+  type SpecRecord,
+  specKey,
+  type Task,
+  type TaskSpec,
+  type TaskStatus,
+} from '@swarmd/model';
+
+/** Turns tasks into the API's JSON. Template parts are shared between tasks of one spec version. */
+export type TaskShaper = (view: ReadView, task: Task) => ApiObject;
+
+/** A {@link TaskShaper} that prepares each spec record once, however often it is asked. */
+export function createTaskShaper(): TaskShaper {
+  const prepared = new WeakMap<SpecRecord, TaskSpec>();
+  const templateOf = (record: SpecRecord): TaskSpec => {
+    const known = prepared.get(record);
+    if (known !== undefined) return known;
+    // Docker shows the runtime in a service's spec but not in its tasks'.
+    const { Runtime: _, ...template } = record.Spec.TaskTemplate ?? {};
+    prepared.set(record, template);
+    return template;
+  };
+  return (view, task) => {
+    const record = view.get('spec', specKey(task.ServiceID, task.SpecVersion));
+    return taskToApi(view, task, record === undefined ? {} : templateOf(record));
+  };
+}
+
+function taskToApi(view: ReadView, task: Task, spec: TaskSpec): ApiObject {
+  const api: ApiObject = {
+    ID: task.ID,
+    Version: task.Version,
+    CreatedAt: task.CreatedAt,
+    UpdatedAt: task.UpdatedAt,
+    Labels: {},
+    Spec: spec,
+    ServiceID: task.ServiceID,
+  };
+  if (task.Slot > 0) api['Slot'] = task.Slot;
+  if (task.NodeID !== '') api['NodeID'] = task.NodeID;
+  api['Status'] = statusToApi(task.Status);
+  api['DesiredState'] = task.DesiredState;
+  if (task.NetworksAttachments?.length) {
+    api['NetworksAttachments'] = task.NetworksAttachments.map((a) => attachmentToApi(view, a));
+  }
+  if (task.AssignedGenericResources?.length) api['GenericResources'] = task.AssignedGenericResources;
+  if (task.JobIteration) api['JobIteration'] = task.JobIteration.Index === 0 ? {} : task.JobIteration;
+  return api;
+}
+
+function statusToApi(status: TaskStatus): Record<string, unknown> {
+  const api: Record<string, unknown> = {
+    Timestamp: status.Timestamp,
+    State: status.State,
+    Message: status.Message,
+  };
+  if (status.Err) api['Err'] = status.Err;
+  const container = status.ContainerStatus;
+  if (container) {
+    api['ContainerStatus'] = {
+      ContainerID: container.ContainerID ?? '',
+      PID: container.PID ?? 0,
+      ExitCode: container.ExitCode ?? 0,
+    };
+  }
+  api['PortStatus'] = status.PortStatus ?? {};
+  return api;
+}
+
+function attachmentToApi(view: ReadView, attachment: NetworkAttachment): Record<string, unknown> {
+  const network = view.get('network', attachment.Network.ID);
+  if (network === undefined) return { ...attachment };
+  const { ID, Version, CreatedAt, UpdatedAt, Spec } = network;
+  return {
+    ...attachment,
+    Network: {
+      ID,
+      Version,
+      CreatedAt,
+      UpdatedAt,
+      Spec: {
+        Name: Spec.Name,
+        Labels: Spec.Labels ?? {},
+        DriverConfiguration: Spec.Driver ? { Name: Spec.Driver } : {},
+        ...(Spec.Attachable ? { Attachable: true } : {}),
+        ...(Spec.Ingress ? { Ingress: true } : {}),
+        Scope: 'swarm',
+      },
+      DriverState: { Name: Spec.Driver ?? 'overlay', ...attachment.Network.DriverState },
+      ...(Spec.IPAM
+        ? { IPAMOptions: { Driver: { Name: Spec.IPAM.Driver ?? 'default' }, Configs: Spec.IPAM.Config } }
+        : {}),
+    },
+  };
+}
