@@ -59,7 +59,8 @@ suite_apt() {
   mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/empty"
   printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$(debian_mirror)" "$suite" \
     >"$dir/sources.list"
-  : >"$dir/status"
+  # Its maker may have written what counts as installed there, to keep it from being fetched.
+  [ -e "$dir/status" ] || : >"$dir/status"
   apt-get -q -y -o Dir::Etc::SourceList="$dir/sources.list" -o Dir::Etc::SourceParts="$dir/empty" \
     -o Dir::State::Lists="$dir/lists" -o Dir::State::status="$dir/status" -o Dir::Cache::Archives="$dir/archives" \
     -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= -o Acquire::Languages=none -o APT::Sandbox::User=root "$@"

@@ -1,8 +1,11 @@
 import { existsSync } from 'node:fs';
-import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../command.js';
 import { cachedTar, type EngineAddress, type ImageFile, importImage } from './tar.js';
+
+/** PATH of images, as the official ones have it. */
+export const imagePath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 const binaries = ['/bin/busybox', '/usr/bin/busybox'];
 
@@ -15,6 +18,9 @@ const passwd = [
 ];
 const group = ['root:x:0:', 'daemon:x:1:', 'staff:x:50:www', 'www:x:1000:', 'nogroup:x:65534:'];
 
+/** Part of the cache's key of everything built on {@link fillBusyboxRoot}: counts up when that changes. */
+export const busyboxRootVersion = 2;
+
 /** Fills a folder with a busybox root: every applet in /bin, /etc/passwd, /etc/group, a /tmp for everyone. */
 export async function fillBusyboxRoot(root: string): Promise<void> {
   const binary = binaries.find((file) => existsSync(file));
@@ -22,6 +28,7 @@ export async function fillBusyboxRoot(root: string): Promise<void> {
   for (const folder of ['bin', 'etc', 'root', 'var', 'usr/bin', 'usr/sbin', 'dev', 'proc', 'sys', 'run', 'www']) {
     await mkdir(join(root, folder), { recursive: true });
   }
+  await symlink('../run', join(root, 'var/run'));
   await mkdir(join(root, 'tmp'));
   await chmod(join(root, 'tmp'), 0o1777);
   await copyFile(binary, join(root, 'bin/busybox'));
@@ -41,8 +48,8 @@ export async function fillBusyboxRoot(root: string): Promise<void> {
 
 /** A busybox image made from this machine's busybox-static. */
 export async function busyboxImage(): Promise<ImageFile> {
-  const tarFile = await cachedTar('busybox', `1 ${passwd} ${group}`, fillBusyboxRoot);
-  return { tarFile, changes: ['CMD ["sh"]', 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin'] };
+  const tarFile = await cachedTar('busybox', `${busyboxRootVersion} ${passwd} ${group}`, fillBusyboxRoot);
+  return { tarFile, config: { Cmd: ['sh'], Env: [`PATH=${imagePath}`] } };
 }
 
 /** Gives an engine a busybox image under every one of `names`, `busybox:latest` by default; resolves with its ID. */

@@ -1,18 +1,38 @@
+import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { run } from '../command.js';
 import { callEngine } from '../engine-api.js';
 import { cacheDirectory } from '../state.js';
 
-/** How containers of an image start, in the words of a Dockerfile: `CMD ["httpd"]`, `ENV A=b`, `EXPOSE 80`. */
-export type ImageChanges = readonly string[];
+/** How containers of an image start: the `config` object of the image's own JSON (OCI image specification). */
+export interface ImageConfig {
+  Cmd?: readonly string[];
+  Entrypoint?: readonly string[];
+  Env?: readonly string[];
+  ExposedPorts?: Record<string, object>;
+  Volumes?: Record<string, object>;
+  StopSignal?: string;
+  User?: string;
+  WorkingDir?: string;
+  Labels?: Record<string, string>;
+  /** Times in nanoseconds. */
+  Healthcheck?: {
+    Test: readonly string[];
+    Interval?: number;
+    Timeout?: number;
+    Retries?: number;
+    StartPeriod?: number;
+  };
+}
 
-/** An image before any engine has it: the tar of its root and how it starts. */
+/** An image before any engine has it: the tar of its one layer and how it starts. */
 export interface ImageFile {
   tarFile: string;
-  changes: ImageChanges;
+  config: ImageConfig;
 }
 
 /** An engine: its socket's path, or whatever knows it, such as a host. */
@@ -50,22 +70,45 @@ export async function cachedTar(name: string, recipe: string, fill: (root: strin
   return target;
 }
 
-/** Imports an image under every one of `names` (`repository:tag`); resolves with its ID. */
+/**
+ * Gives an engine an image under every one of `names` (`repository:tag`); resolves with its ID, which is the same on
+ * every engine. Goes by `docker load`: `docker import` takes neither a stop signal nor a health check.
+ */
 export async function importImage(engine: EngineAddress, image: ImageFile, names: readonly string[]): Promise<string> {
-  const socket = socketOf(engine);
-  const query = new URLSearchParams({ fromSrc: '-' });
-  for (const change of image.changes) query.append('changes', change);
-  const path = `/images/create?${query}`;
-  const body = createReadStream(image.tarFile);
-  const answer = await callEngine(socket, { method: 'POST', path, body, timeoutMs: importTimeoutMs });
-  const id = /sha256:[0-9a-f]{64}/.exec(answer)?.[0];
-  if (!id) throw new Error(`the engine did not name the imported image: ${answer.trim()}`);
-  for (const name of names) {
-    const { repository, tag } = splitName(name);
-    const target = new URLSearchParams({ repo: repository, tag });
-    await callEngine(socket, { method: 'POST', path: `/images/${id}/tag?${target}` });
+  const work = await mkdtemp(join(cacheDirectory(), 'load-'));
+  try {
+    const config = JSON.stringify({
+      ...{ architecture: architectures[process.arch] ?? process.arch, os: 'linux', created: '2024-01-01T00:00:00Z' },
+      config: image.config,
+      rootfs: { type: 'layers', diff_ids: [`sha256:${await digestOf(image.tarFile)}`] },
+    });
+    const id = createHash('sha256').update(config).digest('hex');
+    const manifest = [{ Config: `${id}.json`, RepoTags: names.map(fullName), Layers: ['layer.tar'] }];
+    await writeFile(join(work, `${id}.json`), config);
+    await writeFile(join(work, 'manifest.json'), JSON.stringify(manifest));
+    await symlink(image.tarFile, join(work, 'layer.tar'));
+    const packer = spawn('tar', ['-c', '-h', '-C', work, '-f', '-', '.'], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const path = '/images/load?quiet=1';
+    const body = packer.stdout;
+    await callEngine(socketOf(engine), { method: 'POST', path, body, timeoutMs: importTimeoutMs });
+    return `sha256:${id}`;
+  } finally {
+    await rm(work, { recursive: true, force: true });
   }
-  return id;
+}
+
+/** Docker's names of processor architectures, by Node's. */
+const architectures: Readonly<Partial<Record<NodeJS.Architecture, string>>> = { x64: 'amd64', ia32: '386' };
+
+async function digestOf(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+function fullName(name: string): string {
+  const { repository, tag } = splitName(name);
+  return `${repository}:${tag}`;
 }
 
 /** Repository and tag of an image's name; the tag is `latest` when it has none. */
