@@ -1,0 +1,1 @@
+export { startAllocator } from './allocator-loop.js';

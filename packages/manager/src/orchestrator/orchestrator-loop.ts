@@ -1,0 +1,91 @@
+import {
+  type Clock,
+  compareStates,
+  type Random,
+  type ReadView,
+  type Store,
+  type StoreEvent,
+  specKey,
+  type Task,
+} from '@swarmd/model';
+import type { Logger } from 'pino';
+import { type Loop, startLoop } from '../loop/loop.js';
+import { applyActions } from './apply.js';
+import { versionedSpec } from './dirty.js';
+import type { Observed } from './observed.js';
+import { reconcileService } from './reconcile.js';
+
+/** What the orchestrator needs. */
+export interface OrchestratorDependencies {
+  store: Store;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/**
+ * Keeps the tasks of every service as its spec wants them. Each service is decided and written in one transaction, on
+ * the newest state there is.
+ */
+export function startOrchestrator({ store, clock, random, logger }: OrchestratorDependencies): Loop {
+  const log = logger.child({ component: 'orchestrator' });
+  return startLoop<string>(
+    {
+      name: 'orchestrator',
+      dirtiedBy: (event, mark) => markServices(event, store.view, mark),
+      allKeys: () => [...store.view.all('service')].map((service) => service.ID),
+      pass: async (serviceIds, { now, signal, wakeAfter }) => {
+        const writes = [...serviceIds].map((serviceId) =>
+          store.update((tx) => {
+            const service = tx.get('service', serviceId);
+            if (service === undefined) return;
+            const plan = reconcileService(observe(tx, service.ID, now));
+            if (plan.wakeAtMs !== undefined) wakeAfter(serviceId, plan.wakeAtMs - now);
+            applyActions(tx, service, plan.actions, random, (action, taskId) =>
+              log.info({ serviceId, taskId, ...action }, action.kind),
+            );
+          }),
+        );
+        await Promise.all(writes);
+        signal.throwIfAborted();
+      },
+    },
+    { store, clock, logger },
+  );
+}
+
+/** Gathers what a pass over one service decides from. */
+export function observe(view: ReadView, serviceId: string, now: number): Observed {
+  const service = view.get('service', serviceId);
+  if (service === undefined) throw new Error(`service ${serviceId} is not in the store`);
+  return {
+    service,
+    tasks: [...view.find('task', 'service', serviceId)],
+    node: (id) => view.get('node', id),
+    nodes: () => view.all('node'),
+    taskSpecOf: (version) => {
+      const record = view.get('spec', specKey(serviceId, version));
+      return record === undefined ? undefined : versionedSpec(record.Spec);
+    },
+    now,
+  };
+}
+
+/** Which services an event concerns. Steps between assigned and running change nothing here. */
+function markServices(event: StoreEvent, view: ReadView, mark: (serviceId: string) => void): void {
+  if (event.table === 'service') mark(event.object.ID);
+  else if (event.table === 'task') {
+    if (event.kind === 'update' && !concerns(event.object, event.previous)) return;
+    if (event.kind !== 'create') mark(event.object.ServiceID);
+  } else if (event.table === 'node') {
+    for (const task of view.find('task', 'node', event.object.ID)) mark(task.ServiceID);
+    for (const service of view.all('service')) {
+      if (service.Spec.Mode?.Global || service.Spec.Mode?.GlobalJob) mark(service.ID);
+    }
+  }
+}
+
+function concerns(task: Task, previous: Task | undefined): boolean {
+  if (previous === undefined || task.DesiredState !== previous.DesiredState) return true;
+  return task.Status.State !== previous.Status.State && compareStates(task.Status.State, 'running') >= 0;
+}

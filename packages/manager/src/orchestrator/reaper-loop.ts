@@ -1,0 +1,71 @@
+import { type Clock, isTerminal, type Store, type StoreEvent, type WriteTx } from '@swarmd/model';
+import type { Logger } from 'pino';
+import { type Loop, startLoop } from '../loop/loop.js';
+import { historyLimitOf, reapableTasks } from './reaper.js';
+
+/** What the reaper needs. */
+export interface ReaperDependencies {
+  store: Store;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** Deletes what nobody needs any more: ended tasks beyond the history, specs without tasks, deleted services. */
+export function startReaper({ store, clock, logger }: ReaperDependencies): Loop {
+  const log = logger.child({ component: 'reaper' });
+  return startLoop<string>(
+    {
+      name: 'reaper',
+      dirtiedBy: markServices,
+      allKeys: () => {
+        const ids = new Set<string>();
+        for (const service of store.view.all('service')) ids.add(service.ID);
+        for (const task of store.view.all('task')) ids.add(task.ServiceID);
+        return ids;
+      },
+      pass: async (serviceIds, { signal }) => {
+        await Promise.all(
+          [...serviceIds].map(async (serviceId) => {
+            const reaped = await store.update((tx) => reapService(tx, serviceId));
+            if (reaped > 0) log.info({ serviceId, tasks: reaped }, 'tasks reaped');
+          }),
+        );
+        signal.throwIfAborted();
+      },
+    },
+    { store, clock, logger },
+  );
+}
+
+function reapService(tx: WriteTx, serviceId: string): number {
+  const service = tx.get('service', serviceId);
+  const reapable = reapableTasks(tx.find('task', 'service', serviceId), service, historyLimitOf(tx));
+  for (const task of reapable) tx.delete('task', task.ID);
+  const needed = new Set<number>();
+  if (service !== undefined) {
+    needed.add(service.SpecVersion);
+    if (service.PreviousSpecVersion !== undefined) needed.add(service.PreviousSpecVersion);
+  }
+  let tasksLeft = false;
+  for (const task of tx.find('task', 'service', serviceId)) {
+    needed.add(task.SpecVersion);
+    tasksLeft = true;
+  }
+  if (service?.PendingDelete && !tasksLeft) {
+    tx.delete('service', serviceId);
+    needed.clear();
+  }
+  for (const record of [...tx.find('spec', 'service', serviceId)]) {
+    if (!needed.has(record.SpecVersion)) tx.delete('spec', record.ID);
+  }
+  return reapable.length;
+}
+
+/** Only the end of tasks and changes of services give the reaper something to do. */
+function markServices(event: StoreEvent, mark: (serviceId: string) => void): void {
+  if (event.table === 'service') mark(event.object.ID);
+  if (event.table !== 'task' || event.kind === 'create') return;
+  const ended = isTerminal(event.object.Status.State) && event.previous?.Status.State !== event.object.Status.State;
+  const dismissed = event.object.DesiredState !== event.previous?.DesiredState;
+  if (event.kind === 'delete' || ended || dismissed) mark(event.object.ServiceID);
+}
