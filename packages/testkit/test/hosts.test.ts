@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import t from 'tap';
-import { createLab, type Host, importBusyboxImage, whyNoHosts } from '../src/hosts/index.js';
-import { until } from '../src/hosts/processes.js';
+import { tryRun } from '../src/hosts/command.js';
+import { createLab, type Host, importBusyboxImage, remainsOf, whyNoHosts } from '../src/hosts/index.js';
+import { isAlive, until } from '../src/hosts/processes.js';
+import { loadLab } from '../src/hosts/state.js';
 
 const why = whyNoHosts();
 const seconds = 1000;
@@ -114,5 +116,50 @@ if (why) {
     t.ok((await lab.remains()).length > 0);
     await lab.destroy();
     t.same(await lab.remains(), []);
+  });
+
+  t.test('hosts › with an uplink this machine reaches them, and they know its name servers', async (t) => {
+    const open = await createLab({ name: `open-${process.pid}`, hosts: 1, uplink: true });
+    t.teardown(() => open.destroy());
+    const host = open.hosts[0]!;
+    host.spawn(['busybox', 'httpd', '-f', '-p', '8081', '-h', '/var/lib/swarmd']).unref();
+    await host.run('echo reached >/var/lib/swarmd/index.html');
+    const fetchPage = () => fetch(`http://${host.ip}:8081/`).then((response) => response.text());
+    await until(async () => (await fetchPage().catch(() => '')) === 'reached\n', {
+      timeoutMs: 5 * seconds,
+      what: 'the page',
+    });
+    t.match(await host.run('ip route get 192.0.2.1'), `via ${host.ip.replace(/\d+$/, '1')} dev eth0`);
+    await open.destroy();
+    t.same(await open.remains(), []);
+  });
+
+  t.test('hosts › a lab whose owner was killed is gone, and removed when the next one is made', async (t) => {
+    const name = `orphan-${process.pid}`;
+    const index = new URL('../src/hosts/index.js', import.meta.url);
+    const script = `const { createLab } = await import('${index}');
+      await createLab({ name: '${name}', hosts: 1, uplink: true });
+      process.kill(process.pid, 'SIGKILL');`;
+    await tryRun([process.execPath, '--input-type=module', '-e', script]);
+    const orphan = loadLab(name)!;
+    await until(() => !isAlive(orphan.hosts[0]!.init), { timeoutMs: 5 * seconds, what: 'its host to die with it' });
+    const next = await createLab({ name: `next-${process.pid}`, hosts: 0 });
+    t.teardown(() => next.destroy());
+    t.same(await remainsOf(orphan), []);
+  });
+
+  t.test('hosts › an aborted start leaves nothing behind', async (t) => {
+    const name = `abort-${process.pid}`;
+    const aborting = new AbortController();
+    const making = createLab({ name, hosts: 2, signal: aborting.signal });
+    await until(() => loadLab(name)?.hosts[0]?.init != null, {
+      timeoutMs: 10 * seconds,
+      what: 'the start',
+      intervalMs: 1,
+    });
+    const state = loadLab(name)!;
+    aborting.abort(new Error('changed my mind'));
+    await t.rejects(making, { message: 'changed my mind' });
+    t.same(await remainsOf(state), []);
   });
 }

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tryRun } from './command.js';
 import { cgroupOf } from './engine.js';
 import { deleteNamespace } from './network.js';
-import { isAlive, killAndWait, killNamespace } from './processes.js';
+import { identify, isAlive, killAndWait, killNamespace } from './processes.js';
 import { type LabState, labNames, labsRoot, loadLab } from './state.js';
 import { removeUplink } from './uplink.js';
 
@@ -22,15 +22,25 @@ export async function removeLab(lab: LabState): Promise<void> {
   await removeUplink(lab);
   await unmountBelow(lab.directory);
   await removeCgroups(lab);
+  // lab.json goes last: a removal that is cut short can be taken up again.
+  for (const name of await readdir(lab.directory).catch(() => [])) {
+    if (name !== 'lab.json') await rm(join(lab.directory, name), { recursive: true, force: true, maxRetries: 5 });
+  }
   await rm(lab.directory, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** Removes labs whose owner died before it could: a crashed or killed earlier run. */
+/** Removes labs that a crashed or killed earlier run has left. */
 export async function removeStaleLabs(): Promise<void> {
   for (const name of labNames()) {
     const lab = loadLab(name);
-    if (lab && !lab.keep && !isAlive(lab.owner)) await removeLab(lab);
+    if (lab && isStale(lab)) await removeLab(lab);
   }
+}
+
+/** True when nobody can want a lab any more: its owner is gone, or, if it is kept, the machine was started anew. */
+export function isStale(lab: LabState): boolean {
+  if (lab.keep) return lab.owner.bootId !== identify(process.pid)!.bootId;
+  return !isAlive(lab.owner);
 }
 
 /** What of a lab is still on this machine, in words; empty after {@link removeLab}. */

@@ -1,8 +1,9 @@
 import { existsSync, statfsSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { type CommandOptions, type CommandResult, searchPath } from './command.js';
+import { type CommandOptions, type CommandResult, searchPath, tryRun } from './command.js';
 import { tail } from './init.js';
+import { hubAddress, registryPort } from './network.js';
 import { until } from './processes.js';
 import { cacheDirectory, type EngineVersion, type HostState, type LabState } from './state.js';
 
@@ -40,19 +41,31 @@ export function engineDirectory(version: EngineVersion | undefined): string | un
   return directory;
 }
 
+/** The releases of Docker that hosts can run here, oldest first. */
+export async function availableEngines(): Promise<EngineVersion[]> {
+  const own = await tryRun(['dockerd', '--version']).catch(() => null);
+  const fetched = (['26.1', '28.5'] as const).filter((version) =>
+    existsSync(join(cacheDirectory(), 'engines', version, 'dockerd')),
+  );
+  return own?.stdout.includes(' 20.10.') ? ['20.10', ...fetched] : fetched;
+}
+
 /** Writes the host's daemon.json. Its labels, mirror and own additions come from the host's options. */
 export function writeEngineConfig(lab: LabState, host: HostState): void {
   const { options } = host;
-  const mirrorAddress = options.registryMirror?.replace(/^https?:\/\//, '').replace(/\/$/, '');
-  const insecure = [...(options.insecureRegistries ?? []), ...(mirrorAddress ? [mirrorAddress] : [])];
+  const mirror =
+    options.registryMirror ?? (lab.mirror ? `http://${hubAddress(lab.subnet)}:${registryPort}` : undefined);
+  const mirrorAddress = mirror?.replace(/^https?:\/\//, '').replace(/\/$/, '');
+  const own = [`${lab.subnet}.0/24`, ...(mirrorAddress ? [mirrorAddress] : [])];
+  const insecure = [...new Set([...own, ...(options.insecureRegistries ?? [])])];
   const config = {
     hosts: ['unix:///run/docker.sock'],
     // overlay cannot lie on overlay, as when the tests themselves run in a container.
     'storage-driver': statfsSync(host.directory).type === overlayMagic ? 'vfs' : 'overlay2',
     'cgroup-parent': cgroupParentOf(lab, host),
     'exec-opts': ['native.cgroupdriver=cgroupfs'],
-    ...(options.registryMirror ? { 'registry-mirrors': [options.registryMirror] } : {}),
-    ...(insecure.length > 0 ? { 'insecure-registries': insecure } : {}),
+    'insecure-registries': insecure,
+    ...(mirror ? { 'registry-mirrors': [mirror] } : {}),
     ...(options.engineLabels ? { labels: options.engineLabels } : {}),
     ...options.daemonConfig,
   };

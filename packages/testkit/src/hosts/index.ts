@@ -1,4 +1,6 @@
+export { remainsOf } from './cleanup.js';
 export type { CommandOptions, CommandResult } from './command.js';
+export { availableEngines } from './engine.js';
 export { callEngine, type EngineCall } from './engine-api.js';
 export { type ExecOptions, Host } from './host.js';
 export { apiImage, importApiImage } from './images/api.js';
@@ -9,4 +11,5 @@ export { importPostgresImage, postgresImage } from './images/postgres.js';
 export { type EngineAddress, type ImageConfig, type ImageFile, importImage } from './images/tar.js';
 export type { SpawnOptions } from './inside.js';
 export { attachLab, createLab, Lab, type LabOptions, whyNoHosts } from './lab.js';
+export { type PushOptions, pushImage, type Registry, type RegistryOptions, startRegistry } from './registry.js';
 export { type EngineVersion, type HostOptions, type HostState, type LabState, labsRoot } from './state.js';

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { remainsOf, removeLab, removeStaleLabs } from './cleanup.js';
+import { isStale, remainsOf, removeLab, removeStaleLabs } from './cleanup.js';
 import { type CommandOptions, type CommandResult, searchPath, tryRun } from './command.js';
 import { Host } from './host.js';
 import { createHub, hubAddress, macAddressFor } from './network.js';
-import { identify, isAlive } from './processes.js';
+import { identify } from './processes.js';
 import { type EngineVersion, type HostOptions, type LabState, labsRoot, loadLab, saveLab } from './state.js';
 import { isolatedSubnet, plugUplink, reserveUplink } from './uplink.js';
 
@@ -20,6 +20,8 @@ export interface LabOptions {
   uplink?: boolean;
   /** The lab outlives the process that makes it, until `attachLab(name)` destroys it. */
   keep?: boolean;
+  /** Every engine asks the lab's own registry first, see `startRegistry`; also while none runs yet. */
+  mirror?: boolean;
   signal?: AbortSignal;
 }
 
@@ -133,7 +135,7 @@ async function plan(options: LabOptions): Promise<LabState> {
   const name = options.name ?? `t${process.pid}`;
   if (!/^[a-z0-9][a-z0-9-]{0,19}$/.test(name)) throw new Error(`not a name for a lab: ${name}`);
   const previous = loadLab(name);
-  if (previous && (previous.keep || isAlive(previous.owner))) throw new Error(`lab ${name} exists already`);
+  if (previous && !isStale(previous)) throw new Error(`lab ${name} exists already`);
   const wanted = typeof options.hosts === 'number' ? Array.from({ length: options.hosts }, () => ({})) : options.hosts;
   if (wanted.length > maxHosts) throw new Error(`a lab has at most ${maxHosts} hosts, not ${wanted.length}`);
   const directory = join(labsRoot(), name);
@@ -151,8 +153,8 @@ async function plan(options: LabOptions): Promise<LabState> {
   if (new Set(hosts.map((host) => host.name)).size < hosts.length) throw new Error('two hosts have the same name');
   const hubNamespace = `swarmd-${name}-hub`;
   const owner = identify(process.pid)!;
-  const keep = options.keep ?? false;
-  return { name, directory, owner, keep, hubNamespace, subnet: isolatedSubnet, uplink: null, hosts };
+  const { keep = false, mirror = false } = options;
+  return { name, directory, owner, keep, mirror, hubNamespace, subnet: isolatedSubnet, uplink: null, hosts };
 }
 
 function addressHosts(lab: LabState): void {

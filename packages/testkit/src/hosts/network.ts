@@ -7,6 +7,9 @@ export function hubAddress(subnet: string): string {
   return `${subnet}.2`;
 }
 
+/** Port of a lab's registry on the hub's address. */
+export const registryPort = 5000;
+
 /** Address of the way out, on the machine's side of the uplink. */
 export function gatewayAddress(subnet: string): string {
   return `${subnet}.1`;

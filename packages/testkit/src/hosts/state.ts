@@ -14,9 +14,9 @@ export interface HostOptions {
   engineVersion?: EngineVersion;
   /** False for a host without an engine, such as a client or a registry. */
   engine?: boolean;
-  /** `http://IP:PORT` of a registry that the engine asks before Docker Hub. */
+  /** `http://IP:PORT` of a registry that the engine asks before Docker Hub; wins over the lab's `mirror`. */
   registryMirror?: string;
-  /** `IP:PORT` of registries that the engine talks to without TLS. */
+  /** `IP:PORT` of more registries that the engine talks to without TLS; those on the lab's network always are. */
   insecureRegistries?: string[];
   /** Labels of the engine, `key=value`. */
   engineLabels?: string[];
@@ -55,6 +55,8 @@ export interface LabState {
   /** The process that made it; a lab whose owner is gone is stale, unless it is kept. */
   owner: ProcessIdentity;
   keep: boolean;
+  /** Engines ask the registry on the hub before Docker Hub. */
+  mirror: boolean;
   hubNamespace: string;
   /** First three numbers of its /24. */
   subnet: string;
