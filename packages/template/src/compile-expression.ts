@@ -32,10 +32,7 @@ export class ExpressionCompiler {
     const slots = node.variables.map((variable) => variable.slot);
     const undeclared = node.variables.find((variable) => variable.slot === -1);
     if (undeclared !== undefined) {
-      const fail = failureAt(this.context, node.commands.at(-1)!.args[0]!);
-      return () => {
-        throw fail(`undefined variable: ${undeclared.name}`);
-      };
+      return this.failing(node.commands.at(-1)!.args[0]!, `undefined variable: ${undeclared.name}`);
     }
     if (rest.length === 0 && slots.length === 0) return (dot, frame) => first!(dot, frame, undefined) ?? undefined;
     return (dot, frame) => {
@@ -51,18 +48,17 @@ export class ExpressionCompiler {
     if (first.kind === 'identifier') return this.call(first.name, first, node, rest, isPiped);
     const takesArguments = rest.length > 0 || isPiped;
     if (takesArguments && 'names' in first && first.names.length > 0) return this.method(first, rest, isPiped);
-    const fail = failureAt(this.context, first);
-    if (takesArguments) {
-      return () => {
-        throw fail(`can't give argument to non-function ${describeNode(first)}`);
-      };
-    }
-    if (first.kind === 'literal' && first.type === 'nil') {
-      return () => {
-        throw fail('nil is not a command');
-      };
-    }
+    if (takesArguments) return this.failing(first, `can't give argument to non-function ${describeNode(first)}`);
+    if (first.kind === 'literal' && first.type === 'nil') return this.failing(first, 'nil is not a command');
     return this.operand(first);
+  }
+
+  /** Go too reports such mistakes only when it comes to them. */
+  private failing(node: OperandNode, detail: string): () => never {
+    const fail = failureAt(this.context, node);
+    return () => {
+      throw fail(detail);
+    };
   }
 
   /** An operand without arguments; functions and methods are called. */
@@ -117,17 +113,15 @@ export class ExpressionCompiler {
     isPiped: boolean,
   ): EvaluateCommand {
     if (!Object.hasOwn(this.functions, name)) {
-      if (name === 'call') return this.callValue(node, rest, isPiped);
-      return this.logic(name === 'or', name, identifier, rest, isPiped);
+      if (rest.length === 0 && !isPiped) {
+        return this.failing(identifier, `wrong number of args for ${name}: want at least 1 got 0`);
+      }
+      return name === 'call' ? this.callValue(node, rest, isPiped) : this.logic(name === 'or', rest, isPiped);
     }
     const fn = this.functions[name]!;
     const fail = failureAt(this.context, identifier);
     const problem = typeof fn === 'function' ? undefined : countProblem(name, fn, rest.length + (isPiped ? 1 : 0));
-    if (problem !== undefined) {
-      return () => {
-        throw fail(problem);
-      };
-    }
+    if (problem !== undefined) return this.failing(identifier, problem);
     const args = rest.map((arg, index) => this.argument(arg, parameterAt(fn, index)));
     const pipedType = parameterAt(fn, rest.length);
     const run = this.guarded(name, fn, node);
@@ -138,15 +132,22 @@ export class ExpressionCompiler {
         if (mismatch !== undefined) throw fail(mismatch);
         values.push(piped);
       }
-      return run(values);
+      return run(values, frame);
     };
   }
 
-  private guarded(name: string, fn: TemplateFunction, node: OperandNode | CommandNode): (args: unknown[]) => unknown {
+  private guarded(
+    name: string,
+    fn: TemplateFunction,
+    node: OperandNode | CommandNode,
+  ): (args: unknown[], frame: Frame) => unknown {
     const fail = failureAt(this.context, node);
-    return (args) => {
+    return (args, { execution }) => {
       try {
-        return invoke(fn, args);
+        for (const arg of args) execution.readText(arg);
+        const result = invoke(fn, args);
+        execution.readText(result);
+        return result;
       } catch (thrown) {
         if (thrown instanceof TemplateError) throw thrown;
         throw fail(`error calling ${name}: ${messageOf(thrown)}`);
@@ -155,20 +156,8 @@ export class ExpressionCompiler {
   }
 
   /** `and` and `or`: the first argument that decides, the others are not evaluated. */
-  private logic(
-    decides: boolean,
-    name: string,
-    identifier: OperandNode,
-    rest: OperandNode[],
-    isPiped: boolean,
-  ): EvaluateCommand {
+  private logic(decides: boolean, rest: OperandNode[], isPiped: boolean): EvaluateCommand {
     const args = rest.map((arg) => this.argument(arg, 'any'));
-    if (args.length === 0 && !isPiped) {
-      const fail = failureAt(this.context, identifier);
-      return () => {
-        throw fail(`wrong number of args for ${name}: want at least 1 got 0`);
-      };
-    }
     return (dot, frame, piped) => {
       let value: unknown;
       for (const arg of args) {
@@ -192,7 +181,7 @@ export class ExpressionCompiler {
       if (isPiped && callee) values.push(piped);
       if (kindOf(fn) === 'nil') throw fail('error calling call: call of nil');
       if (typeof fn !== 'function') throw fail(`error calling call: non-function ${label}of type ${typeName(fn)}`);
-      return this.guarded('call', fn as TemplateFunction, node)(values);
+      return this.guarded('call', fn as TemplateFunction, node)(values, frame);
     };
   }
 
@@ -205,14 +194,10 @@ export class ExpressionCompiler {
 
   private argument(node: OperandNode, type: ParameterType): Evaluate {
     const fail = failureAt(this.context, node);
-    const evaluate = node.kind === 'field' && node.names.length === 0 ? (dot: unknown) => dot : this.operand(node);
+    const evaluate = this.operand(node);
     if (type === 'any') return evaluate;
     const problem = node.kind === 'literal' ? literalProblem(node, type) : undefined;
-    if (problem !== undefined) {
-      return () => {
-        throw fail(problem);
-      };
-    }
+    if (problem !== undefined) return this.failing(node, problem);
     return (dot, frame) => {
       const value = evaluate(dot, frame);
       const mismatch = typeProblem(value, type);

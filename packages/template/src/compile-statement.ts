@@ -98,7 +98,7 @@ class StatementCompiler {
     const slots = node.pipeline.variables.map((variable) => variable.slot);
     const keySlot = slots.length > 1 ? slots[0] : undefined;
     const itemSlot = slots.at(-1);
-    const fail = failureAt(this.context, node.pipeline);
+    const fail = failureAt(this.context, node.pipeline.commands.at(-1)!.args.at(-1)!);
     return (dot, frame) => {
       const subject = value(dot, frame);
       if (kindOf(subject) === 'int' && keySlot !== undefined) {

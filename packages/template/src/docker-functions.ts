@@ -10,9 +10,14 @@ function keepsOrder(value: object): boolean {
   return kindOf(value) === 'struct' || entriesOf(value).every(([key]) => /^[A-Z]/.test(key));
 }
 
+function takesArguments(value: unknown): boolean {
+  return typeof value === 'function' && value.length > 0;
+}
+
 /**
  * The value as Go's encoding/json writes it for docker's `json` function: HTML is not escaped, maps are sorted by key,
- * objects whose keys all begin with a capital keep their order, and functions are called for their value.
+ * objects whose keys all begin with a capital keep their order, functions are called for their value, and those that
+ * take arguments are left out.
  */
 export function toGoJson(value: unknown, depth = 0): string {
   if (depth > DEPTH_LIMIT) throw new Error('value is nested too deeply');
@@ -31,7 +36,7 @@ export function toGoJson(value: unknown, depth = 0): string {
     case 'map':
     case 'struct': {
       const entries = keepsOrder(value as object) ? entriesOf(value as object) : sortedEntries(value as object);
-      const present = entries.filter(([, item]) => item !== undefined);
+      const present = entries.filter(([, item]) => item !== undefined && !takesArguments(item));
       return `{${present.map(([key, item]) => `${toGoJson(key)}:${toGoJson(item, depth + 1)}`).join(',')}}`;
     }
     default:
@@ -43,9 +48,9 @@ function split(text: string, separator: string): string[] {
   return separator === '' ? [...text] : text.split(separator);
 }
 
-/** Go's strings.Title: a letter after anything but a letter, digit, `_` or apostrophe becomes a capital. */
+/** Go's strings.Title: letters become capitals after a space and after ASCII that is no letter, digit or `_`. */
 function title(text: string): string {
-  return text.replace(/(?<![\p{L}\p{Nd}_'’])\p{L}/gu, (letter) => letter.toUpperCase());
+  return text.replace(/(?<![A-Za-z0-9_]|[^\p{ASCII}\s])\p{L}/gu, (letter) => letter.toUpperCase());
 }
 
 function pad(text: string, before: number, after: number): string {

@@ -6,7 +6,8 @@ export type Missing = 'no value' | 'error' | 'zero';
 
 // Go needs no bounds: it runs such templates in a thread of their own. Here they would hold up the process.
 const STEP_LIMIT = 1_000_000;
-const OUTPUT_LIMIT_CHARS = 64 * 1024 * 1024;
+const TEXT_LIMIT_CHARS = 64 * 1024 * 1024;
+const CHARS_PER_STEP = 256;
 const DEPTH_LIMIT = 500;
 
 /** One execution of a template and of those it calls. */
@@ -18,12 +19,24 @@ export class Execution {
 
   write(text: string): void {
     this.output += text;
-    if (this.output.length > OUTPUT_LIMIT_CHARS) throw new Error(`output exceeds ${OUTPUT_LIMIT_CHARS} characters`);
+    if (this.output.length > TEXT_LIMIT_CHARS) throw new Error(`text exceeds ${TEXT_LIMIT_CHARS} characters`);
   }
 
   /** Counts a turn of a loop or a call of a template; throws when there are too many. */
   step(): void {
-    if (++this.steps > STEP_LIMIT) throw new Error(`exceeded ${STEP_LIMIT} steps`);
+    this.spend(1);
+  }
+
+  /** Counts the text that goes into a function or comes out; throws when it is too long or too much in all. */
+  readText(value: unknown): void {
+    if (typeof value !== 'string') return;
+    if (value.length > TEXT_LIMIT_CHARS) throw new Error(`text exceeds ${TEXT_LIMIT_CHARS} characters`);
+    this.spend(value.length / CHARS_PER_STEP);
+  }
+
+  private spend(steps: number): void {
+    this.steps += steps;
+    if (this.steps > STEP_LIMIT) throw new Error(`exceeded ${STEP_LIMIT} steps`);
   }
 
   /** Runs the body of a called template. */

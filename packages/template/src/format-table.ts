@@ -36,13 +36,21 @@ export function formatTable(
   const template = parseTemplate(source, { functions: DOCKER_FUNCTIONS });
   const lines = rows.map((row) => `${template.execute(rowValue(row, typeName))}\n`).join('');
   if (!isTable) return lines;
-  const header = parseTemplate(source, { functions: HEADER_FUNCTIONS }).executePartially(headers).text;
+  const header = parseTemplate(source, { functions: HEADER_FUNCTIONS }).executePartially({
+    Label: labelHeader,
+    ...headers,
+  }).text;
   return alignColumns(`${header}\n${lines}`);
 }
 
 function rowValue(row: FormatRow, typeName: string): object {
   const sorted = Object.entries(row).sort(([a], [b]) => compareStrings(a, b));
   return structValue(typeName, Object.fromEntries(sorted));
+}
+
+/** The header of a `{{.Label "com.example.some-key"}}` column. */
+function labelHeader(key: unknown): string {
+  return String(key).split('.').at(-1)!.replace(/[-_]/g, ' ');
 }
 
 function expandEscapes(format: string): string {

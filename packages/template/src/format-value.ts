@@ -122,15 +122,17 @@ function formatComposite(value: object, directive: Directive, depth: number): st
   }
 }
 
-function signed(text: string, { flags }: Directive): string {
+function signed(text: string, { flags, verb }: Directive): string {
   if (text.startsWith('-') || text.startsWith('+')) return text;
-  if (flags.includes('+')) return `+${text}`;
+  // %+v asks for the names of fields, not for signs.
+  if (flags.includes('+') && verb !== 'v') return `+${text}`;
   return flags.includes(' ') ? ` ${text}` : text;
 }
 
 /** Pads to the directive's width: on the right with `-`, with zeros after the sign for numbers with `0`. */
 export function applyFlags(text: string, { flags, width, precision }: Directive, isNumber = false): string {
-  const missing = (width ?? 0) - [...text].length;
+  if (width === undefined) return text;
+  const missing = width - [...text].length;
   if (missing <= 0) return text;
   if (flags.includes('-')) return text + ' '.repeat(missing);
   const zeroes = flags.includes('0') && !(isNumber && precision !== undefined && /^[-+ ]?\d+$/.test(text));

@@ -1,4 +1,4 @@
-import { quote } from './quote.js';
+import { isPrintable, quote } from './quote.js';
 
 /** The kinds of token in a template. */
 export type TokenKind =
@@ -173,11 +173,9 @@ class Lexer {
   private number(): void {
     NUMBER.lastIndex = this.offset;
     const length = NUMBER.exec(this.source)?.[0].length ?? 0;
-    const tail = this.wordLength(this.offset + length);
-    if (length === 0 || tail > 0) {
-      this.fail(
-        `bad number syntax: ${quote(this.source.slice(this.offset, this.offset + length + Math.min(tail, 1)))}`,
-      );
+    const tail = /^(?:[-+][0-9]*|[\p{L}\p{Nd}_])/u.exec(this.source.slice(this.offset + length))?.[0] ?? '';
+    if (length === 0 || tail !== '') {
+      this.fail(`bad number syntax: ${quote(this.source.slice(this.offset, this.offset + length) + tail)}`);
     } else this.take('number', length);
   }
 
@@ -232,5 +230,6 @@ class Lexer {
 }
 
 function describeChar(char: string): string {
-  return `U+${char.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')} '${char}'`;
+  const point = `U+${char.codePointAt(0)!.toString(16).toUpperCase().padStart(4, '0')}`;
+  return isPrintable(char) ? `${point} '${char}'` : point;
 }

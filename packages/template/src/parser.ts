@@ -158,7 +158,7 @@ class Parser {
       const keyword = this.tokens.nextNonSpace();
       return [this.branch(kind, keyword.offset)];
     }
-    if (end.word !== 'else') throw this.tokens.unexpected(this.tokens.nextNonSpace(), 'else');
+    if (end.word !== 'else') throw this.tokens.unexpected(this.tokens.nextNonSpace(), 'input');
     const { body, end: last } = this.body();
     if (last.word !== 'end') throw this.tokens.error('expected end; found {{else}}');
     return body;
