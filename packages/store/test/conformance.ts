@@ -1,0 +1,155 @@
+import { type AnyObject, type Log, type LogEntry, SwarmdError, type TableName } from '@swarmd/model';
+import t from 'tap';
+import { openStore } from '../src/index.js';
+import { anyObject, type Content, contentOf, newTask, replayed, steppingClock } from './builders.js';
+
+/** A place that outlives the logs opened on it, as a directory does. */
+export interface LogPlace {
+  /** Opens a log on the place; the one before has been closed. */
+  open(): Promise<Log>;
+}
+
+type Test = typeof t;
+
+/** The suite that every log passes. `place` makes a new, empty place for each test and removes it with the test. */
+export function conformance(name: string, place: (t: Test) => Promise<LogPlace>): void {
+  const check = (promise: string, body: (t: Test, place: LogPlace) => Promise<void>): void => {
+    t.test(`log ${name} › ${promise}`, async (t) => body(t as unknown as Test, await place(t as unknown as Test)));
+  };
+
+  check('an empty log replays nothing, to index 0', async (t, { open }) => {
+    const log = await open();
+    t.strictSame(await replayed(log), { index: 0, content: {} });
+    await log.close();
+  });
+
+  check('replays what was appended, whatever tables, keys and values', async (t, { open }) => {
+    const values: [TableName, string, AnyObject][] = [
+      ['task', 'a', anyObject('a', 1)],
+      ['service', 'a', anyObject('a', 1, { Spec: { Name: 'same ID, other table' } })],
+      ['spec', 's/1', anyObject('s/1', 1, { Spec: { Labels: { 'ключ "\\\n\u0000': '値 🐳 \u2028' } } })],
+      ['cluster', 'cluster', anyObject('cluster', 1, { RemovedNodes: {}, SubnetSize: 24, Empty: [], Nothing: null })],
+    ];
+    await appendAll(open, [entry(1, ...values)]);
+    const { index, content } = await reopened(open);
+    t.equal(index, 1);
+    t.strictSame(content, Object.fromEntries(values.map(([table, key, value]) => [`${table}/${key}`, value])));
+  });
+
+  check('the last value written to a key counts, in one append and across', async (t, { open }) => {
+    const write = (index: number, text: string) => entry(index, ['task', 'x', anyObject('x', index, { text })]);
+    await appendAll(
+      open,
+      [write(1, 'first'), write(2, 'second')],
+      [write(3, 'third')],
+      [write(4, 'fourth'), write(5, 'fifth')],
+    );
+    const { index, content } = await reopened(open);
+    t.equal(index, 5);
+    t.match(content, { 'task/x': { text: 'fifth' } });
+    t.equal(Object.keys(content).length, 1);
+  });
+
+  check('a deleted object is gone, even when it never was there or came back in between', async (t, { open }) => {
+    await appendAll(
+      open,
+      [entry(1, ['task', 'x', anyObject('x', 1)], ['task', 'y', anyObject('y', 1)], ['task', 'z', anyObject('z', 1)])],
+      [entry(2, ['task', 'x', undefined], ['task', 'nothing', undefined])],
+      [
+        entry(3, ['task', 'y', undefined]),
+        entry(4, ['task', 'y', anyObject('y', 4)]),
+        entry(5, ['task', 'z', undefined]),
+      ],
+    );
+    const { index, content } = await reopened(open);
+    t.equal(index, 5);
+    t.strictSame(content, { 'task/y': anyObject('y', 4) });
+  });
+
+  check('holds values of a megabyte and more', async (t, { open }) => {
+    const Data = 'ab0/'.repeat(2 ** 18);
+    await appendAll(open, [entry(1, ['secret', 'big', anyObject('big', 1, { Spec: { Name: 'big', Data } })])]);
+    await appendAll(open, [entry(2, ['task', 'small', anyObject('small', 2)])]);
+    const { content } = await reopened(open);
+    t.equal((content['secret/big'] as unknown as { Spec: { Data: string } }).Spec.Data, Data);
+    t.match(content, { 'task/small': { ID: 'small' } });
+  });
+
+  check('takes thousands of entries in one append, and thousands of operations in one entry', async (t, { open }) => {
+    const one = (i: number, index: number): [TableName, string, AnyObject] => [
+      'task',
+      `t${i}`,
+      anyObject(`t${i}`, index),
+    ];
+    const entries = Array.from({ length: 3000 }, (_, i) => entry(i + 1, one(i, i + 1)));
+    const large = entry(3001, ...Array.from({ length: 3000 }, (_, i) => one(i + 2000, 3001)));
+    await appendAll(open, entries, [large]);
+    const { index, content } = await reopened(open);
+    t.equal(index, 3001);
+    t.equal(Object.keys(content).length, 5000);
+    t.equal(content['task/t1999']?.Version.Index, 2000);
+    t.equal(content['task/t2000']?.Version.Index, 3001);
+  });
+
+  check('appends that were not awaited take effect in order, and close waits for them', async (t, { open }) => {
+    const log = await open();
+    await log.replay(() => {});
+    const appends = Array.from({ length: 50 }, (_, i) =>
+      log.append([entry(i + 1, ['task', 'x', anyObject('x', i + 1)], ['task', `t${i}`, anyObject(`t${i}`, i + 1)])]),
+    );
+    await log.close();
+    await Promise.all(appends);
+    const { index, content } = await reopened(open);
+    t.equal(index, 50);
+    t.equal(content['task/x']?.Version.Index, 50);
+    t.equal(Object.keys(content).length, 51);
+  });
+
+  check('a closed log refuses to append', async (t, { open }) => {
+    const log = await open();
+    await log.replay(() => {});
+    await log.close();
+    await t.rejects(log.append([entry(1, ['task', 'x', anyObject('x', 1)])]), SwarmdError);
+    t.strictSame(await reopened(open), { index: 0, content: {} });
+  });
+
+  check('a store on it is the same after each reopening', async (t, { open }) => {
+    let before: Content = {};
+    for (let round = 0; round < 4; round++) {
+      const store = await openStore({ log: await open(), clock: steppingClock() });
+      t.strictSame(contentOf(store.view), before);
+      t.equal(store.index, round * 40);
+      const writes = Array.from({ length: 40 }, (_, i) =>
+        store.update((tx) => {
+          if (i % 10 === 9) tx.delete('task', `${round}-${i - 1}`);
+          else tx.create('task', newTask(`${round}-${i}`));
+          const old = tx.get('task', `${round - 1}-${i}`);
+          if (old !== undefined) tx.put('task', { ...old, NodeID: `n${round}` });
+        }),
+      );
+      await Promise.all(writes);
+      before = contentOf(store.view);
+      await store.close();
+    }
+    t.equal(Object.keys(before).length, 4 * 32);
+  });
+}
+
+/** A transaction for a log. */
+export function entry(index: number, ...operations: [TableName, string, AnyObject | undefined][]): LogEntry {
+  return { index, operations: operations.map(([table, key, value]) => ({ table, key, value })) };
+}
+
+async function appendAll(open: () => Promise<Log>, ...groups: LogEntry[][]): Promise<void> {
+  const log = await open();
+  await log.replay(() => {});
+  for (const group of groups) await log.append(group);
+  await log.close();
+}
+
+async function reopened(open: () => Promise<Log>): Promise<{ index: number; content: Content }> {
+  const log = await open();
+  const result = await replayed(log);
+  await log.close();
+  return result;
+}
