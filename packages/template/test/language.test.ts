@@ -195,8 +195,8 @@ t.test('template › endless templates end in an error', async (t) => {
   t.match(failure('{{define "x"}}{{template "x"}}{{end}}{{template "x"}}'), 'exceeded maximum template depth');
   t.match(failure('{{range 2000000000}}{{end}}'), 'exceeded 1000000 steps');
   t.match(failure('{{range 100000}}{{printf "%1000d" 1}}{{end}}'), 'text exceeds');
-  t.match(failure('{{$x := "abcdefgh"}}{{range 60}}{{$x = print $x $x}}{{end}}'), 'error calling print: text exceeds');
-  t.match(failure('{{$x := printf "%1000000d" 1}}{{range 999999}}{{slice $x 1 2}}{{end}}'), 'exceeded 1000000 steps';
+  t.match(failure('{{$x := "abcdefgh"}}{{range 60}}{{$x = print $x $x}}{{end}}'), 'error calling print: exceeded');
+  t.match(failure('{{$x := printf "%1000000d" 1}}{{range 999999}}{{slice $x 1 2}}{{end}}'), 'exceeded 1000000 steps');
   t.match(failure(`{{${'('.repeat(100_000)}1${')'.repeat(100_000)}}}`), 'template: : ');
 });
 
