@@ -29,5 +29,5 @@ fetch_engine() {
   done
   rm -rf "$target"
   mv "$target.new" "$target"
-  rm -rf "$work/debs" "$work/root"
+  rm -rf "$work"
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { constants } from 'node:os';
+import { SwarmdError } from '@swarmd/model';
 
 /** What a finished command left: its exit code (128 + the signal's number when a signal ended it) and its output. */
 export interface CommandResult {
@@ -43,7 +44,10 @@ export function collect(child: ChildProcess, label: string, options: CommandOpti
     };
     const onAbort = () => stop(options.signal?.reason);
     const timer = setTimeout(
-      () => stop(new Error(`${label}: not finished after ${timeoutMs} ms: ${text(output.stderr)}`)),
+      () =>
+        stop(
+          new SwarmdError('deadline-exceeded', `${label}: not finished after ${timeoutMs} ms: ${text(output.stderr)}`),
+        ),
       timeoutMs,
     );
     const finish = (settle: () => void) => {
@@ -54,11 +58,12 @@ export function collect(child: ChildProcess, label: string, options: CommandOpti
     for (const name of ['stdout', 'stderr'] as const) {
       child[name]?.on('data', (chunk: Buffer) => {
         size += chunk.length;
-        if (size > maxOutputBytes) stop(new Error(`${label}: printed more than ${maxOutputBytes} bytes`));
+        if (size > maxOutputBytes)
+          stop(new SwarmdError('internal', `${label}: printed more than ${maxOutputBytes} bytes`));
         else output[name].push(chunk);
       });
     }
-    child.on('error', (error) => finish(() => reject(new Error(`${label}: ${error.message}`))));
+    child.on('error', (error) => finish(() => reject(new SwarmdError('internal', `${label}: ${error.message}`))));
     child.on('close', (code, signal) => {
       const status = code ?? 128 + (signal ? (constants.signals[signal] ?? 0) : 0);
       finish(() => resolve({ code: status, stdout: text(output.stdout), stderr: text(output.stderr) }));
@@ -81,7 +86,8 @@ export function tryRun(argv: readonly string[], options: CommandOptions = {}): P
 /** Runs a command on this machine and resolves with its standard output; rejects unless it returns 0. */
 export async function run(argv: readonly string[], options: CommandOptions = {}): Promise<string> {
   const result = await tryRun(argv, options);
-  if (result.code !== 0) throw new Error(`${argv.join(' ')}: exit ${result.code}: ${result.stderr.trim()}`);
+  if (result.code !== 0)
+    throw new SwarmdError('internal', `${argv.join(' ')}: exit ${result.code}: ${result.stderr.trim()}`);
   return result.stdout;
 }
 

@@ -1,6 +1,7 @@
 import { request } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { SwarmdError } from '@swarmd/model';
 
 /** One call of the Docker Engine API over its socket. */
 export interface EngineCall {
@@ -33,7 +34,10 @@ export async function callEngine(socketPath: string, call: EngineCall): Promise<
         const text = Buffer.concat(chunks).toString('utf8');
         // Pull, push and import answer 200 at once and report what went wrong as one of the stream's lines.
         const failed = (response.statusCode ?? 500) >= 400 || /"errorDetail"/.test(text);
-        if (failed) reject(new Error(`${call.method ?? 'GET'} ${call.path}: ${response.statusCode}: ${text.trim()}`));
+        if (failed)
+          reject(
+            new SwarmdError('internal', `${call.method ?? 'GET'} ${call.path}: ${response.statusCode}: ${text.trim()}`),
+          );
         else resolve(text);
       });
     });

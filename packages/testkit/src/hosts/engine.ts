@@ -1,6 +1,7 @@
 import { existsSync, statfsSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
+import { asSwarmdError, SwarmdError } from '@swarmd/model';
 import { type CommandOptions, type CommandResult, searchPath, tryRun } from './command.js';
 import { tail } from './init.js';
 import { hubAddress, registryPort } from './network.js';
@@ -36,7 +37,10 @@ export function engineDirectory(version: EngineVersion | undefined): string | un
   if (version === undefined || version === '20.10') return undefined;
   const directory = join(cacheDirectory(), 'engines', version);
   if (!existsSync(join(directory, 'dockerd'))) {
-    throw new Error(`Docker ${version} is not in ${directory}: run deploy/install-deps.sh engines`);
+    throw new SwarmdError(
+      'failed-precondition',
+      `Docker ${version} is not in ${directory}: run deploy/install-deps.sh engines`,
+    );
   }
   return directory;
 }
@@ -82,7 +86,8 @@ export async function startEngine(host: EngineHost, signal?: AbortSignal): Promi
     env: { PATH: searchPath(directory) },
     ...(signal ? { signal } : {}),
   });
-  if (started.code !== 0) throw new Error(`dockerd on ${host.state.name} did not start: ${started.stderr}`);
+  if (started.code !== 0)
+    throw new SwarmdError('unavailable', `dockerd on ${host.state.name} did not start: ${started.stderr}`);
   try {
     await until(() => engineAnswers(engineSocketOf(host.state)), {
       timeoutMs: startTimeoutMs,
@@ -90,7 +95,9 @@ export async function startEngine(host: EngineHost, signal?: AbortSignal): Promi
       ...(signal ? { signal } : {}),
     });
   } catch (error) {
-    throw new Error(`${(error as Error).message}\n${await tail(host.state, 'dockerd.log')}`, { cause: error });
+    throw new SwarmdError('unavailable', `${asSwarmdError(error).message}\n${await tail(host.state, 'dockerd.log')}`, {
+      cause: error,
+    });
   }
 }
 
@@ -104,7 +111,8 @@ export async function stopEngine(host: EngineHost, signalName: 'TERM' | 'KILL', 
     'rm -f /run/docker.pid',
   ].join('\n');
   const result = await host.exec(['sh', '-c', script], { timeoutMs: startTimeoutMs, ...(signal ? { signal } : {}) });
-  if (result.code !== 0) throw new Error(`dockerd on ${host.state.name} did not stop: ${result.stderr}`);
+  if (result.code !== 0)
+    throw new SwarmdError('unavailable', `dockerd on ${host.state.name} did not stop: ${result.stderr}`);
 }
 
 /** True when an engine answers a ping on the socket within a second. */

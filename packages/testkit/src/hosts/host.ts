@@ -1,6 +1,7 @@
 import type { ChildProcess } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
 import { type CommandOptions, type CommandResult, collect } from './command.js';
 import { engineSocketOf, startEngine, stopEngine, writeEngineConfig } from './engine.js';
 import { bootHost, releaseRun } from './init.js';
@@ -55,7 +56,7 @@ export class Host {
 
   /** Process ID of the host's PID 1 on this machine. Throws while the host is off. */
   get pid(): number {
-    if (!this.running) throw new Error(`host ${this.name} is off`);
+    if (!this.running) throw new SwarmdError('failed-precondition', `host ${this.name} is off`);
     return this.state.init!.pid;
   }
 
@@ -90,7 +91,10 @@ export class Host {
   async run(command: string | readonly string[], options: ExecOptions = {}): Promise<string> {
     const result = await this.exec(command, options);
     if (result.code === 0) return result.stdout;
-    throw new Error(`${this.name}: ${argvOf(command).join(' ')}: exit ${result.code}: ${result.stderr.trim()}`);
+    throw new SwarmdError(
+      'internal',
+      `${this.name}: ${argvOf(command).join(' ')}: exit ${result.code}: ${result.stderr.trim()}`,
+    );
   }
 
   /** Starts a process inside that outlives the caller; its output goes to `logFile` of this machine. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
 import { run, searchPath, tryRun } from './command.js';
 import { childrenOf, identify, type ProcessIdentity, until } from './processes.js';
 import { type HostState, type LabState, labsRoot } from './state.js';
@@ -71,7 +72,11 @@ export async function bootHost(lab: LabState, host: HostState, signal?: AbortSig
   const ready = join(host.directory, 'run', 'host-ready');
   await until(
     async () => {
-      if (gone) throw new Error(`host ${host.name} did not start: ${(await tail(host, 'init.log')).trim()}`);
+      if (gone)
+        throw new SwarmdError(
+          'unavailable',
+          `host ${host.name} did not start: ${(await tail(host, 'init.log')).trim()}`,
+        );
       const pid = child.pid === undefined ? undefined : childrenOf(child.pid)[0];
       if (pid !== undefined && (await tryRun(['test', '-e', ready])).code === 0) init = identify(pid);
       return init !== null;

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
 import { isStale, remainsOf, removeLab, removeStaleLabs } from './cleanup.js';
 import { type CommandOptions, type CommandResult, searchPath, tryRun } from './command.js';
 import { Host } from './host.js';
@@ -58,7 +59,10 @@ export class Lab {
   host(name: string): Host {
     const found = this.hosts.find((host) => host.name === name);
     if (!found)
-      throw new Error(`lab ${this.name} has no host ${name}: ${this.hosts.map((host) => host.name).join(' ')}`);
+      throw new SwarmdError(
+        'not-found',
+        `lab ${this.name} has no host ${name}: ${this.hosts.map((host) => host.name).join(' ')}`,
+      );
     return found;
   }
 
@@ -101,7 +105,7 @@ export function whyNoHosts(): string | null {
  */
 export async function createLab(options: LabOptions): Promise<Lab> {
   const why = whyNoHosts();
-  if (why) throw new Error(why);
+  if (why) throw new SwarmdError('failed-precondition', why);
   await removeStaleLabs();
   const state = await plan(options);
   saveLab(state);
@@ -127,21 +131,24 @@ export async function createLab(options: LabOptions): Promise<Lab> {
 /** A lab that another process made, by name. Throws when there is none. */
 export function attachLab(name: string): Lab {
   const state = loadLab(name);
-  if (!state) throw new Error(`there is no lab ${name} in ${labsRoot()}`);
+  if (!state) throw new SwarmdError('not-found', `there is no lab ${name} in ${labsRoot()}`);
   return new Lab(state);
 }
 
 async function plan(options: LabOptions): Promise<LabState> {
   const name = options.name ?? `t${process.pid}`;
-  if (!/^[a-z0-9][a-z0-9-]{0,19}$/.test(name)) throw new Error(`not a name for a lab: ${name}`);
+  if (!/^[a-z0-9][a-z0-9-]{0,19}$/.test(name))
+    throw new SwarmdError('invalid-argument', `not a name for a lab: ${name}`);
   const previous = loadLab(name);
-  if (previous && !isStale(previous)) throw new Error(`lab ${name} exists already`);
+  if (previous && !isStale(previous)) throw new SwarmdError('already-exists', `lab ${name} exists already`);
   const wanted = typeof options.hosts === 'number' ? Array.from({ length: options.hosts }, () => ({})) : options.hosts;
-  if (wanted.length > maxHosts) throw new Error(`a lab has at most ${maxHosts} hosts, not ${wanted.length}`);
+  if (wanted.length > maxHosts)
+    throw new SwarmdError('invalid-argument', `a lab has at most ${maxHosts} hosts, not ${wanted.length}`);
   const directory = join(labsRoot(), name);
   const hosts = wanted.map((host: HostOptions, index) => {
     const hostName = host.name ?? `h${index + 1}`;
-    if (!/^[a-z0-9][a-z0-9-]{0,11}$/.test(hostName)) throw new Error(`not a name for a host: ${hostName}`);
+    if (!/^[a-z0-9][a-z0-9-]{0,11}$/.test(hostName))
+      throw new SwarmdError('invalid-argument', `not a name for a host: ${hostName}`);
     const version = host.engineVersion ?? options.engineVersion;
     return {
       ...{ name: hostName, ip: '', macAddress: '', connected: true, init: null },
@@ -150,7 +157,8 @@ async function plan(options: LabOptions): Promise<LabState> {
       options: version ? { ...host, engineVersion: version } : host,
     };
   });
-  if (new Set(hosts.map((host) => host.name)).size < hosts.length) throw new Error('two hosts have the same name');
+  if (new Set(hosts.map((host) => host.name)).size < hosts.length)
+    throw new SwarmdError('invalid-argument', 'two hosts have the same name');
   const hubNamespace = `swarmd-${name}-hub`;
   const owner = identify(process.pid)!;
   const { keep = false, mirror = false } = options;

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
+import { SwarmdError } from '@swarmd/model';
 import { removeStaleLabs } from './cleanup.js';
 import { importApiImage } from './images/api.js';
 import { importBusyboxImage } from './images/busybox.js';
@@ -81,8 +82,8 @@ async function main(argv: readonly string[]): Promise<number> {
 
 async function up(values: Values): Promise<number> {
   const stopping = new AbortController();
-  process.once('SIGINT', () => stopping.abort(new Error('interrupted')));
-  process.once('SIGTERM', () => stopping.abort(new Error('terminated')));
+  process.once('SIGINT', () => stopping.abort(new SwarmdError('aborted', 'interrupted')));
+  process.once('SIGTERM', () => stopping.abort(new SwarmdError('aborted', 'terminated')));
   const lab = await createLab({
     ...{ name: values.name, hosts: Number(values.hosts), uplink: values.uplink, mirror: values.mirror, keep: true },
     ...(values.engine ? { engineVersion: values.engine as EngineVersion } : {}),
@@ -107,7 +108,7 @@ function list(values: Values): number {
 
 async function execute(values: Values, name: string, program: readonly string[]): Promise<number> {
   const host = attachLab(values.name).host(name);
-  if (program.length === 0) throw new Error('exec: no command');
+  if (program.length === 0) throw new SwarmdError('invalid-argument', 'exec: no command');
   if (values.detach) {
     await host.launch(program, values.log);
     return 0;
@@ -126,7 +127,7 @@ async function load(values: Values, names: readonly string[]): Promise<number> {
   const lab = attachLab(values.name);
   for (const name of names) {
     const give = images[name];
-    if (!give) throw new Error(`no image ${name}: ${Object.keys(images).join(', ')}`);
+    if (!give) throw new SwarmdError('invalid-argument', `no image ${name}: ${Object.keys(images).join(', ')}`);
     // One after the other: the first makes the image and the others find it made.
     for (const host of lab.hosts) await give(host);
   }

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import { SwarmdError } from '@swarmd/model';
 import { run, tryRun } from './command.js';
 import type { HostState, LabState } from './state.js';
 
@@ -68,7 +69,7 @@ export async function deleteNamespace(namespace: string): Promise<void> {
   if (!existsSync(`/run/netns/${namespace}`)) return;
   const result = await tryRun(['ip', 'netns', 'del', namespace]);
   if (result.code !== 0 && existsSync(`/run/netns/${namespace}`)) {
-    throw new Error(`cannot remove network namespace ${namespace}: ${result.stderr.trim()}`);
+    throw new SwarmdError('internal', `cannot remove network namespace ${namespace}: ${result.stderr.trim()}`);
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { SwarmdError } from '@swarmd/model';
 import { run } from './command.js';
 
 /** One process of this machine, told from a later one with the same number by its start time and the boot. */
@@ -70,7 +71,8 @@ export interface UntilOptions {
 export async function until(condition: () => boolean | Promise<boolean>, options: UntilOptions): Promise<void> {
   const deadline = performance.now() + options.timeoutMs;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited ${options.timeoutMs} ms for ${options.what}`);
+    if (performance.now() > deadline)
+      throw new SwarmdError('deadline-exceeded', `waited ${options.timeoutMs} ms for ${options.what}`);
     await delay(options.intervalMs ?? 25, undefined, options.signal ? { signal: options.signal } : {});
   }
 }

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
 import { run, searchPath, tryRun } from './command.js';
 import { callEngine } from './engine-api.js';
 import { type EngineAddress, socketOf, splitName } from './images/tar.js';
@@ -65,7 +66,7 @@ export async function startRegistry(lab: Lab, options: RegistryOptions = {}): Pr
     async () => {
       if (child.exitCode !== null || identity === null) {
         const said = await tryRun(['tail', '-n', '5', join(directory, 'registry.log')]);
-        throw new Error(`docker-registry did not start: ${said.stdout.trim()}`);
+        throw new SwarmdError('unavailable', `docker-registry did not start: ${said.stdout.trim()}`);
       }
       return (await lab.client(['bash', '-c', `</dev/tcp/${lab.clientAddress}/${port}`])).code === 0;
     },
@@ -114,7 +115,8 @@ export async function pushImage(
     timeoutMs: 300_000,
   });
   const digest = /"Digest":"(sha256:[0-9a-f]{64})"/.exec(answer)?.[1];
-  if (!digest) throw new Error(`the engine did not say the digest of ${name}: ${answer.slice(-500)}`);
+  if (!digest)
+    throw new SwarmdError('unavailable', `the engine did not say the digest of ${name}: ${answer.slice(-500)}`);
   await callEngine(socket, { method: 'DELETE', path: `/images/${target}:${tag}` });
   if (options.remove) await callEngine(socket, { method: 'DELETE', path: `/images/${name}?force=1` });
   return digest;

@@ -1,4 +1,5 @@
 import { readFileSync, writeFileSync } from 'node:fs';
+import { SwarmdError } from '@swarmd/model';
 import { run, tryRun } from './command.js';
 import { gatewayAddress } from './network.js';
 import { type LabState, labNames, loadLab, saveLab, type UplinkState } from './state.js';
@@ -27,14 +28,14 @@ export async function reserveUplink(lab: LabState): Promise<void> {
     const made = await tryRun(['ip', 'link', 'add', link, 'type', 'veth', 'peer', 'name', `${link}h`]);
     if (made.code !== 0) {
       if (/exists/i.test(made.stderr)) continue;
-      throw new Error(`cannot make the uplink: ${made.stderr.trim()}`);
+      throw new SwarmdError('unavailable', `cannot make the uplink: ${made.stderr.trim()}`);
     }
     lab.subnet = `${subnetPrefix}.${number}`;
     lab.uplink = { link, table: `swarmd_lab_${number}`, enabledForwarding: false, acceptChain: null };
     saveLab(lab);
     return;
   }
-  throw new Error(`no free subnet in ${subnetPrefix}.0.0/16 for a lab with an uplink`);
+  throw new SwarmdError('unavailable', `no free subnet in ${subnetPrefix}.0.0/16 for a lab with an uplink`);
 }
 
 /** Plugs the reserved uplink into the hub and lets the hosts' packets through this machine. */

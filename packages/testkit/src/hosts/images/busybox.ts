@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { run } from '../command.js';
+import { SwarmdError } from '@swarmd/model';
+import { run, tryRun } from '../command.js';
 import { cachedTar, type EngineAddress, type ImageFile, importImage } from './tar.js';
 
 /** PATH of images, as the official ones have it. */
@@ -24,7 +25,10 @@ export const busyboxRootVersion = 2;
 /** Fills a folder with a busybox root: every applet in /bin, /etc/passwd, /etc/group, a /tmp for everyone. */
 export async function fillBusyboxRoot(root: string): Promise<void> {
   const binary = binaries.find((file) => existsSync(file));
-  if (!binary) throw new Error('no busybox here: run deploy/install-deps.sh test');
+  // ldd fails for a static program: the only kind that runs in a root without libraries.
+  if (!binary || (await tryRun(['ldd', binary])).code === 0) {
+    throw new SwarmdError('failed-precondition', 'no static busybox here: run deploy/install-deps.sh test');
+  }
   for (const folder of ['bin', 'etc', 'root', 'var', 'usr/bin', 'usr/sbin', 'dev', 'proc', 'sys', 'run', 'www']) {
     await mkdir(join(root, folder), { recursive: true });
   }

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { SwarmdError } from '@swarmd/model';
 import { run, tryRun } from '../command.js';
 import { cacheDirectory } from '../state.js';
 import { busyboxRootVersion, fillBusyboxRoot } from './busybox.js';
@@ -68,7 +69,10 @@ async function fetchPackages(recipe: DebianRecipe, work: string): Promise<string
   if (fetched.code === 0) return root;
   const programs = recipe.files.filter((file) => /\/s?bin\/[^*]*$/.test(file));
   if (programs.length > 0 && programs.every((file) => existsSync(file))) return '/';
-  throw new Error(`cannot fetch ${recipe.packages.join(', ')} for ${recipe.name}: ${fetched.stderr.trim()}`);
+  throw new SwarmdError(
+    'unavailable',
+    `cannot fetch ${recipe.packages.join(', ')} for ${recipe.name}: ${fetched.stderr.trim()}`,
+  );
 }
 
 async function copyWithLibraries(recipe: DebianRecipe, source: string, root: string): Promise<void> {
@@ -94,5 +98,5 @@ async function loaderOf(source: string): Promise<string> {
     const loader = names.find((name) => /^ld-linux.*\.so\.\d+$/.test(name));
     if (loader) return `/${folder}/${loader}`;
   }
-  throw new Error(`no dynamic loader in ${source}`);
+  throw new SwarmdError('unavailable', `no dynamic loader in ${source}`);
 }
