@@ -1,0 +1,140 @@
+import { chmod, chown, readFile, unlink } from 'node:fs/promises';
+import net from 'node:net';
+import { type Membership, SwarmdError } from '@swarmd/model';
+import fastify, { type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import type { ApiContext } from './context.js';
+import { createEngine } from './engine/engine.js';
+import { type Tunnels, tunnel } from './engine/upgrade.js';
+import { installErrors } from './http/errors.js';
+import { API_VERSION, checkVersion, splitVersion } from './http/versions.js';
+import { eventRoutes } from './routes/events.js';
+import { logRoutes } from './routes/logs.js';
+import { networkRoutes } from './routes/networks.js';
+import { nodeRoutes } from './routes/nodes.js';
+import { passthroughRoutes } from './routes/passthrough.js';
+import { dataRoutes } from './routes/secrets-and-configs.js';
+import { serviceRoutes } from './routes/services.js';
+import { swarmRoutes } from './routes/swarm.js';
+import { swarmdRoutes } from './routes/swarmd.js';
+import { systemRoutes } from './routes/system.js';
+import { taskRoutes } from './routes/tasks.js';
+
+/** Configs hold up to 1,000 KiB, a third more in base64; labels and the rest of a spec come on top. */
+const MAX_BODY_BYTES = 8 * 1024 * 1024;
+
+/** What the API needs. */
+export interface ApiDependencies {
+  membership: Membership;
+  /** Path of the local engine's socket. It need not be there yet. */
+  engineSocket: string;
+  logger: Logger;
+}
+
+/** The Docker Engine API of one swarmd. */
+export interface Api {
+  /**
+   * Serves on a Unix socket, for root and a group if it exists. A stale socket is replaced; one that another process
+   * answers on rejects with `failed-precondition`.
+   */
+  listen(path: string, options?: { group?: string }): Promise<void>;
+  /** Stops serving: streams and handed-over connections end. */
+  close(): Promise<void>;
+}
+
+/** The API over a node's membership and its engine. Nothing listens before `listen`. */
+export function createApi({ membership, engineSocket, logger }: ApiDependencies): Api {
+  const closing = new AbortController();
+  const log = logger.child({ component: 'api' });
+  const context: ApiContext = { membership, engine: createEngine(engineSocket), logger: log, closing: closing.signal };
+  const tunnels: Tunnels = new Set();
+  const app = buildServer(context);
+  app.server.on('upgrade', (request, socket, head) => {
+    void tunnel(context.engine, request, socket, head, tunnels);
+  });
+  return {
+    async listen(path, { group } = {}) {
+      await removeStaleSocket(path);
+      await app.listen({ path });
+      await chmod(path, 0o660);
+      const gid = group === undefined ? undefined : await groupId(group);
+      if (gid !== undefined) await chown(path, process.getuid?.() ?? 0, gid);
+      log.info({ path, apiVersion: API_VERSION }, 'serving the Docker Engine API');
+    },
+    async close() {
+      closing.abort();
+      for (const socket of tunnels) socket.destroy();
+      await app.close();
+    },
+  };
+}
+
+function buildServer(context: ApiContext): FastifyInstance {
+  const app = fastify({
+    bodyLimit: MAX_BODY_BYTES,
+    forceCloseConnections: true,
+    // Uploads of images and build contexts take as long as they take.
+    requestTimeout: 0,
+    rewriteUrl: (request) => splitVersion(request.url ?? '/').path,
+    routerOptions: { maxParamLength: 512 },
+  });
+  installErrors(app, context.logger);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers({ 'Api-Version': API_VERSION, Ostype: 'linux', 'Docker-Experimental': 'false' });
+    checkVersion(splitVersion(request.originalUrl).version);
+  });
+  app.register(async (owned) => {
+    readJsonBodies(owned);
+    for (const routes of OWNED) await routes(owned, context);
+  });
+  app.register(async (rest) => passthroughRoutes(rest, context));
+  return app;
+}
+
+const OWNED: readonly ((app: FastifyInstance, context: ApiContext) => Promise<void>)[] = [
+  serviceRoutes,
+  logRoutes,
+  taskRoutes,
+  nodeRoutes,
+  dataRoutes,
+  networkRoutes,
+  swarmRoutes,
+  systemRoutes,
+  eventRoutes,
+  swarmdRoutes,
+];
+
+/** JSON whatever the content type says; no body at all is undefined. */
+function readJsonBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
+    if (body === '') return done(null, undefined);
+    try {
+      done(null, JSON.parse(body as string));
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      done(new SwarmdError('invalid-argument', `invalid JSON in the request body: ${reason}`, { cause }));
+    }
+  });
+}
+
+async function removeStaleSocket(path: string): Promise<void> {
+  const answered = await new Promise<boolean>((resolve) => {
+    const probe = net.connect(path);
+    probe.on('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.on('error', () => resolve(false));
+  });
+  if (answered) throw new SwarmdError('failed-precondition', `another process already serves on ${path}`);
+  await unlink(path).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code !== 'ENOENT') throw cause;
+  });
+}
+
+async function groupId(name: string): Promise<number | undefined> {
+  const groups = await readFile('/etc/group', 'utf8').catch(() => '');
+  const line = groups.split('\n').find((entry) => entry.startsWith(`${name}:`));
+  return line === undefined ? undefined : Number(line.split(':')[2]);
+}

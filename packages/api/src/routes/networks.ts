@@ -1,0 +1,97 @@
+import { type ApiObject, type Control, type Filters, isErrorCode, SwarmdError } from '@swarmd/model';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { type ApiContext, requireControl } from '../context.js';
+import { proxyRequest } from '../engine/proxy.js';
+import { filters, type Query, text } from '../http/query.js';
+
+type WithId = { Params: { id: string }; Querystring: Query };
+
+/**
+ * `/networks`: those of scope swarm are ours, all others the engine's. Where a name could be either, ours is meant,
+ * unless `scope=local` says otherwise; the networks every engine has (`host`, `bridge`) are its own unless
+ * `scope=swarm` asks for what services attach to.
+ */
+export async function networkRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
+  const { membership } = context;
+
+  app.get<{ Querystring: Query }>('/networks', async ({ query }) => listNetworks(context, query));
+
+  app.get<WithId>('/networks/:id', async (request, reply) => {
+    const { params, query } = request;
+    const scope = text(query, 'scope');
+    if (scope === 'swarm') return toHttp(await requireControl(membership).getNetwork(params.id));
+    const own = scope === 'local' ? undefined : await ownNetwork(membership.control(), params.id);
+    return own ? toHttp(own) : passOn(context, request, reply);
+  });
+
+  app.post<{ Body: Record<string, unknown> | undefined }>('/networks/create', async (request, reply) => {
+    const body = request.body ?? {};
+    if (body['Driver'] !== 'overlay' && body['Scope'] !== 'swarm') {
+      return passOn(context, request, reply, Buffer.from(JSON.stringify(body)));
+    }
+    const { ID, Warnings } = await requireControl(membership).createNetwork(body);
+    return reply.code(201).send({ Id: ID, Warning: Warnings.join('\n') });
+  });
+
+  app.delete<WithId>('/networks/:id', async (request, reply) => {
+    const control = membership.control();
+    const own = await ownNetwork(control, request.params.id);
+    if (own === undefined || control === undefined) return passOn(context, request, reply);
+    await control.removeNetwork(own.ID);
+    return reply.code(204).send();
+  });
+}
+
+const PREDEFINED = new Set(['host', 'bridge', 'none']);
+
+async function ownNetwork(control: Control | undefined, ref: string): Promise<ApiObject | undefined> {
+  if (control === undefined || PREDEFINED.has(ref)) return undefined;
+  try {
+    return await control.getNetwork(ref);
+  } catch (thrown) {
+    if (isErrorCode(thrown, 'not-found')) return undefined;
+    throw thrown;
+  }
+}
+
+async function passOn(
+  { engine }: ApiContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  body?: Buffer,
+): Promise<FastifyReply> {
+  reply.hijack();
+  await proxyRequest(engine, request.originalUrl, request.raw, reply.raw, body);
+  return reply;
+}
+
+/** The API spells a network's ID `Id`. */
+function toHttp({ ID: _, ...network }: ApiObject): Record<string, unknown> {
+  return network;
+}
+
+async function listNetworks({ membership, engine }: ApiContext, query: Query): Promise<unknown[]> {
+  const given = filters(query);
+  const scopes = given['scope'] ?? [];
+  const control = membership.control();
+  const own = control && !onlyOthers(scopes, 'swarm') ? (await control.listNetworks(given)).map(toHttp) : [];
+  if (onlyOthers(scopes, 'local') && onlyOthers(scopes, 'global')) return own;
+  const { status, body } = await engine.json('GET', `/networks?filters=${encodeURIComponent(engineFilters(given))}`);
+  if (status !== 200) throw engineRefusal(body);
+  const ownIds = new Set(own.map((network) => network['Id']));
+  return [...own, ...(body as { Id: string }[]).filter((network) => !ownIds.has(network.Id))];
+}
+
+/** Whether a scope filter is given and leaves out `scope`. */
+function onlyOthers(scopes: readonly string[], scope: string): boolean {
+  return scopes.length > 0 && !scopes.includes(scope);
+}
+
+function engineFilters(given: Filters): string {
+  return JSON.stringify(given);
+}
+
+function engineRefusal(body: unknown): SwarmdError {
+  const message = (body as { message?: unknown } | undefined)?.message;
+  return new SwarmdError('invalid-argument', typeof message === 'string' ? message : 'the engine refuses the request');
+}

@@ -1,0 +1,77 @@
+import os from 'node:os';
+import type { LocalNodeInfo } from '@swarmd/model';
+import { isErrorCode } from '@swarmd/model';
+import type { FastifyInstance } from 'fastify';
+import type { ApiContext } from '../context.js';
+import { API_VERSION, MIN_API_VERSION } from '../http/versions.js';
+
+/** `/_ping`, `/version` and `/info`: the engine's answers with our part put in; without an engine, our part alone. */
+export async function systemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
+  const { engine, membership } = context;
+
+  app.get('/_ping', async (_request, reply) => {
+    // Every command of the docker CLI begins with a ping: the right moment to notice that the engine was replaced.
+    const facts = (await engine.learn()) ?? (await engine.facts());
+    reply.header('Swarm', swarmHeader(membership.info()));
+    reply.header('Cache-Control', 'no-cache, no-store, must-revalidate').header('Pragma', 'no-cache');
+    if (facts.builderVersion) reply.header('Builder-Version', facts.builderVersion);
+    return reply.type('text/plain; charset=utf-8').send('OK');
+  });
+
+  app.get('/version', async () => {
+    const engineVersion = await engineObject(context, '/version');
+    return { ...versionWithoutEngine(), ...engineVersion, ApiVersion: API_VERSION, MinAPIVersion: MIN_API_VERSION };
+  });
+
+  app.get('/info', async () => {
+    const info = await engineObject(context, '/info');
+    return { ...(info ?? infoWithoutEngine(engine.socketPath)), Swarm: await swarmInfo(context) };
+  });
+}
+
+function swarmHeader({ LocalNodeState, ControlAvailable }: LocalNodeInfo): string {
+  if (LocalNodeState !== 'active') return LocalNodeState;
+  return ControlAvailable ? 'active/manager' : 'active/worker';
+}
+
+async function engineObject(
+  { engine, logger }: ApiContext,
+  path: string,
+): Promise<Record<string, unknown> | undefined> {
+  try {
+    const { status, body } = await engine.json('GET', path);
+    if (status === 200) return body as Record<string, unknown>;
+    logger.warn({ status, path }, 'the engine refuses a request');
+  } catch (thrown) {
+    if (!isErrorCode(thrown, 'unavailable')) throw thrown;
+    logger.warn({ err: thrown, path }, 'answering without the engine');
+  }
+  return undefined;
+}
+
+/** The `Swarm` part of `/info`. The cluster comes without its join tokens. */
+async function swarmInfo({ membership }: ApiContext): Promise<LocalNodeInfo> {
+  const info = membership.info();
+  const control = membership.control();
+  if (control === undefined) return info;
+  const { JoinTokens: _, ...cluster } = await control.getCluster();
+  const nodes = await control.listNodes({});
+  const managers = nodes.filter((node) => (node['Spec'] as { Role?: string }).Role === 'manager');
+  return { ...info, Nodes: nodes.length, Managers: managers.length, Cluster: cluster };
+}
+
+function versionWithoutEngine(): Record<string, unknown> {
+  return { Platform: { Name: '' }, Version: 'unknown', Os: 'linux', Arch: os.arch(), KernelVersion: os.release() };
+}
+
+function infoWithoutEngine(socketPath: string): Record<string, unknown> {
+  return {
+    Name: os.hostname(),
+    NCPU: os.cpus().length,
+    MemTotal: os.totalmem(),
+    OSType: 'linux',
+    Architecture: os.machine(),
+    KernelVersion: os.release(),
+    ServerErrors: [`the Docker engine at ${socketPath} does not answer`],
+  };
+}
