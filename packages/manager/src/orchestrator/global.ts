@@ -1,4 +1,4 @@
-import type { Node, Task } from '@swarmd/model';
+import { isTerminal, type Node, type Task } from '@swarmd/model';
 import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import { type Action, earlier, type Plan } from './actions.js';
 import { groupSlots, mustLeave, type Observed, type Slot } from './observed.js';
@@ -36,7 +36,7 @@ export function reconcileGlobal(observed: Observed): Plan {
     if (covered.has(node.ID) || node.Status.State !== 'ready' || node.Spec.Availability !== 'active' || !fits(node))
       continue;
     // Tasks created for this node before it was lost may still be stopping there: the new one waits for them.
-    const stopping = slots.get(node.ID) !== undefined;
+    const stopping = slots.get(node.ID)?.tasks.some((task) => !isTerminal(task.Status.State)) ?? false;
     actions.push({
       kind: 'create-task',
       slot: 0,

@@ -76,7 +76,8 @@ function markServices(event: StoreEvent, view: ReadView, mark: (serviceId: strin
   if (event.table === 'service') mark(event.object.ID);
   else if (event.table === 'task') {
     if (event.kind === 'update' && !concerns(event.object, event.previous)) return;
-    if (event.kind !== 'create') mark(event.object.ServiceID);
+    // A new task that is to run at once asks for nothing more; one that waits must be started in time.
+    if (event.kind !== 'create' || event.object.DesiredState === 'ready') mark(event.object.ServiceID);
   } else if (event.table === 'node') {
     for (const task of view.find('task', 'node', event.object.ID)) mark(task.ServiceID);
     for (const service of view.all('service')) {
