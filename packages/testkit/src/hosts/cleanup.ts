@@ -1,12 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tryRun } from './command.js';
 import { cgroupOf } from './engine.js';
 import { deleteNamespace } from './network.js';
-import { identify, isAlive, killAndWait, killNamespace } from './processes.js';
+import { identify, isAlive, killAndWait, killNamespace, type ProcessIdentity, until } from './processes.js';
 import { type LabState, labNames, labsRoot, loadLab } from './state.js';
 import { removeUplink } from './uplink.js';
+
+const removalTimeoutMs = 60_000;
 
 /** Removes a lab and everything it made: processes, mounts, namespaces, firewall rules, cgroups, files. */
 export async function removeLab(lab: LabState): Promise<void> {
@@ -33,7 +35,37 @@ export async function removeLab(lab: LabState): Promise<void> {
 export async function removeStaleLabs(): Promise<void> {
   for (const name of labNames()) {
     const lab = loadLab(name);
-    if (lab && isStale(lab)) await removeLab(lab);
+    if (lab && isStale(lab)) await removeOnce(lab);
+  }
+}
+
+/**
+ * Removes a stale lab, or waits for another process that is removing it: were both to go on, the slower one would
+ * take away what a new lab has made meanwhile under the same number.
+ */
+async function removeOnce(lab: LabState): Promise<void> {
+  const claim = join(lab.directory, 'removing');
+  for (;;) {
+    try {
+      writeFileSync(claim, JSON.stringify(identify(process.pid)), { flag: 'wx' });
+      return await removeLab(lab);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'ENOENT') return;
+      if (code !== 'EEXIST') throw error;
+    }
+    const remover = readClaim(claim);
+    const finished = () => !isAlive(remover) || !existsSync(lab.directory);
+    await until(finished, { timeoutMs: removalTimeoutMs, what: `lab ${lab.name} to be removed` });
+    if (!isAlive(remover)) await rm(claim, { force: true });
+  }
+}
+
+function readClaim(file: string): ProcessIdentity | null {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity;
+  } catch {
+    return null;
   }
 }
 

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { run, searchPath, tryRun } from './command.js';
@@ -44,7 +44,7 @@ trap 'exit 0' TERM
 while :; do sleep 86400 & wait $!; done
 `;
 
-const bootTimeoutMs = 15_000;
+const bootTimeoutMs = 30_000;
 
 /** Starts a host's PID 1 in namespaces of its own and resolves with it as soon as its mounts stand. */
 export async function bootHost(lab: LabState, host: HostState, signal?: AbortSignal): Promise<ProcessIdentity> {
@@ -78,7 +78,7 @@ export async function bootHost(lab: LabState, host: HostState, signal?: AbortSig
           `host ${host.name} did not start: ${(await tail(host, 'init.log')).trim()}`,
         );
       const pid = child.pid === undefined ? undefined : childrenOf(child.pid)[0];
-      if (pid !== undefined && (await tryRun(['test', '-e', ready])).code === 0) init = identify(pid);
+      if (pid !== undefined && existsSync(ready)) init = identify(pid);
       return init !== null;
     },
     { timeoutMs: bootTimeoutMs, what: `host ${host.name} to start`, intervalMs: 10, ...(signal ? { signal } : {}) },

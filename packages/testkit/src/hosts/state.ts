@@ -43,7 +43,6 @@ export interface HostState {
 export interface UplinkState {
   link: string;
   table: string;
-  enabledForwarding: boolean;
   /** Chain of the machine's iptables that got two accept rules, because FORWARD drops by default; else null. */
   acceptChain: string | null;
 }
@@ -64,9 +63,9 @@ export interface LabState {
   hosts: HostState[];
 }
 
-/** Folder that holds every lab of this machine. Short, as socket paths end after 107 bytes. */
+/** Folder that holds every lab of this machine: where only root can write, and short, as socket paths end after 107 bytes. */
 export function labsRoot(): string {
-  return process.env['SWARMD_LABS_DIR'] ?? '/var/tmp/swarmd-labs';
+  return process.env['SWARMD_LABS_DIR'] ?? '/var/lib/swarmd-labs';
 }
 
 /** Folder for what is expensive to make or fetch: engines, images. Shared by all labs, kept between runs. */

@@ -1,8 +1,9 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { run, tryRun } from './command.js';
 import { gatewayAddress } from './network.js';
-import { type LabState, labNames, loadLab, saveLab, type UplinkState } from './state.js';
+import { type LabState, labNames, labsRoot, loadLab, saveLab, type UplinkState } from './state.js';
 
 /** Every lab lives in 198.18.0.0/15, which RFC 2544 sets apart for tests: nobody's network, no Docker pool. */
 const subnetPrefix = '198.18';
@@ -31,7 +32,7 @@ export async function reserveUplink(lab: LabState): Promise<void> {
       throw new SwarmdError('unavailable', `cannot make the uplink: ${made.stderr.trim()}`);
     }
     lab.subnet = `${subnetPrefix}.${number}`;
-    lab.uplink = { link, table: `swarmd_lab_${number}`, enabledForwarding: false, acceptChain: null };
+    lab.uplink = { link, table: `swarmd_lab_${number}`, acceptChain: null };
     saveLab(lab);
     return;
   }
@@ -53,8 +54,7 @@ export async function plugUplink(lab: LabState): Promise<void> {
   }`;
   await run(['nft', '-f', '-'], { input: rules });
   if (readFileSync(forwardingFile, 'utf8').trim() === '0') {
-    uplink.enabledForwarding = true;
-    saveLab(lab);
+    writeFileSync(forwardingMarker(), '');
     writeFileSync(forwardingFile, '1');
   }
   uplink.acceptChain = await droppingChain();
@@ -69,16 +69,18 @@ export async function removeUplink(lab: LabState): Promise<void> {
   if (uplink.acceptChain) await changeAccepts(uplink, uplink.acceptChain, '-D');
   await tryRun(['nft', 'delete', 'table', 'ip', uplink.table]);
   await tryRun(['ip', 'link', 'del', uplink.link]);
-  if (!uplink.enabledForwarding) return;
-  const others = labNames().map(loadLab);
-  const heir = others.find((other) => other !== null && other.uplink !== null && other.name !== lab.name);
-  // Whoever stays last turns forwarding off again; an engine on this machine needs it too.
-  if (heir) {
-    heir.uplink!.enabledForwarding = true;
-    saveLab(heir);
-  } else if ((await tryRun(['ip', 'link', 'show', 'docker0'])).code !== 0) {
-    writeFileSync(forwardingFile, '0');
-  }
+  // On disk alone: of two labs removed at once the later one must see that the other has no uplink any more.
+  saveLab({ ...lab, uplink: null });
+  if (labNames().some((name) => name !== lab.name && loadLab(name)?.uplink)) return;
+  if (!existsSync(forwardingMarker())) return;
+  // An engine of this machine needs it too.
+  if ((await tryRun(['ip', 'link', 'show', 'docker0'])).code !== 0) writeFileSync(forwardingFile, '0');
+  rmSync(forwardingMarker(), { force: true });
+}
+
+/** Exists while forwarding is on because of labs; the last one to go turns it off again. */
+function forwardingMarker(): string {
+  return join(labsRoot(), '.forwarding-was-off');
 }
 
 /** The chain to put accept rules in when the machine's iptables drop forwarded packets, as Docker makes them. */
