@@ -5,8 +5,9 @@ import type { OverlayTable, PendingOperation } from './overlay.js';
  * Walks of the head that stay sound while their transaction writes, without copying what may be 100,000 IDs.
  *
  * Each object that was there when the walk began is visited once, as it is when its turn comes, and left out when by
- * then it is deleted or has another key. Objects that were added since are left out. Pending objects come first: what
- * the walker writes moves into the overlay, which by then is behind it.
+ * then it is deleted or has another key. Objects that were added since are left out; one that was moved away and back
+ * may come twice, or not. Pending objects come first: what the walker writes moves into the overlay, which by then is
+ * behind it.
  */
 export function* overlayObjects(table: OverlayTable, own: readonly PendingOperation[]): Generator<AnyObject> {
   const start = own.length;
