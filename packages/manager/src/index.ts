@@ -1,1 +1,2 @@
 export * from './control/index.js';
+export * from './scheduler/index.js';
