@@ -1,0 +1,79 @@
+import type { Problem } from '../problem.js';
+import type { Project, Service } from './types.js';
+
+/** References that lead nowhere and values that contradict each other, each an `error`. Source: Compose Specification. */
+export function checkConsistency(project: Project): Problem[] {
+  const problems: Problem[] = [];
+  for (const service of Object.values(project.services)) {
+    const add = (key: string, message: string) => {
+      const at = project.positions.get(`services.${service.name}.${key}`);
+      const path = `services.${service.name}.${key}`;
+      problems.push({ path, message, severity: 'error', ...(at === undefined ? {} : { at }) });
+    };
+    checkReferences(project, service, add);
+    checkDependencies(project, service, add);
+    checkContradictions(service, add);
+  }
+  return problems;
+}
+
+type Add = (key: string, message: string) => void;
+
+function checkReferences(project: Project, service: Service, add: Add): void {
+  for (const network of Object.keys(service.networks)) {
+    if (network !== 'default' && !Object.hasOwn(project.networks, network))
+      add('networks', `network ${network} is not defined`);
+  }
+  for (const volume of service.volumes) {
+    const named =
+      volume.type === 'volume' || (volume.type === 'cluster' && volume.source?.startsWith('group:') !== true);
+    if (
+      named &&
+      volume.source !== undefined &&
+      volume.source !== '' &&
+      !Object.hasOwn(project.volumes, volume.source)
+    ) {
+      add('volumes', `volume ${volume.source} is not defined`);
+    }
+  }
+  for (const { source } of service.secrets) {
+    if (!Object.hasOwn(project.secrets, source)) add('secrets', `secret ${source} is not defined`);
+  }
+  const configs = [...service.configs.map((grant) => grant.source), service.credentialSpec?.config ?? []].flat();
+  for (const config of configs) {
+    if (!Object.hasOwn(project.configs, config)) add('configs', `config ${config} is not defined`);
+  }
+}
+
+function checkDependencies(project: Project, service: Service, add: Add): void {
+  for (const [name, { required }] of Object.entries(service.dependsOn)) {
+    if (!required || Object.hasOwn(project.services, name)) continue;
+    const why = project.disabledServices.includes(name) ? 'is in no active profile' : 'is not defined';
+    add('depends_on', `service ${name} ${why}`);
+  }
+}
+
+function checkContradictions(service: Service, add: Add): void {
+  const { deploy, healthcheck } = service;
+  const differ = (a: number | undefined, b: number | undefined) => a !== undefined && b !== undefined && a !== b;
+  if (differ(service.scale, deploy.replicas)) add('scale', 'contradicts deploy.replicas');
+  if (differ(service.nanoCpus, deploy.limits?.nanoCpus)) add('cpus', 'contradicts deploy.resources.limits.cpus');
+  if (differ(service.memoryLimitBytes, deploy.limits?.memoryBytes)) {
+    add('mem_limit', 'contradicts deploy.resources.limits.memory');
+  }
+  if (differ(service.memoryReservationBytes, deploy.reservations?.memoryBytes)) {
+    add('mem_reservation', 'contradicts deploy.resources.reservations.memory');
+  }
+  if (differ(service.pidsLimit, deploy.limits?.pids)) add('pids_limit', 'contradicts deploy.resources.limits.pids');
+  if (service.networkMode !== undefined && Object.keys(service.networks).length > 0) {
+    add('network_mode', 'networks cannot be given beside it');
+  }
+  if (healthcheck?.disable === true && healthcheck.test !== undefined)
+    add('healthcheck', 'test and disable exclude each other');
+  const test = healthcheck?.test?.[0];
+  if (test !== undefined && !['NONE', 'CMD', 'CMD-SHELL'].includes(test)) {
+    add('healthcheck', `test starts with ${JSON.stringify(test)} instead of NONE, CMD or CMD-SHELL`);
+  }
+  const credentials = Object.values(service.credentialSpec ?? {});
+  if (credentials.length > 1) add('credential_spec', 'config, file and registry exclude each other');
+}
