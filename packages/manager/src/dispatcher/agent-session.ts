@@ -1,0 +1,88 @@
+import type { ReadView, Store } from '@swarmd/model';
+import type { Peer } from '@swarmd/wire';
+import { assignmentMessages } from './assignment-messages.js';
+import { type AssignmentSet, assignmentSet, diffAssignments } from './assignments.js';
+import { type ClusterFacts, clusterFacts, clusterUpdate } from './cluster-update.js';
+import type { SessionStream } from './session-stream.js';
+
+/** One registered agent: what it was told, and how it is brought up to date. */
+export interface AgentSession {
+  readonly sessionId: string;
+  readonly nodeId: string;
+  readonly bootNonce: string;
+  readonly addr: string;
+  readonly peer: Peer;
+  readonly stream: SessionStream;
+  /** Whether the agent was sent the thing with this key (see `itemKey`). */
+  holds(key: string): boolean;
+  /** Sends the first full set and what there is to know of the cluster; updates follow only after this. */
+  begin(): void;
+  /**
+   * Brings the agent up to date with the store: sends what differs from what it was last told, in what it was last
+   * told. When it does not read, nothing is computed or kept: the difference is taken once it has caught up.
+   */
+  update(): void;
+  /** Calls `listener` at the next message of this agent, or when its stream closes, with whether it still lives. */
+  onNextSign(listener: (alive: boolean) => void): () => void;
+  /** The agent sent something (`true`) or its stream has closed (`false`). */
+  sign(alive: boolean): void;
+}
+
+const NOTHING: AssignmentSet = new Map();
+
+/** An {@link AgentSession} over a stream. */
+export function createAgentSession(
+  about: Pick<AgentSession, 'sessionId' | 'nodeId' | 'bootNonce' | 'addr' | 'peer' | 'stream'>,
+  store: Pick<Store, 'view' | 'index'>,
+): AgentSession {
+  const { nodeId, peer, stream } = about;
+  const listeners = new Set<(alive: boolean) => void>();
+  let begun = false;
+  let sequence = 0;
+  let sent = NOTHING;
+  let told: ClusterFacts | undefined;
+
+  const updateCluster = (view: ReadView): void => {
+    const facts = clusterFacts(view, nodeId, peer.role);
+    const update = clusterUpdate(told, facts);
+    told = facts;
+    if (update !== undefined) stream.send({ $case: 'cluster', value: update });
+  };
+  const updateAssignments = (view: ReadView): void => {
+    const next = assignmentSet(view, nodeId);
+    const diff = diffAssignments(sent, next);
+    const kind = sequence === 0 ? 'complete' : 'incremental';
+    // What the agent need not be told is taken over all the same, so that old objects can be freed.
+    sent = next;
+    if (kind === 'incremental' && diff.put.length === 0 && diff.remove.length === 0) return;
+    const step = { kind, appliesTo: sequence, resultsIn: sequence + 1, storeIndex: store.index } as const;
+    sequence += 1;
+    for (const value of assignmentMessages(diff, step)) stream.send({ $case: 'assignments', value });
+  };
+  const update = (): void => {
+    if (!begun || !stream.writable) return;
+    const view = store.view;
+    updateCluster(view);
+    updateAssignments(view);
+  };
+  return {
+    ...about,
+    holds: (key) => sent.has(key),
+    begin: () => {
+      begun = true;
+      update();
+    },
+    update,
+    onNextSign: (listener) => {
+      listeners.add(listener);
+      return () => {
+        listeners.delete(listener);
+      };
+    },
+    sign: (alive) => {
+      const called = [...listeners];
+      listeners.clear();
+      for (const listener of called) listener(alive);
+    },
+  };
+}

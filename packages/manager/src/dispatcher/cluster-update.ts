@@ -1,0 +1,44 @@
+import { CLUSTER_KEY, type ReadView } from '@swarmd/model';
+import type { ClusterUpdate, ManagerPeer } from '@swarmd/wire';
+
+/** What an agent is to know of its cluster. */
+export interface ClusterFacts {
+  managers: readonly ManagerPeer[];
+  rootPem: string;
+  /** JSON of the node's own object, as far as it concerns the agent. */
+  node: string;
+  renewCertificate: boolean;
+}
+
+/** What the agent on `nodeId`, whose certificate says `role`, is to know by the state of `view`. */
+export function clusterFacts(view: ReadView, nodeId: string, role: 'worker' | 'manager'): ClusterFacts {
+  const managers: ManagerPeer[] = [];
+  for (const { ID, Spec, ManagerStatus } of view.all('node')) {
+    const addr = ManagerStatus?.Addr ?? '';
+    if (Spec.Role === 'manager' && addr !== '') managers.push({ nodeId: ID, addr });
+  }
+  managers.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+  const node = view.get('node', nodeId);
+  const { ID, Version, Spec, Description, Status } = node ?? {};
+  return {
+    managers,
+    rootPem: view.get('cluster', CLUSTER_KEY)?.RootCA.Certificate ?? '',
+    node: node === undefined ? '' : JSON.stringify({ ID, Version, Spec, Description, Status: { Addr: Status?.Addr } }),
+    renewCertificate: node !== undefined && node.Spec.Role !== role,
+  };
+}
+
+/** The message that brings an agent from `told` to `facts`, with only the parts that changed; `undefined` when none did. */
+export function clusterUpdate(told: ClusterFacts | undefined, facts: ClusterFacts): ClusterUpdate | undefined {
+  const managers = JSON.stringify(told?.managers) !== JSON.stringify(facts.managers);
+  const root = told?.rootPem !== facts.rootPem;
+  const node = told?.node !== facts.node;
+  const renew = facts.renewCertificate && !told?.renewCertificate;
+  if (!managers && !root && !node && !renew) return undefined;
+  return {
+    managers: managers ? [...facts.managers] : [],
+    rootCertificatePem: Buffer.from(root ? facts.rootPem : ''),
+    node: Buffer.from(node ? facts.node : ''),
+    renewCertificate: facts.renewCertificate,
+  };
+}

@@ -1,0 +1,52 @@
+import type { StoreEvent } from '@swarmd/model';
+import { isAssigned, itemKey, sameItem, taskItem } from './assignments.js';
+
+/** Whom a store event concerns: nodes by ID, the nodes that hold a thing, or every node. */
+export interface Touched {
+  nodeIds: readonly string[];
+  /** Key of a thing (see `itemKey`): the sessions that hold it. */
+  heldKey?: string;
+  everyone?: boolean;
+}
+
+const NOBODY: Touched = { nodeIds: [] };
+
+/** Whose assignments, or knowledge of the cluster, an event may change. Cheap: it runs for every event of every commit. */
+export function touchedBy(event: StoreEvent): Touched {
+  switch (event.table) {
+    case 'task':
+      return touchedByTask(event);
+    case 'node':
+      return touchedByNode(event);
+    case 'cluster':
+      return event.previous?.RootCA.Certificate === event.object.RootCA.Certificate
+        ? NOBODY
+        : { ...NOBODY, everyone: true };
+    case 'secret':
+    case 'config':
+    case 'network':
+    case 'spec':
+      // What is new is not held by anyone yet: the tasks that need it bring it along.
+      return event.kind === 'create' ? NOBODY : { ...NOBODY, heldKey: itemKey(event.table, event.object.ID) };
+    case 'service':
+      return NOBODY;
+  }
+}
+
+function touchedByTask({ kind, object, previous }: StoreEvent & { table: 'task' }): Touched {
+  if (kind === 'update' && previous !== undefined && previous.NodeID === object.NodeID) {
+    const same = isAssigned(previous) === isAssigned(object) && sameItem(taskItem(previous, ''), taskItem(object, ''));
+    return same || object.NodeID === '' ? NOBODY : { nodeIds: [object.NodeID] };
+  }
+  const nodeIds = new Set([object.NodeID, previous?.NodeID ?? '']);
+  nodeIds.delete('');
+  return { nodeIds: [...nodeIds] };
+}
+
+function touchedByNode({ object, previous }: StoreEvent & { table: 'node' }): Touched {
+  const manager = (node: typeof previous): string =>
+    node?.Spec.Role === 'manager' ? (node.ManagerStatus?.Addr ?? '') : '';
+  if (manager(object) !== manager(previous)) return { ...NOBODY, everyone: true };
+  const seen = previous?.Spec !== object.Spec || previous?.Description !== object.Description;
+  return seen ? { nodeIds: [object.ID] } : NOBODY;
+}

@@ -1,0 +1,64 @@
+import { type LogRecord, type LogsOptions, type ReadView, rfc3339, TASK_STATE_ORDER, type Task } from '@swarmd/model';
+import { type BoundedQueue, createBoundedQueue } from './log-queue.js';
+
+/** Records that wait for a reader; then agents' streams wait. */
+const QUEUE_RECORDS = 1_000;
+
+/** Whose logs are asked for. */
+export type LogSelector = { taskIds: readonly string[] } | { serviceId: string };
+
+/** What one node was asked for: its own ID on the wire, so that later tasks are asked for independently. */
+export interface LogPart {
+  readonly wireId: string;
+  readonly nodeId: string;
+  readonly taskIds: ReadonlySet<string>;
+  /** Timestamps up to which each task's records were had already, from before the node was lost. */
+  readonly after: ReadonlyMap<string, string>;
+}
+
+/** One reader's subscription. */
+export interface LogSubscriptionState {
+  readonly selector: LogSelector;
+  readonly options: LogsOptions;
+  readonly queue: BoundedQueue<LogRecord>;
+  /** Tasks that were asked of a node already, or never will be. */
+  readonly covered: Set<string>;
+  readonly parts: Map<string, LogPart>;
+  /** Parts whose node was lost, when following: asked again once it is back. */
+  lost: LogPart[];
+  /** Timestamp of the last record of each task. */
+  readonly last: Map<string, string>;
+}
+
+/** A subscription without parts. */
+export function createSubscription(
+  selector: LogSelector,
+  options: LogsOptions,
+  onClose: () => void,
+): LogSubscriptionState {
+  const queue = createBoundedQueue<LogRecord>(QUEUE_RECORDS, onClose);
+  return { selector, options, queue, covered: new Set(), parts: new Map(), lost: [], last: new Map() };
+}
+
+/** The tasks that a selector means now. */
+export function selectTasks(view: ReadView, selector: LogSelector): Task[] {
+  if ('serviceId' in selector) return [...view.find('task', 'service', selector.serviceId)];
+  return selector.taskIds.map((id) => view.get('task', id)).filter((task) => task !== undefined);
+}
+
+/** Whether a task can have logs: it has come as far as running, or past it. */
+export function mayHaveLogs(task: Task): boolean {
+  return task.NodeID !== '' && TASK_STATE_ORDER[task.Status.State] >= TASK_STATE_ORDER.running;
+}
+
+/** A message of swarmd itself among the log records. */
+export function ownRecord(text: string, nowMs: number, about: { taskId?: string; nodeId?: string } = {}): LogRecord {
+  return {
+    taskId: about.taskId ?? '',
+    serviceId: '',
+    nodeId: about.nodeId ?? '',
+    stream: 0,
+    timestamp: rfc3339(nowMs),
+    data: Buffer.from(`${text}\n`),
+  };
+}
