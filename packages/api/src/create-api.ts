@@ -83,6 +83,12 @@ function buildServer(context: ApiContext): FastifyInstance {
     reply.headers({ 'Api-Version': API_VERSION, Ostype: 'linux', 'Docker-Experimental': 'false' });
     checkVersion(splitVersion(request.originalUrl).version);
   });
+  app.addHook('onSend', async (_request, reply, payload) => {
+    // The docker CLI takes an error for JSON only under exactly this type.
+    const type = String(reply.getHeader('content-type') ?? '');
+    if (type.startsWith('application/json')) reply.header('content-type', 'application/json');
+    return payload;
+  });
   app.register(async (owned) => {
     readJsonBodies(owned);
     for (const routes of OWNED) await routes(owned, context);

@@ -115,7 +115,12 @@ function requestJson({ socketPath, method, path, body, headers, timeoutMs }: Jso
     const payload = body === undefined ? undefined : JSON.stringify(body);
     const content =
       payload === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(payload) };
-    const options = { socketPath, method, path, headers: { host: 'docker', ...headers, ...content } };
+    const options = {
+      socketPath,
+      method,
+      path,
+      headers: { host: 'docker', connection: 'keep-alive', ...headers, ...content },
+    };
     const fail = (cause: unknown): void => reject(engineUnavailable(socketPath, cause));
     // A connection each: kept ones would fail once after every restart of the engine.
     const request = http.request({ ...options, agent: false, ...(timeoutMs ? { timeout: timeoutMs } : {}) });

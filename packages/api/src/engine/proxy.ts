@@ -1,6 +1,7 @@
 import http, { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse } from 'node:http';
 import { API_VERSION, urlForEngine } from '../http/versions.js';
 import { type Engine, engineUnavailable } from './engine.js';
+import { laggingPump } from './lagging-pump.js';
 
 /** Headers that concern one connection only. */
 const HOP_BY_HOP = new Set([
@@ -32,7 +33,8 @@ export async function proxyRequest(
     agent: false,
     method: request.method ?? 'GET',
     path,
-    headers: { ...forwarded(request), host: 'docker' },
+    // Kept alive, though never used again: an engine that closes at once after its answer races with our last write.
+    headers: { ...forwarded(request), host: 'docker', connection: 'keep-alive' },
   });
   outgoing.setNoDelay(true);
   response.on('close', () => outgoing.destroy());
@@ -40,17 +42,25 @@ export async function proxyRequest(
     if (cause.code === 'ECONNREFUSED' || cause.code === 'ENOENT' || cause.code === 'ECONNRESET') engine.forget();
     fail(response, engineUnavailable(engine.socketPath, cause).message);
   });
-  outgoing.on('response', (incoming) => answer(incoming, response));
+  let stopBody = (): void => {};
+  outgoing.on('response', (incoming) => {
+    incoming.on('end', () => stopBody());
+    answer(incoming, response);
+  });
   if (body !== undefined) outgoing.end(body);
-  else request.pipe(outgoing);
+  else if (hasBody(request)) stopBody = laggingPump(request, outgoing);
+  else outgoing.end();
+}
+
+function hasBody(request: IncomingMessage): boolean {
+  return request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined;
 }
 
 function forwarded(request: IncomingMessage): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {};
   for (const [name, value] of Object.entries(request.headers)) if (!HOP_BY_HOP.has(name)) headers[name] = value;
   // Without a length Node frames the body in chunks, as the client did; without either there is none.
-  const hasBody = request.headers['transfer-encoding'] !== undefined || request.headers['content-length'] !== undefined;
-  if (!hasBody && !['GET', 'HEAD', 'DELETE'].includes(request.method ?? 'GET')) headers['content-length'] = 0;
+  if (!hasBody(request) && !['GET', 'HEAD', 'DELETE'].includes(request.method ?? 'GET')) headers['content-length'] = 0;
   return headers;
 }
 

@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { toHttp } from '../http/errors.js';
 import { API_VERSION, checkVersion, splitVersion, urlForEngine } from '../http/versions.js';
 import { type Engine, engineUnavailable } from './engine.js';
+import { laggingPump } from './lagging-pump.js';
 
 /** The head of an HTTP answer cannot be longer; an engine's is a few hundred bytes. */
 const MAX_HEAD_BYTES = 64 * 1024;
@@ -64,7 +65,8 @@ function connect(engine: Engine, head: string, client: Duplex, firstBytes: Buffe
   client.on('close', () => upstream.destroy());
   upstream.write(head);
   if (firstBytes.length > 0) upstream.write(firstBytes);
-  client.pipe(upstream);
+  const stopInput = laggingPump(client, upstream);
+  upstream.on('end', stopInput);
   readHead(upstream, (answerHead, rest) => {
     answered = true;
     client.write(answerHead);

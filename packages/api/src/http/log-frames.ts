@@ -31,9 +31,8 @@ function detailsOf({ attributes, nodeId, serviceId, taskId }: LogRecord): string
     'com.docker.swarm.service.id': serviceId,
     'com.docker.swarm.task.id': taskId,
   };
-  const escape = encodeURIComponent;
   return Object.keys(all)
     .sort()
-    .map((key) => `${escape(key)}=${escape(all[key] ?? '')}`)
+    .map((key) => `${encodeURIComponent(key)}=${encodeURIComponent(all[key] ?? '')}`)
     .join(',');
 }

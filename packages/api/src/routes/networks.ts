@@ -70,25 +70,38 @@ function toHttp({ ID: _, ...network }: ApiObject): Record<string, unknown> {
   return network;
 }
 
-async function listNetworks({ membership, engine }: ApiContext, query: Query): Promise<unknown[]> {
+async function listNetworks(context: ApiContext, query: Query): Promise<unknown[]> {
+  const { membership } = context;
   const given = filters(query);
   const scopes = given['scope'] ?? [];
   const control = membership.control();
   const own = control && !onlyOthers(scopes, 'swarm') ? (await control.listNetworks(given)).map(toHttp) : [];
   if (onlyOthers(scopes, 'local') && onlyOthers(scopes, 'global')) return own;
-  const { status, body } = await engine.json('GET', `/networks?filters=${encodeURIComponent(engineFilters(given))}`);
-  if (status !== 200) throw engineRefusal(body);
   const ownIds = new Set(own.map((network) => network['Id']));
-  return [...own, ...(body as { Id: string }[]).filter((network) => !ownIds.has(network.Id))];
+  const others = await engineNetworks(context, given);
+  return [...own, ...others.filter((network) => !ownIds.has(network['Id']))];
+}
+
+/** The engine's networks; none, with a warning in the log, while it is away: ours can still be used. */
+async function engineNetworks(
+  { engine, logger }: ApiContext,
+  given: Filters,
+): Promise<readonly Record<string, unknown>[]> {
+  const path = `/networks?filters=${encodeURIComponent(JSON.stringify(given))}`;
+  try {
+    const { status, body } = await engine.json('GET', path);
+    if (status !== 200) throw engineRefusal(body);
+    return body as Record<string, unknown>[];
+  } catch (thrown) {
+    if (!isErrorCode(thrown, 'unavailable')) throw thrown;
+    logger.warn({ err: thrown }, 'listing networks without the engine');
+    return [];
+  }
 }
 
 /** Whether a scope filter is given and leaves out `scope`. */
 function onlyOthers(scopes: readonly string[], scope: string): boolean {
   return scopes.length > 0 && !scopes.includes(scope);
-}
-
-function engineFilters(given: Filters): string {
-  return JSON.stringify(given);
 }
 
 function engineRefusal(body: unknown): SwarmdError {
