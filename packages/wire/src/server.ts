@@ -95,7 +95,8 @@ function followIdentity(identity: IdentityHolder): ServerCredentials {
   const ends = new Map<Roots | Own, () => void>();
   const follow = (listener: Roots | Own, tell: () => void): void => {
     ends.set(listener, identity.onChange(tell));
-    tell();
+    // The credentials register whom to tell only after they have asked to be told.
+    queueMicrotask(tell);
   };
   const unfollow = (listener: Roots | Own): void => {
     ends.get(listener)?.();

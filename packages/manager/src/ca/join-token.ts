@@ -23,16 +23,9 @@ export function createJoinToken(rootPem: string, random: Random): string {
   return `SWMTKN-1-${rootDigest(rootPem)}-${idFromBytes(random.bytes(17))}`;
 }
 
-/** New tokens for the cluster of `rootPem`; with `keep`, only those asked for are replaced. */
-export function rotateJoinTokens(
-  rootPem: string,
-  random: Random,
-  keep?: { tokens: JoinTokens; rotateWorker: boolean; rotateManager: boolean },
-): JoinTokens {
-  return {
-    Worker: keep && !keep.rotateWorker ? keep.tokens.Worker : createJoinToken(rootPem, random),
-    Manager: keep && !keep.rotateManager ? keep.tokens.Manager : createJoinToken(rootPem, random),
-  };
+/** The first tokens of the cluster of `rootPem`. */
+export function createJoinTokens(rootPem: string, random: Random): JoinTokens {
+  return { Worker: createJoinToken(rootPem, random), Manager: createJoinToken(rootPem, random) };
 }
 
 /** The digest that a token promises of the root certificate. `invalid-argument` when it has not a token's form. */

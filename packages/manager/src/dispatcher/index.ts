@@ -3,3 +3,4 @@ export { createDispatcher, type Dispatcher, type DispatcherDependencies } from '
 export { gracePeriodMs, heartbeatPeriodMs } from './liveness.js';
 export type { LogBroker } from './log-broker.js';
 export type { LogSelector } from './log-subscription.js';
+export { startNodeLoop } from './node-loop.js';

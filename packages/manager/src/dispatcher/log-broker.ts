@@ -28,9 +28,9 @@ export interface LogBroker {
   /**
    * Subscribes to logs of tasks, or of a service's tasks. The records end by themselves unless `options.follow`; then
    * tasks that land later are added. Nodes and tasks whose logs cannot be had are named in records of stream 0. The
-   * subscription ends with the signal, or when the reader returns. `unavailable` when too many are open.
+   * subscription ends with the signal, or when the reader returns. Throws `unavailable` when too many are open.
    */
-  subscribe(selector: LogSelector, options: LogsOptions, signal: AbortSignal): Promise<AsyncIterable<LogRecord>>;
+  subscribe(selector: LogSelector, options: LogsOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
   /** Takes what an agent sends for one subscription: the handler of `PublishLogs`. */
   publish(requests: AsyncIterable<PublishLogsRequest>, nodeId: string): Promise<PublishLogsResponse>;
   nodeConnected(nodeId: string): void;
@@ -110,7 +110,7 @@ export function createLogBroker({ store, clock, random, registry }: LogBrokerDep
     const again = options === undefined ? undefined : { options, after: new Map<string, string>() };
     for (const [nodeId, taskIds] of byNode) ask(subscription, nodeId, taskIds, again);
   };
-  const subscribe: LogBroker['subscribe'] = async (selector, options, signal) => {
+  const subscribe: LogBroker['subscribe'] = (selector, options, signal) => {
     if (subscriptions.size >= MAX_SUBSCRIPTIONS) throw new SwarmdError('unavailable', 'too many log readers');
     const onAbort = (): void => subscription.queue.close();
     const subscription = createSubscription(selector, options, () => {
@@ -134,7 +134,7 @@ export function createLogBroker({ store, clock, random, registry }: LogBrokerDep
       if (event.table !== 'task' || event.kind === 'delete' || !mayHaveLogs(event.object)) continue;
       const { selector, covered } = subscription;
       const { ID, ServiceID } = event.object;
-      const wanted = 'serviceId' in selector ? selector.serviceId === ServiceID : selector.taskIds.includes(ID);
+      const wanted = 'serviceId' in selector ? selector.serviceId === ServiceID : selector.taskId === ID;
       if (wanted && !covered.has(ID)) landed.push(event.object);
     }
     // All of a task that has only now come: its lines are newer than the reader's question.

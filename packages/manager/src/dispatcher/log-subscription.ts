@@ -5,7 +5,7 @@ import { type BoundedQueue, createBoundedQueue } from './log-queue.js';
 const QUEUE_RECORDS = 1_000;
 
 /** Whose logs are asked for. */
-export type LogSelector = { taskIds: readonly string[] } | { serviceId: string };
+export type LogSelector = { taskId: string } | { serviceId: string };
 
 /** What one node was asked for: its own ID on the wire, so that later tasks are asked for independently. */
 export interface LogPart {
@@ -43,7 +43,8 @@ export function createSubscription(
 /** The tasks that a selector means now. */
 export function selectTasks(view: ReadView, selector: LogSelector): Task[] {
   if ('serviceId' in selector) return [...view.find('task', 'service', selector.serviceId)];
-  return selector.taskIds.map((id) => view.get('task', id)).filter((task) => task !== undefined);
+  const task = view.get('task', selector.taskId);
+  return task === undefined ? [] : [task];
 }
 
 /** Whether a task can have logs: it has come as far as running, or past it. */

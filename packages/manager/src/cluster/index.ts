@@ -1,0 +1,8 @@
+export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
+export {
+  createManager,
+  type Manager,
+  type ManagerLoopDependencies,
+  type ManagerOptions,
+  type StartManagerLoop,
+} from './manager.js';
