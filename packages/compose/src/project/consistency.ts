@@ -6,13 +6,14 @@ export function checkConsistency(project: Project): Problem[] {
   const problems: Problem[] = [];
   for (const service of Object.values(project.services)) {
     const add = (key: string, message: string) => {
-      const at = project.positions.get(`services.${service.name}.${key}`);
+      const at = project.positions.get(`services.${service.name}.${key.split('.')[0]}`);
       const path = `services.${service.name}.${key}`;
       problems.push({ path, message, severity: 'error', ...(at === undefined ? {} : { at }) });
     };
     checkReferences(project, service, add);
     checkDependencies(project, service, add);
     checkContradictions(service, add);
+    checkWords(service, add);
   }
   return problems;
 }
@@ -76,4 +77,29 @@ function checkContradictions(service: Service, add: Add): void {
   }
   const credentials = Object.values(service.credentialSpec ?? {});
   if (credentials.length > 1) add('credential_spec', 'config, file and registry exclude each other');
+}
+
+const MODES = ['replicated', 'global', 'replicated-job', 'global-job'];
+
+/** Words that the schema leaves open and a cluster does not. Empty texts count as not said. */
+function checkWords(service: Service, add: Add): void {
+  const { deploy } = service;
+  const check = (key: string, value: string | undefined, words: readonly string[]) => {
+    if (value !== undefined && value !== '' && !words.includes(value)) {
+      add(key, `${JSON.stringify(value)} is none of ${words.join(', ')}`);
+    }
+  };
+  check('deploy.mode', deploy.mode, MODES);
+  check('deploy.endpoint_mode', deploy.endpointMode, ['vip', 'dnsrr']);
+  check('deploy.update_config.failure_action', deploy.updateConfig?.failureAction, ['pause', 'continue', 'rollback']);
+  check('deploy.rollback_config.failure_action', deploy.rollbackConfig?.failureAction, ['pause', 'continue']);
+  check('deploy.restart_policy.condition', deploy.restartPolicy?.condition, ['none', 'on-failure', 'any']);
+  for (const port of service.ports) {
+    check('ports', port.mode, ['ingress', 'host']);
+    check('ports', port.protocol, ['tcp', 'udp', 'sctp']);
+  }
+  for (const key of ['updateConfig', 'rollbackConfig'] as const) {
+    const ratio = deploy[key]?.maxFailureRatio ?? 0;
+    if (ratio < 0 || ratio > 1) add('deploy', `max_failure_ratio ${ratio} is not between 0 and 1`);
+  }
 }

@@ -9,7 +9,7 @@ export function serviceReport(project: Project, name: string, report: Report): S
   const seen = new Set<string>();
   return (key, severity, message) => {
     const path = `services.${name}.${key}`;
-    const at = project.positions.get(path.split('.').slice(0, 3).join('.'));
+    const at = project.positions.get(`services.${name}.${key.split('.')[0]}`);
     if (seen.has(`${path}\n${message}`)) return;
     seen.add(`${path}\n${message}`);
     report({ path, severity, message, ...(at === undefined ? {} : { at }) });
