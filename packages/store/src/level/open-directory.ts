@@ -1,6 +1,6 @@
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SwarmdError } from '@swarmd/model';
+import { isErrorCode, SwarmdError } from '@swarmd/model';
 import { Level } from 'level';
 import type { ValueCipher } from '../cipher.js';
 import { isSystemError, syncDirectory } from '../durable-file.js';
@@ -8,12 +8,19 @@ import { damaged } from './damage.js';
 import { formatLogState, type LogState, RecordDigest } from './digest.js';
 import { readFormatFile, writeFormatFile } from './format-file.js';
 import { HeadFile } from './head-file.js';
+import { verifyFiles } from './verify-files.js';
 
 /** LevelDB as this log uses it: keys as text, values as bytes. */
 export type Database = Level<string, Buffer>;
 
 /** The record that every batch updates with the state of the log after it. */
 export const STATE_KEY = '!state';
+
+/** A store directory in use by this process. */
+export interface OpenDirectory {
+  db: Database;
+  head: HeadFile;
+}
 
 const EMPTY: LogState = { index: 0, digest: new RecordDigest() };
 
@@ -22,17 +29,27 @@ const EMPTY: LogState = { index: 0, digest: new RecordDigest() };
  * (found before LevelDB has touched anything where possible: it drops what it cannot read and tidies up),
  * `failed-precondition` for a directory in use, of a newer format or made with another data key.
  */
-export async function openDirectory(dir: string, cipher: ValueCipher): Promise<{ db: Database; head: HeadFile }> {
+export async function openDirectory(dir: string, cipher: ValueCipher): Promise<OpenDirectory> {
   await mkdir(join(dir, 'db'), { recursive: true, mode: 0o700 });
-  const format = await readFormatFile(dir);
-  if (format === undefined) return createDirectory(dir, cipher);
-  if (format.keyId !== cipher.keyId)
+  try {
+    const format = await readFormatFile(dir);
+    if (format === undefined) return await createDirectory(dir, cipher);
+    return await openExisting(dir, cipher, format.keyId);
+  } catch (error) {
+    // Files that someone else is writing look damaged.
+    if (isErrorCode(error, 'damaged') && (await isLocked(join(dir, 'db', 'LOCK')))) throw inUse(dir, error);
+    throw error;
+  }
+}
+
+async function openExisting(dir: string, cipher: ValueCipher, keyId: string): Promise<OpenDirectory> {
+  if (keyId !== cipher.keyId)
     throw new SwarmdError(
       'failed-precondition',
-      `the store in ${dir} was made with data key ${format.keyId}, and the data key given is ${cipher.keyId}: ` +
+      `the store in ${dir} was made with data key ${keyId}, and the data key given is ${cipher.keyId}: ` +
         'put back the data key file that belongs to it',
     );
-  await checkManifest(dir);
+  await verifyFiles(dir);
   const db = await openDatabase(dir, false);
   try {
     // Read only now that no other process writes it.
@@ -46,14 +63,14 @@ export async function openDirectory(dir: string, cipher: ValueCipher): Promise<{
 }
 
 /** Makes a store; goes over what an interrupted attempt has left, but never over a store that only lacks its FORMAT. */
-async function createDirectory(dir: string, cipher: ValueCipher): Promise<{ db: Database; head: HeadFile }> {
+async function createDirectory(dir: string, cipher: ValueCipher): Promise<OpenDirectory> {
   const lost = damaged(dir, 'FORMAT', 'the file is missing');
   const old = await HeadFile.open(dir, cipher);
   await old?.close();
   if (old !== undefined && old.state.index > 0) throw lost;
   const files = await readdir(join(dir, 'db'));
   // LevelDB writes CURRENT before anything that could hold a record.
-  if (!files.includes('CURRENT') && files.some((name) => /\.(ldb|sst)$/.test(name))) throw lost;
+  if (!files.includes('CURRENT') && files.some((name) => /\.(ldb|log)$/.test(name))) throw lost;
   const db = await openDatabase(dir, true);
   try {
     for (const key of await db.keys({ limit: 2 }).all()) if (key !== STATE_KEY) throw lost;
@@ -66,20 +83,6 @@ async function createDirectory(dir: string, cipher: ValueCipher): Promise<{ db: 
     await db.close();
     throw error;
   }
-}
-
-/** LevelDB makes a new database where CURRENT is missing, so that is looked at first. */
-async function checkManifest(dir: string): Promise<void> {
-  const read = (name: string) =>
-    readFile(join(dir, 'db', name)).catch((error: unknown) => {
-      if (isSystemError(error, 'ENOENT')) return undefined;
-      throw error;
-    });
-  const current = await read('CURRENT');
-  if (current === undefined) throw damaged(dir, 'db/CURRENT', 'the file is missing');
-  const manifest = /^(MANIFEST-\d+)\n$/.exec(current.toString('latin1'))?.[1];
-  if (manifest === undefined) throw damaged(dir, 'db/CURRENT', 'the file was altered or cut');
-  if ((await read(manifest)) === undefined) throw damaged(dir, `db/${manifest}`, 'the file is missing');
 }
 
 async function openDatabase(dir: string, createIfMissing: boolean): Promise<Database> {
@@ -96,8 +99,21 @@ async function openDatabase(dir: string, createIfMissing: boolean): Promise<Data
 
 function openingFailed(dir: string, error: unknown): SwarmdError {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : (error as Error);
-  if (isSystemError(cause, 'LEVEL_LOCKED'))
-    return new SwarmdError('failed-precondition', `the store in ${dir} is in use by another process`, { cause });
+  if (isSystemError(cause, 'LEVEL_LOCKED')) return inUse(dir, cause);
   if (isSystemError(cause, 'LEVEL_CORRUPTION')) return damaged(dir, 'db', cause.message, cause);
   return new SwarmdError('unavailable', `the store in ${dir} cannot be opened: ${cause.message}`, { cause });
+}
+
+function inUse(dir: string, cause: unknown): SwarmdError {
+  return new SwarmdError('failed-precondition', `the store in ${dir} is in use by another process`, { cause });
+}
+
+/** Whether a process holds a lock on the file, as Linux tells. */
+async function isLocked(path: string): Promise<boolean> {
+  try {
+    const [{ ino }, locks] = await Promise.all([stat(path), readFile('/proc/locks', 'utf8')]);
+    return locks.split('\n').some((line) => line.split(/\s+/).some((word) => word.endsWith(`:${ino}`)));
+  } catch {
+    return false;
+  }
 }
