@@ -1,8 +1,6 @@
 import {
   type Commit,
-  compareStates,
   type GenericResource,
-  holdsResources,
   type Node,
   type ReadView,
   type StoreEvent,
@@ -14,9 +12,7 @@ import { hostPortsOf, readNeeds } from './needs.js';
 import { type Hold, NodeInfo, type ServiceLoad, type SpecEntry, statusTimeMs } from './node-info.js';
 import { NodeOrder } from './node-order.js';
 import { PendingTasks, type TaskGroup } from './pending-tasks.js';
-
-/** Where a task stands for the scheduler. */
-type Place = 'none' | 'pending' | 'obsolete' | 'held';
+import { concernsPlacement, failedHere, isActive, placeOf, taskStates } from './task-place.js';
 
 /**
  * The scheduler's own account of the cluster, kept up event by event: what each node offers and holds, and which tasks
@@ -54,15 +50,15 @@ export class ClusterMirror {
     this.#lastSpec = undefined;
     const view = this.#view();
     for (const node of view.all('node')) this.#putNode(node);
-    for (const [id, known] of failures)
-      if (known !== undefined && this.nodes.has(id)) this.nodes.get(id)!.failures = known;
     for (const task of view.all('task')) this.#taskChanged(task.ID, undefined, task);
+    // Only now: those of the tasks that are still there are among them.
+    for (const [id, known] of failures) if (known !== undefined) this.#restoreFailures(id, known);
   }
 
   /** Follows a commit. */
   apply(commit: Commit): void {
     for (const event of commit.events) {
-      if (event.table === 'task') this.#taskChanged(event.object.ID, ...states(event));
+      if (event.table === 'task') this.#taskChanged(event.object.ID, ...taskStates(event));
       else if (event.table === 'node') this.#nodeChanged(event);
     }
     // Only now: tasks that the same commit removed were counted by their specs.
@@ -97,6 +93,11 @@ export class ClusterMirror {
     const entry = this.#specs.get(key) ?? this.#readSpec(key, serviceId, specVersion);
     this.#lastSpec = entry;
     return entry;
+  }
+
+  #restoreFailures(nodeId: string, failures: Map<string, number[]>): void {
+    const info = this.nodes.get(nodeId);
+    if (info !== undefined) info.failures = failures;
   }
 
   #readSpec(key: string, serviceId: string, specVersion: number): SpecEntry {
@@ -221,35 +222,3 @@ export class ClusterMirror {
 }
 
 const NOTHING: readonly GenericResource[] = [];
-
-function states(event: Extract<StoreEvent, { table: 'task' }>): [Task | undefined, Task | undefined] {
-  return event.kind === 'delete' ? [event.object, undefined] : [event.previous, event.object];
-}
-
-function isActive(task: Task): boolean {
-  return compareStates(task.DesiredState, 'complete') <= 0;
-}
-
-function placeOf(task: Task): Place {
-  const { State } = task.Status;
-  if (State === 'pending') {
-    if (isActive(task)) return 'pending';
-    return task.DesiredState === 'shutdown' ? 'obsolete' : 'none';
-  }
-  return holdsResources(State) && task.NodeID !== '' ? 'held' : 'none';
-}
-
-/** Whether the end of a task counts against its node. Global tasks (slot 0) were not put there by the scheduler. */
-function failedHere(task: Task): boolean {
-  return (task.Status.State === 'failed' || task.Status.State === 'rejected') && task.Slot > 0 && task.NodeID !== '';
-}
-
-/** Whether a change of a node can change what fits on it; heartbeats and sessions cannot. */
-function concernsPlacement(before: Node, after: Node): boolean {
-  return (
-    before.Spec !== after.Spec ||
-    before.Description !== after.Description ||
-    before.Status.State !== after.Status.State ||
-    before.Status.Addr !== after.Status.Addr
-  );
-}
