@@ -1,0 +1,93 @@
+import type { AgentOptions } from './agent.js';
+import { containerName } from './convert/names.js';
+import { createBridgeNetworks } from './engine/bridge-networks.js';
+import { createImages } from './engine/images.js';
+import { createIngressPublisher } from './engine/ingress.js';
+import { createPayloadStore } from './engine/payload-store.js';
+import { createTaskEngine } from './engine/task-engine.js';
+import type { EngineWatchHandlers } from './engine/watch.js';
+import { createHost, type Host } from './host.js';
+import { publishLogs } from './logs/publish.js';
+import { createLogSource } from './logs/source.js';
+import { SessionClient } from './session/client.js';
+import { createStatusReporter } from './session/reporter.js';
+import type { AgentState } from './worker/state.js';
+import { Worker } from './worker/worker.js';
+
+/** The agent's parts, wired and not yet running. */
+export interface AgentParts {
+  worker: Worker;
+  host: Host;
+  sessions: SessionClient;
+  engineHandlers: EngineWatchHandlers;
+}
+
+/** Wires an agent. They know each other through functions: the engine's client, say, changes with every restart of it. */
+export function buildParts(options: AgentOptions, state: AgentState, backWithinMs: () => number): AgentParts {
+  const { clock, random, logger, nodeId, clusterId } = options;
+  const child = (component: string) => logger.child({ component });
+  const reporter = createStatusReporter();
+  const networks = options.networks ?? createBridgeNetworks({ clusterId, logger: child('networks') });
+  const payloadStore = createPayloadStore(options.runDir, { ownerOffset: () => host.userOffset() });
+  const engine = createTaskEngine({
+    client: () => worker.client(),
+    node: () => host.facts(worker.client().apiVersion),
+    payloads: { secret: (id) => worker.secret(id), config: (id) => worker.config(id) },
+    network: (idOrName) => worker.network(idOrName),
+    defaultLogDriver: () => undefined,
+    images: createImages({ clock, logger: child('images') }),
+    networks,
+    payloadStore,
+    ingress: options.ingress ?? createIngressPublisher(),
+  });
+  const worker = new Worker({
+    engine,
+    networks,
+    payloadStore,
+    state,
+    containerName: (assignment) => containerName(assignment, nodeId),
+    onStatus: (taskId, status) => reporter.changed(taskId, status),
+    clock,
+    logger: child('worker'),
+  });
+  const host = createHost({
+    nodeId,
+    clusterId,
+    state,
+    client: () => (worker.engineUp ? worker.client() : undefined),
+    complete: options.completeDescription ?? ((description) => description),
+    onDescription: (description) => sessions.describe(description),
+    clock,
+    logger: child('host'),
+  });
+  const source = createLogSource(worker);
+  const sessions = new SessionClient({
+    connect: options.connect,
+    managers: options.managers,
+    description: (signal) => host.description(signal),
+    worker,
+    reporter,
+    state,
+    onWelcome: (welcome) => options.onWelcome?.(welcome),
+    onCluster: (update) => options.onCluster?.(update),
+    onSessionEnd: (reason) => options.onSessionEnd?.(reason),
+    publishLogs: (dispatcher, subscription, signal) =>
+      publishLogs({ dispatcher, source, logger: child('logs') }, subscription, signal),
+    backWithinMs,
+    bootNonce: Buffer.from(random.bytes(16)).toString('hex'),
+    swarmdVersion: options.swarmdVersion,
+    advertiseAddr: options.advertiseAddr,
+    clock,
+    random,
+    logger: child('session'),
+  });
+  const engineHandlers: EngineWatchHandlers = {
+    onUp: (client, containers) => {
+      host.engineUp(client);
+      worker.onUp(client, containers);
+    },
+    onContainer: (containerId, taskId, exists) => worker.onContainer(containerId, taskId, exists),
+    onDown: () => worker.onDown(),
+  };
+  return { worker, host, sessions, engineHandlers };
+}

@@ -1,0 +1,173 @@
+import { asSwarmdError, type Clock, type NodeDescription, type Random, SwarmdError } from '@swarmd/model';
+import type { ClusterUpdate, DispatcherClient, LogSubscription, Welcome } from '@swarmd/wire';
+import type { Logger } from 'pino';
+import { pause } from '../pause.js';
+import type { AgentState } from '../worker/state.js';
+import type { Worker } from '../worker/worker.js';
+import { FIRST_BACKOFF_MS, nextBackoffMs, shuffled } from './backoff.js';
+import type { StatusReporter } from './reporter.js';
+import { openSession, type Session, type SessionHandlers } from './session.js';
+
+/** What a {@link SessionClient} needs. */
+export interface SessionClientDeps {
+  /** A dispatcher client on a channel of its own to the manager at `addr` (`host:port`), with this node's certificate. */
+  connect(addr: string): DispatcherClient;
+  /** Managers to try besides those remembered, `host:port`. */
+  managers(): readonly string[];
+  /** Waits for the host's description; at first the engine may not answer. */
+  description(signal: AbortSignal): Promise<NodeDescription>;
+  worker: Worker;
+  reporter: StatusReporter;
+  state: AgentState;
+  onWelcome(welcome: Welcome): void;
+  onCluster(update: ClusterUpdate): void;
+  onSessionEnd(reason: SwarmdError): void;
+  /** Publishes a subscription's logs until its signal aborts. */
+  publishLogs(dispatcher: DispatcherClient, subscription: LogSubscription, signal: AbortSignal): Promise<void>;
+  backWithinMs(): number;
+  bootNonce: string;
+  swarmdVersion: string;
+  advertiseAddr: string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/** Keeps a session with one of the managers, whichever answers. */
+export class SessionClient {
+  readonly #deps: SessionClientDeps;
+  #session: Session | undefined;
+  #sentDescription = '';
+
+  constructor(deps: SessionClientDeps) {
+    this.#deps = deps;
+  }
+
+  /** Whether a manager knows this node at the moment. */
+  get connected(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /** The host's description may have changed: tells the manager if so. */
+  describe(description: NodeDescription): void {
+    const json = JSON.stringify(description);
+    if (this.#session === undefined || json === this.#sentDescription) return;
+    this.#sentDescription = json;
+    this.#session.send({ $case: 'description', value: { description: Buffer.from(json) } });
+  }
+
+  /** Ends the session, to open another one at once. */
+  reconnect(): void {
+    this.#session?.end(new SwarmdError('aborted', 'the session is opened anew'));
+  }
+
+  /** Opens session after session until `signal` aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { random, logger, clock } = this.#deps;
+    let boundMs = FIRST_BACKOFF_MS;
+    let lastReason = '';
+    while (!signal.aborted) {
+      for (const addr of this.#candidates()) {
+        if (signal.aborted) return;
+        const { welcome, reason } = await this.#once(addr, signal);
+        if (signal.aborted) return;
+        if (welcome) boundMs = FIRST_BACKOFF_MS;
+        if (welcome || reason.message !== lastReason) {
+          logger.warn({ manager: addr, code: reason.code, reason: reason.message }, 'no session with a manager');
+        }
+        lastReason = reason.message;
+        this.#deps.onSessionEnd(reason);
+        // Having been welcome, the list of managers is fresh: start over with it.
+        if (welcome) break;
+      }
+      await pause(clock, random.float() * boundMs, signal);
+      boundMs = nextBackoffMs(boundMs);
+    }
+  }
+
+  #candidates(): string[] {
+    const { state, managers, random } = this.#deps;
+    const known = [...state.managers().map((peer) => peer.addr), ...managers()];
+    return shuffled([...new Set(known)], () => random.float());
+  }
+
+  /** One session from beginning to end. */
+  async #once(addr: string, signal: AbortSignal): Promise<{ welcome: boolean; reason: SwarmdError }> {
+    const { worker, reporter, state, logger } = this.#deps;
+    const session = new AbortController();
+    let dispatcher: DispatcherClient | undefined;
+    let welcome = false;
+    try {
+      const description = Buffer.from(JSON.stringify(await this.#deps.description(signal)));
+      this.#sentDescription = description.toString('utf8');
+      dispatcher = this.#deps.connect(addr);
+      const channel = dispatcher;
+      const subscriptions = new Map<string, AbortController>();
+      worker.beginSession();
+      const { bootNonce, swarmdVersion, advertiseAddr, clock, backWithinMs } = this.#deps;
+      const register = { description, seenIndex: state.seenIndex(), bootNonce, swarmdVersion, advertiseAddr };
+      const open = openSession(
+        { client: channel, register, backWithinMs, clock, logger },
+        {
+          onWelcome: (message) => {
+            welcome = true;
+            logger.info({ manager: addr, session: message.sessionId }, 'session with a manager');
+            this.#session = open;
+            this.#deps.onWelcome(message);
+            reporter.attach((batch) => open.send({ $case: 'statuses', value: batch }), worker.statuses());
+          },
+          onMessage: (body) => this.#take(open, channel, subscriptions, session.signal, body),
+        },
+        signal,
+      );
+      return await open.over;
+    } catch (thrown) {
+      return { welcome, reason: asSwarmdError(thrown) };
+    } finally {
+      this.#session = undefined;
+      reporter.detach();
+      session.abort();
+      dispatcher?.close();
+    }
+  }
+
+  #take(
+    open: Session,
+    dispatcher: DispatcherClient,
+    subscriptions: Map<string, AbortController>,
+    signal: AbortSignal,
+    body: Parameters<SessionHandlers['onMessage']>[0],
+  ): void {
+    const { worker, reporter, state, logger } = this.#deps;
+    switch (body.$case) {
+      case 'assignments': {
+        const taken = worker.take(body.value);
+        if (taken !== 'taken') {
+          open.end(new SwarmdError('out-of-sequence', `the assignments were ${taken}: asking for a full set`));
+        }
+        return;
+      }
+      case 'statusAck':
+        state.sawIndex(body.value.storeIndex);
+        reporter.acknowledged(body.value);
+        return;
+      case 'cluster':
+        if (body.value.managers.length > 0) state.setManagers(body.value.managers);
+        this.#deps.onCluster(body.value);
+        return;
+      case 'logSubscription': {
+        const { value } = body;
+        const stop = new AbortController();
+        subscriptions.set(value.id, stop);
+        this.#deps
+          .publishLogs(dispatcher, value, AbortSignal.any([signal, stop.signal]))
+          .catch((thrown: unknown) => logger.warn({ reason: asSwarmdError(thrown).message }, 'logs could not be sent'))
+          .finally(() => subscriptions.delete(value.id));
+        return;
+      }
+      case 'logUnsubscription':
+        subscriptions.get(body.value.id)?.abort();
+        return;
+    }
+  }
+}

@@ -1,0 +1,112 @@
+import { type Clock, ERROR_TABLE, type ErrorCode, SwarmdError } from '@swarmd/model';
+import type { AgentMessage, DispatcherClient, ManagerMessage, Register, Welcome } from '@swarmd/wire';
+import type { Logger } from 'pino';
+
+/** A manager that does not answer a heartbeat within this time is given up. */
+const HEARTBEAT_TIMEOUT_MS = 5_000;
+/** A manager may first have to reach the index that this node has seen. */
+const WELCOME_TIMEOUT_MS = 30_000;
+
+/** What the owner of a session does with it. */
+export interface SessionHandlers {
+  /** The manager knows us. */
+  onWelcome(welcome: Welcome): void;
+  /** Everything else that it says, heartbeats apart. */
+  onMessage(body: NonNullable<ManagerMessage['body']>): void;
+}
+
+/** An open session. */
+export interface Session {
+  send(body: NonNullable<AgentMessage['body']>): void;
+  /** Ends the session on this side, for the reason given. */
+  end(reason: SwarmdError): void;
+  /** Rejects when the session is over, with why. */
+  readonly over: Promise<never>;
+}
+
+/**
+ * Opens a session: registers, beats its heart at the manager's pace from the moment it is welcome, and passes on what the
+ * manager says, in order. `signal` ends it with a goodbye: back within `backWithinMs()`, 0 for never.
+ */
+export function openSession(
+  deps: { client: DispatcherClient; register: Register; backWithinMs: () => number; clock: Clock; logger: Logger },
+  handlers: SessionHandlers,
+  signal: AbortSignal,
+): Session {
+  const { client, clock } = deps;
+  const call = client.session();
+  let over = false;
+  let fail: (reason: SwarmdError) => void = () => {};
+  const ended = new Promise<never>((_resolve, reject) => {
+    fail = reject;
+  });
+  let cancelBeat = () => {};
+  let cancelTimeout = clock.after(WELCOME_TIMEOUT_MS, () => end(late('register')));
+
+  const send: Session['send'] = (body) => {
+    if (!over) call.write({ body });
+  };
+  const finish = (reason: SwarmdError): void => {
+    if (over) return;
+    over = true;
+    cancelBeat();
+    cancelTimeout();
+    signal.removeEventListener('abort', goodbye);
+    fail(reason);
+  };
+  const end = (reason: SwarmdError): void => {
+    if (over) return;
+    finish(reason);
+    call.cancel();
+  };
+  const goodbye = (): void => {
+    send({ $case: 'goodbye', value: { backWithinMs: deps.backWithinMs() } });
+    finish(new SwarmdError('aborted', 'swarmd stops'));
+    call.end();
+  };
+  const beat = (): void => {
+    send({ $case: 'heartbeat', value: {} });
+    cancelTimeout = clock.after(HEARTBEAT_TIMEOUT_MS, () => end(late('heartbeat')));
+  };
+
+  call.on('data', (message: ManagerMessage) => {
+    const { body } = message;
+    if (over || body === undefined) return;
+    try {
+      if (body.$case === 'welcome') {
+        cancelTimeout();
+        handlers.onWelcome(body.value);
+        beat();
+      } else if (body.$case === 'heartbeat') {
+        cancelTimeout();
+        cancelBeat();
+        cancelBeat = clock.after(body.value.heartbeatPeriodMs, beat);
+      } else handlers.onMessage(body);
+    } catch (thrown) {
+      // A message that cannot be taken must not take swarmd down with it.
+      deps.logger.error({ err: thrown, message: body.$case }, 'a message of the manager could not be taken');
+      end(new SwarmdError('internal', `a message could not be taken: ${body.$case}`, { cause: thrown }));
+    }
+  });
+  call.on('error', (error: Error) => finish(grpcError(error)));
+  call.on('end', () => {
+    finish(new SwarmdError('unavailable', 'the manager ended the session'));
+    call.end();
+  });
+  signal.addEventListener('abort', goodbye, { once: true });
+  send({ $case: 'register', value: deps.register });
+  return { send, end, over: ended };
+}
+
+function late(what: string): SwarmdError {
+  return new SwarmdError('deadline-exceeded', `the manager did not answer a ${what} in time`);
+}
+
+/** The `SwarmdError` of a gRPC failure: its code from the status number. */
+export function grpcError(thrown: unknown): SwarmdError {
+  if (thrown instanceof SwarmdError) return thrown;
+  const { code, details, message } = thrown as { code?: number; details?: string; message?: string };
+  const entry = Object.entries(ERROR_TABLE).find(([, { grpc }]) => grpc === code);
+  const text = details || message || String(thrown);
+  return new SwarmdError((entry?.[0] as ErrorCode | undefined) ?? 'internal', text, { cause: thrown });
+}

@@ -1,0 +1,314 @@
+import { asSwarmdError, type Clock, DEFAULTS, SwarmdError, specKey, type TaskStatus } from '@swarmd/model';
+import type { AssignmentChange, Assignments } from '@swarmd/wire';
+import type { Logger } from 'pino';
+import { ENGINE_NETWORKS, wantedNetworks } from '../convert/networks.js';
+import { missingPayloads, type Payloads } from '../convert/payload-files.js';
+import type { NetworkProvider } from '../engine/bridge-networks.js';
+import type { EngineClient } from '../engine/client.js';
+import type { PayloadStore } from '../engine/payload-store.js';
+import type { TaskEngine } from '../engine/task-engine.js';
+import type { EngineWatchHandlers, ListedContainer } from '../engine/watch.js';
+import type { AssignedNetwork, AssignedSpec, Assignment } from '../task/assignment.js';
+import { TaskRunner } from '../task/runner.js';
+import { type AssignmentSet, EMPTY_SET, takeAssignments } from './assignment-set.js';
+import { findOrphans } from './orphans.js';
+import type { AgentState } from './state.js';
+
+/** What a {@link Worker} needs. */
+export interface WorkerDeps {
+  engine: TaskEngine;
+  networks: NetworkProvider;
+  payloadStore: PayloadStore;
+  state: AgentState;
+  containerName(assignment: Assignment): string;
+  /** A task's status changed. */
+  onStatus(taskId: string, status: TaskStatus): void;
+  clock: Clock;
+  logger: Logger;
+}
+
+/** Keeps this node's tasks as they are assigned. */
+export class Worker implements EngineWatchHandlers, Payloads {
+  readonly #deps: WorkerDeps;
+  readonly #runners = new Map<string, TaskRunner>();
+  #set: AssignmentSet = EMPTY_SET;
+  #parts: readonly AssignmentChange[] = [];
+  #client: EngineClient | undefined;
+  /** Containers by task as the engine listed them when it last came up, for tasks that are assigned later. */
+  #listed = new Map<string, string>();
+  #complete = false;
+  /** Networks that were withdrawn while tasks still used them. */
+  readonly #leaving = new Set<string>();
+  /** Called at every change of a task. */
+  readonly #watchers = new Set<() => void>();
+  #closed = false;
+
+  constructor(deps: WorkerDeps) {
+    this.#deps = deps;
+  }
+
+  /** Takes up the tasks that were assigned before swarmd stopped; they are adopted once the engine answers. */
+  restore(): void {
+    const { state } = this.#deps;
+    this.#set = {
+      ...EMPTY_SET,
+      specs: new Map(state.specs().map((spec) => [specKey(spec.serviceId, spec.specVersion), spec])),
+      networks: new Map(state.networks().map((network) => [network.id, network])),
+    };
+    for (const { assignment, status } of state.tasks()) {
+      this.#runners.set(assignment.id, this.#makeRunner(assignment, status));
+    }
+  }
+
+  /** The engine's client. Throws `unavailable` while no engine answers. */
+  client(): EngineClient {
+    if (this.#client === undefined) throw new SwarmdError('unavailable', 'the engine cannot be reached');
+    return this.#client;
+  }
+
+  get engineUp(): boolean {
+    return this.#client !== undefined;
+  }
+
+  /** Statuses of all tasks, for a manager that has just been connected to. */
+  statuses(): [taskId: string, status: TaskStatus][] {
+    return [...this.#runners.values()].filter((r) => !r.withdrawn).map((r) => [r.id, r.status]);
+  }
+
+  /** A task of this node. */
+  task(id: string): TaskRunner | undefined {
+    return this.#runners.get(id);
+  }
+
+  /**
+   * Resolves when `test` holds of a task: at once, or after one of its changes. With `undefined` when the task goes, when
+   * it is not this node's, or when `signal` aborts.
+   */
+  async waitFor(
+    id: string,
+    test: (runner: TaskRunner) => boolean,
+    signal: AbortSignal,
+  ): Promise<TaskRunner | undefined> {
+    for (;;) {
+      const runner = this.#runners.get(id);
+      if (signal.aborted || runner === undefined) return undefined;
+      if (test(runner)) return runner;
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          this.#watchers.delete(done);
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        this.#watchers.add(done);
+        signal.addEventListener('abort', done, { once: true });
+      });
+    }
+  }
+
+  secret(id: string) {
+    return this.#set.secrets.get(id);
+  }
+
+  config(id: string) {
+    return this.#set.configs.get(id);
+  }
+
+  /** A network that this node was given, by ID or name. */
+  network(idOrName: string): AssignedNetwork | undefined {
+    const { networks } = this.#set;
+    return networks.get(idOrName) ?? [...networks.values()].find((network) => network.spec.Name === idOrName);
+  }
+
+  /** A new session begins: differences count from its first full set. */
+  beginSession(): void {
+    this.#parts = [];
+    this.#set = { ...this.#set, sequence: undefined };
+  }
+
+  /** Takes a message of assignments. Anything but `taken` means that the session must be opened anew. */
+  take(message: Assignments): 'taken' | 'stale' | 'out-of-sequence' {
+    const { state, logger } = this.#deps;
+    const taken = takeAssignments(this.#set, message, this.#parts, state.seenIndex());
+    if (taken.kind === 'stale') {
+      logger.warn({ index: message.storeIndex, seen: state.seenIndex() }, 'a manager sent an old set: it is refused');
+      return 'stale';
+    }
+    if (taken.kind === 'out-of-sequence') return 'out-of-sequence';
+    if (taken.kind === 'partial') {
+      this.#parts = taken.parts;
+      return 'taken';
+    }
+    this.#parts = [];
+    state.sawIndex(message.storeIndex);
+    this.#apply(taken.set, taken.complete);
+    return 'taken';
+  }
+
+  onUp(client: EngineClient, containers: readonly ListedContainer[]): void {
+    this.#client = client;
+    this.#deps.networks.reset();
+    this.#listed = new Map(containers.map((container) => [container.taskId, container.id]));
+    for (const runner of this.#runners.values()) runner.listed(this.#listed.get(runner.id));
+    if (this.#complete) this.#sweep();
+  }
+
+  onDown(): void {
+    this.#client = undefined;
+  }
+
+  onContainer(containerId: string, taskId: string, exists: boolean): void {
+    if (exists) this.#listed.set(taskId, containerId);
+    else if (this.#listed.get(taskId) === containerId) this.#listed.delete(taskId);
+    this.#runners.get(taskId)?.changed();
+  }
+
+  /** Something that tasks may wait for has changed. */
+  pokeAll(): void {
+    for (const runner of [...this.#runners.values()]) runner.poke();
+  }
+
+  /** Ends all work; containers stay as they are. */
+  close(): void {
+    this.#closed = true;
+    for (const runner of this.#runners.values()) runner.close();
+  }
+
+  /** Stops and removes everything of our cluster on this engine. */
+  async leave(containers: readonly ListedContainer[]): Promise<void> {
+    this.close();
+    await Promise.all(containers.map((container) => this.#removeContainer(container)));
+    await this.#deps.networks.sweep(this.client(), () => false);
+    await this.#deps.payloadStore.sweep(() => false);
+  }
+
+  #apply(set: AssignmentSet, complete: boolean): void {
+    const { state } = this.#deps;
+    const previous = this.#set;
+    for (const id of previous.networks.keys()) if (!set.networks.has(id)) this.#leaving.add(id);
+    for (const id of set.networks.keys()) this.#leaving.delete(id);
+    this.#set = set;
+    this.#complete ||= complete;
+    // Those that stop come first: they free ports and names for those that start.
+    for (const runner of [...this.#runners.values()]) if (!set.tasks.has(runner.id)) runner.withdraw();
+    const tasks = [...set.tasks.values()].sort((a, b) => Number(isStopping(b)) - Number(isStopping(a)));
+    for (const assignment of tasks) {
+      // A difference leaves most tasks alone, but may bring what they wait for.
+      if (previous.tasks.get(assignment.id) === assignment) this.#runners.get(assignment.id)?.poke();
+      else this.#assign(assignment);
+    }
+    const used = [...this.#runners.values()].map((r) => specKey(r.assignment.serviceId, r.assignment.specVersion));
+    state.setShared(set, new Set(used));
+    this.#releaseNetworks();
+    if (complete) this.#sweep();
+  }
+
+  #assign(assignment: Assignment): void {
+    const runner = this.#runners.get(assignment.id);
+    if (runner !== undefined) {
+      runner.assign(assignment, this.#specOf(assignment));
+      this.#remember(runner);
+      return;
+    }
+    const fresh = this.#makeRunner(assignment);
+    this.#runners.set(assignment.id, fresh);
+    this.#remember(fresh);
+    if (this.engineUp) fresh.listed(this.#listed.get(assignment.id));
+    else fresh.poke();
+  }
+
+  #makeRunner(assignment: Assignment, status?: TaskStatus): TaskRunner {
+    const { engine, containerName, clock, logger } = this.#deps;
+    return new TaskRunner(
+      assignment,
+      this.#specOf(assignment),
+      {
+        engine,
+        containerName,
+        clock,
+        logger,
+        engineUp: () => this.engineUp,
+        missing: (task, spec) => this.#missing(task, spec),
+        onStatus: (id, changed) => {
+          const runner = this.#runners.get(id);
+          if (runner) this.#remember(runner);
+          this.#deps.onStatus(id, changed);
+          for (const watcher of [...this.#watchers]) watcher();
+        },
+        onForgotten: (id) => {
+          this.#runners.delete(id);
+          this.#listed.delete(id);
+          this.#deps.state.forgetTask(id);
+          for (const watcher of [...this.#watchers]) watcher();
+          this.#releaseNetworks();
+        },
+      },
+      status,
+    );
+  }
+
+  #specOf(assignment: Assignment): AssignedSpec | undefined {
+    return this.#set.specs.get(specKey(assignment.serviceId, assignment.specVersion));
+  }
+
+  #remember({ assignment, status }: TaskRunner): void {
+    this.#deps.state.setTask({ assignment, status });
+  }
+
+  #missing(assignment: Assignment, spec: AssignedSpec | undefined): string[] {
+    if (spec === undefined) return [`the spec of service ${assignment.serviceName}`];
+    const networks = wantedNetworks(assignment.networks, spec.spec)
+      .map((network) => network.target)
+      .filter((target) => !ENGINE_NETWORKS.includes(target) && this.network(target) === undefined);
+    return [...missingPayloads(spec.spec, this), ...networks.map((target) => `network ${target}`)];
+  }
+
+  #releaseNetworks(): void {
+    if (this.#client === undefined || this.#leaving.size === 0) return;
+    const used = new Set(
+      [...this.#runners.values()].flatMap((r) =>
+        wantedNetworks(r.assignment.networks, r.spec?.spec ?? {}).map((network) => network.target),
+      ),
+    );
+    for (const id of this.#leaving) {
+      if (used.has(id)) continue;
+      this.#leaving.delete(id);
+      this.#spawn(this.#deps.networks.release(this.#client, id), 'a network could not be removed');
+    }
+  }
+
+  /** Removes what is left of tasks that are not this node's: containers, networks, files. */
+  #sweep(): void {
+    if (this.#client === undefined) return;
+    const containers = [...this.#listed].map(([taskId, id]) => ({ id, taskId, state: '' }));
+    for (const orphan of findOrphans(containers, this.#runners)) {
+      this.#listed.delete(orphan.taskId);
+      this.#deps.logger.info({ taskId: orphan.taskId }, 'removing a container that belongs to no task of this node');
+      this.#spawn(this.#removeContainer(orphan), 'a container that belongs to no task could not be removed');
+    }
+    const { networks } = this.#set;
+    this.#spawn(
+      this.#deps.networks.sweep(this.#client, (id) => networks.has(id) || this.#leaving.has(id)),
+      'networks could not be swept',
+    );
+    this.#spawn(
+      this.#deps.payloadStore.sweep((id) => this.#runners.has(id)),
+      'files of ended tasks could not be removed',
+    );
+  }
+
+  async #removeContainer({ id, taskId }: ListedContainer): Promise<void> {
+    await this.#deps.engine.stop(id, DEFAULTS.stopGracePeriodMs);
+    await this.#deps.engine.remove(id);
+    await this.#deps.engine.release(taskId);
+  }
+
+  #spawn(work: Promise<unknown>, failure: string): void {
+    work.catch((error: unknown) => {
+      if (!this.#closed) this.#deps.logger.warn({ reason: asSwarmdError(error).message }, failure);
+    });
+  }
+}
+
+function isStopping(assignment: Assignment): boolean {
+  return assignment.desiredState === 'shutdown' || assignment.desiredState === 'remove';
+}
