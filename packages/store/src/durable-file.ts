@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { link, open, rename, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -6,7 +7,7 @@ import { dirname } from 'node:path';
  * With `mode: 'create'` an existing file is kept and the call rejects with `EEXIST`.
  */
 export async function writeFileDurably(path: string, content: Uint8Array, mode: 'create' | 'replace'): Promise<void> {
-  const beside = `${path}.${process.pid}.new`;
+  const beside = `${path}.${randomBytes(4).toString('hex')}.new`;
   const file = await open(beside, 'w', 0o600);
   try {
     await file.writeFile(content);

@@ -1,7 +1,7 @@
 import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Log } from '@swarmd/model';
-import { isErrorCode } from '@swarmd/model';
+import { type AnyObject, isErrorCode, type Log } from '@swarmd/model';
+import { Level } from 'level';
 import t from 'tap';
 import { ValueCipher } from '../src/cipher.js';
 import { openLevelLog } from '../src/index.js';
@@ -73,18 +73,37 @@ async function start(dir: string, original: Original): Promise<'whole' | { code:
   }
 }
 
-/** Damages a copy and starts on it twice: what is reported once must not be forgotten. Returns how it ended. */
-async function startDamaged(original: Original, damage: (copy: string) => Promise<void>): Promise<string> {
+/** Damages a copy and starts on it; what is reported once must not be forgotten the second time. Returns how it ended. */
+async function startDamaged(original: Original, damage: (copy: string) => Promise<unknown>): Promise<string> {
   const copy = `${original.dir}.copy`;
   await rm(copy, { recursive: true, force: true });
   await cp(original.dir, copy, { recursive: true });
   await damage(copy);
   const first = await start(copy, original);
-  const second = await start(copy, original);
-  if (first === 'whole') return second === 'whole' ? 'whole' : `whole, then ${second.code}`;
+  if (first === 'whole') return 'whole';
   if (first.code !== 'damaged') return `${first.code} (${first.message})`;
   if (!first.message.includes(copy) || !first.message.includes('backup copy')) return `no help: ${first.message}`;
+  const second = await start(copy, original);
   return second !== 'whole' && second.code === 'damaged' ? 'damaged' : 'damaged, then forgotten';
+}
+
+/** Writes one more object through the log. */
+async function append(dir: string, index: number, value: AnyObject): Promise<void> {
+  const log = await open(dir);
+  await log.replay(() => {});
+  await log.append([entry(index, ['task', value.ID, value])]);
+  await log.close();
+}
+
+/** Does something to LevelDB behind the log's back. */
+async function tamper<R>(dir: string, change: (db: Level<string, Buffer>) => Promise<R>): Promise<R> {
+  const db = new Level<string, Buffer>(join(dir, 'db'), { valueEncoding: 'buffer' });
+  await db.open();
+  try {
+    return await change(db);
+  } finally {
+    await db.close();
+  }
 }
 
 async function flip(path: string, offset: number): Promise<void> {
@@ -165,19 +184,72 @@ t.test('level › several files missing at once are reported', async (t) => {
     );
 });
 
-t.test('level › an older db under a newer head, and an older record in a newer db, are reported', async (t) => {
+t.test('level › an older db under a newer head is reported', async (t) => {
   const dir = join(await temporaryDirectory(t), 'store');
   await makeOriginal(dir, { reopenings: 0, padding: 10 });
   await cp(dir, `${dir}.older`, { recursive: true });
-  const log = await open(dir);
-  await log.replay(() => {});
-  await log.append([entry(13, ['task', 't0-0', anyObject('t0-0', 13)])]);
-  await log.close();
+  await append(dir, 13, anyObject('t0-0', 13));
   await rm(join(dir, 'db'), { recursive: true });
   await cp(`${dir}.older/db`, join(dir, 'db'), { recursive: true });
   const reopened = await open(dir);
   await t.rejects(replayed(reopened), { code: 'damaged', message: /index 13 was acknowledged, and it ends at 12/ });
   await reopened.close();
+});
+
+t.test('level › records that LevelDB finds in order and that are not those written are reported', async (t) => {
+  const dir = join(await temporaryDirectory(t), 'store');
+  const original = await makeOriginal(dir, { reopenings: 0, padding: 10 });
+  const earlier = (await tamper(dir, (db) => db.get('task/t0-1'))) as Buffer;
+  await append(dir, 13, original.content['task/t0-1']!);
+  const now: Original = { ...original, index: 13 };
+  const tampering: Record<string, (db: Level<string, Buffer>) => Promise<unknown>> = {
+    'a record deleted': (db) => db.del('task/t0-1'),
+    'an older version put back': (db) => db.put('task/t0-1', earlier),
+    'a value under another key': async (db) => db.put('task/t0-1', (await db.get('task/t0-2'))!),
+    'a record copied to a new key': (db) => db.put('task/new', earlier),
+    'the state of the log deleted': (db) => db.del('!state'),
+    'one record deleted for another put back': (db) => db.batch().del('task/t0-2').put('task/old', earlier).write(),
+  };
+  for (const [what, change] of Object.entries(tampering))
+    t.equal(await startDamaged(now, (copy) => tamper(copy, change)), 'damaged', what);
+  t.equal(await startDamaged(now, (copy) => tamper(copy, async () => {})), 'whole');
+});
+
+t.test('level › a batch that a power cut tears is no damage: the store is as before it, or as after it', async (t) => {
+  const dir = join(await temporaryDirectory(t), 'store');
+  await makeOriginal(dir, { reopenings: 0, padding: 10 });
+  const big = anyObject('big', 13, { padding: 'y'.repeat(100_000) });
+  const log = await open(dir);
+  await log.replay(() => {});
+  await log.append([entry(13, ['task', 'first', anyObject('first', 13)])]);
+  const head = await readFile(join(dir, 'head'));
+  const written = (await filesOf(dir)).find((file) => file.endsWith('.log')) as string;
+  const { length: from } = await readFile(join(dir, written));
+  await log.append([entry(14, ['task', 'big', big])]);
+  await cp(dir, `${dir}.after`, { recursive: true });
+  await log.close();
+
+  const after = await readFile(join(`${dir}.after`, written));
+  const endings = spread(after.length - from, 24).map((offset) => from + offset);
+  for (const end of endings) {
+    for (const rest of ['cut', 'zeros', 'out of order']) {
+      await rm(dir, { recursive: true });
+      await cp(`${dir}.after`, dir, { recursive: true });
+      await writeFile(join(dir, 'head'), head);
+      const torn = Buffer.from(rest === 'cut' ? after.subarray(0, end) : after);
+      if (rest === 'zeros') torn.fill(0, end);
+      if (rest === 'out of order') torn.fill(0, end, Math.min(end + 4096, torn.length));
+      await writeFile(join(dir, written), torn);
+      const reopened = await open(dir);
+      const { index, content } = await replayed(reopened).catch((error: unknown) => ({
+        index: String(error),
+        content: {},
+      }));
+      await reopened.close();
+      const whole = index === 13 ? !('task/big' in content) : index === 14 && 'task/big' in content;
+      if (!whole || !('task/first' in content)) t.fail(`${rest} at ${end} of ${after.length}: index ${index}`);
+    }
+  }
 });
 
 t.test('level › an interrupted set-up is gone over', async (t) => {
