@@ -121,6 +121,7 @@ function sameTask(a: TaskItem, b: TaskItem): boolean {
   if (x === y) return true;
   return (
     x.DesiredState === y.DesiredState &&
+    x.ServiceID === y.ServiceID &&
     x.SpecVersion === y.SpecVersion &&
     x.Slot === y.Slot &&
     x.ServiceName === y.ServiceName &&
