@@ -110,6 +110,40 @@ t.test('mirror › kept up by events it equals one built anew', async (t) => {
   );
 });
 
+t.test('mirror › is right again once its decisions were written or refused, whatever happened meanwhile', async (t) => {
+  const never = new AbortController().signal;
+  await t.resolves(
+    fc.assert(
+      fc.asyncProperty(steps, fc.array(fc.nat({ max: 3 })), async (taken, pauses) => {
+        const world = await openWorld();
+        await world.store.update((tx) => void createService(tx, 's', SPEC));
+        const mirror = new ClusterMirror(() => world.view);
+        mirror.rebuild();
+        world.store.watch((commit) => mirror.apply(commit));
+        const underWay: Promise<void>[] = [];
+        const place = async (): Promise<void> => {
+          const decisions: Decision[] = [];
+          for (const _step of planPass(mirror, world.clock.now(), (decision) => decisions.push(decision)));
+          const { refused, seenIndex } = await world.store.update((tx) => writeDecisions(tx, decisions));
+          await world.store.waitFor(seenIndex, never);
+          for (const { taskId, hold } of refused) mirror.undo(taskId, hold);
+        };
+        for (const [i, step] of taken.entries()) {
+          // Steps run before what the ones before them wrote is published, unless a pause lets some of it happen.
+          underWay.push(step.do === 'place' ? place() : take(world, mirror, step));
+          for (let pause = pauses[i] ?? 0; pause > 0; pause--) await Promise.resolve();
+        }
+        await Promise.all(underWay);
+        const anew = new ClusterMirror(() => world.view);
+        anew.rebuild();
+        await world.store.close();
+        assert.deepEqual(withoutFailures(describeMirror(mirror)), withoutFailures(describeMirror(anew)));
+      }),
+      { numRuns: 500 },
+    ),
+  );
+});
+
 t.test('mirror › keeps failures of tasks that are gone when it starts over', async (t) => {
   const world = await openWorld();
   await world.addNode('n1');
