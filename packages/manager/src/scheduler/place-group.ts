@@ -11,8 +11,9 @@ export type Decision =
   | { kind: 'explain'; taskId: string; reason: string }
   | { kind: 'end'; taskId: string };
 
-/** After this many nodes judged or tasks placed a step ends, so that others get their turn: 1–5 ms. */
-const STEP_SIZE = 4_096;
+/** After this many nodes judged, or tasks placed, a step ends, so that others get their turn: 1–3 ms each. */
+const NODES_PER_STEP = 4_096;
+const TASKS_PER_STEP = 1_000;
 
 /**
  * Places the tasks of a group, best node first: fewer than five recent failures of this spec version, then fewer tasks
@@ -34,7 +35,7 @@ export function* placeGroup(
     const node = nodes[i]!;
     tree.count(node, group.spec.load.get(node.slot) ?? 0);
     if (firstRefusal(group.filters, node, group) === undefined) tree.add(node, rank(node));
-    if (i % STEP_SIZE === STEP_SIZE - 1) yield;
+    if (i % NODES_PER_STEP === NODES_PER_STEP - 1) yield;
   }
   tree.arrange();
 
@@ -55,7 +56,7 @@ export function* placeGroup(
       decide({ kind: 'assign', taskId: task.ID, hold, node: best.node, preassigned: false });
     });
     if (node === undefined) break;
-    if (++placed % STEP_SIZE === 0) yield;
+    if (++placed % TASKS_PER_STEP === 0) yield;
   }
   if (group.tasks.size > 0) yield* explainGroup(mirror, group, decide);
 }
@@ -109,12 +110,12 @@ function* explainGroup(
     // Room has appeared since: the event that made it has the group tried again.
     if (refusal === undefined) return;
     refusals.set(refusal, (refusals.get(refusal) ?? 0) + 1);
-    if (i % STEP_SIZE === STEP_SIZE - 1) yield;
+    if (i % NODES_PER_STEP === NODES_PER_STEP - 1) yield;
   }
   const reason = noSuitableNode(refusals);
   let explained = 0;
   for (const task of [...group.tasks.values()]) {
     if (task.Status.Err !== reason) decide({ kind: 'explain', taskId: task.ID, reason });
-    if (++explained % STEP_SIZE === 0) yield;
+    if (++explained % TASKS_PER_STEP === 0) yield;
   }
 }

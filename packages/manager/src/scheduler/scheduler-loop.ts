@@ -21,10 +21,10 @@ export interface Scheduler {
   resync(): void;
 }
 
-/** Decisions per transaction: some milliseconds to apply and to publish, worth one sync of the log. */
-const BATCH_SIZE = 2_000;
+/** Decisions per transaction: some milliseconds to apply and to publish. The store syncs several transactions at once. */
+const BATCH_SIZE = 1_000;
 /** Transactions that may wait for the log while placing goes on. */
-const MAX_IN_FLIGHT = 4;
+const MAX_IN_FLIGHT = 8;
 /** After a failed pass or write, the next try comes this much later, doubling to the maximum. */
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
@@ -123,7 +123,6 @@ class SchedulerLoop implements Scheduler {
       }
       await this.#placeAll();
     } catch (error) {
-      // What was decided and not written is only in the mirror: only a new one can be right.
       this.#resyncWanted = true;
       this.#retryLater(error);
     }
@@ -138,9 +137,10 @@ class SchedulerLoop implements Scheduler {
         const head = batch.slice(0, BATCH_SIZE);
         batch = batch.slice(BATCH_SIZE);
         await this.#write(head);
+        if (batch.length >= BATCH_SIZE) await nextTurn();
       }
-      if (!done) await nextTurn();
       if (this.#abort.signal.aborted) return;
+      if (!done) await nextTurn();
     }
   }
 
