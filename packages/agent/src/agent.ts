@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import type { Clock, NodeDescription, Random, SwarmdError } from '@swarmd/model';
+import type { Clock, Random, SwarmdError } from '@swarmd/model';
 import type { ClusterUpdate, DispatcherClient, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import type { NetworkProvider } from './engine/bridge-networks.js';
@@ -30,8 +30,6 @@ export interface AgentOptions {
   swarmdVersion: string;
   /** Address under which other nodes reach this one. */
   advertiseAddr: string;
-  /** Adds to the engine's description what the engine does not know (TLS info). */
-  completeDescription?(description: NodeDescription): NodeDescription;
   onWelcome?(welcome: Welcome): void;
   /** News of the cluster: managers, root certificate, this node's object, whether to renew the certificate. */
   onCluster?(update: ClusterUpdate): void;

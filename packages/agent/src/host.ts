@@ -29,7 +29,6 @@ export function createHost(deps: {
   clusterId: string;
   state: AgentState;
   client(): EngineClient | undefined;
-  complete(description: NodeDescription): NodeDescription;
   onDescription(description: NodeDescription): void;
   clock: Clock;
   logger: Logger;
@@ -43,7 +42,7 @@ export function createHost(deps: {
     try {
       const info = await engineInfo(client);
       offset = userOffset(info);
-      current = deps.complete(describeNode(info));
+      current = describeNode(info);
       state.setDescription(current);
       deps.onDescription(current);
       for (const tell of waiting) tell();

@@ -6,5 +6,4 @@ export { connectEngine, type EngineClient } from './engine/client.js';
 export { describeNode, type EngineInfo, engineInfo } from './engine/describe.js';
 export type { IngressPublisher } from './engine/ingress.js';
 export * from './labels.js';
-export { grpcError } from './session/session.js';
 export type { AssignedNetwork } from './task/assignment.js';

@@ -2,7 +2,7 @@ import type { NetworkAttachment, ServiceSpec } from '@swarmd/model';
 import type Docker from 'dockerode';
 import { apiAtLeast, type TaskNetwork } from './request.js';
 
-/** A network that a task is to be on: `target` is the ID or name of a swarm-scoped one, or an engine's own name. */
+/** A network that a task is to be on; `target` is the ID of a swarm-scoped one. */
 export interface WantedNetwork {
   target: string;
   aliases: readonly string[];
@@ -10,7 +10,7 @@ export interface WantedNetwork {
   driverOpts?: Readonly<Record<string, string>>;
 }
 
-/** Networks every engine has: they are never made, and `host` and `none` take no endpoint. */
+/** Names of the networks that every engine has: they are never made, and `host` and `none` take no endpoint. */
 export const ENGINE_NETWORKS: readonly string[] = ['host', 'none', 'bridge'];
 
 /** A task's networks in order: the attachments it was given, else what its spec names. */
@@ -33,9 +33,8 @@ export function wantedNetworks(attachments: readonly NetworkAttachment[], spec: 
   return attachments.map((attachment) => {
     const { ID, Spec } = attachment.Network;
     const config = named.find((network) => network.Target === ID || network.Target === Spec?.Name);
-    const own = Spec?.Name !== undefined && ENGINE_NETWORKS.includes(Spec.Name);
     return {
-      target: own ? Spec.Name : ID,
+      target: ID,
       aliases: attachment.Aliases ?? config?.Aliases ?? [],
       addresses: attachment.Addresses,
       ...(config?.DriverOpts ? { driverOpts: config.DriverOpts } : {}),

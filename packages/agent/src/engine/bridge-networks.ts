@@ -1,6 +1,6 @@
 import { SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
-import { ENGINE_NETWORKS, type WantedNetwork } from '../convert/networks.js';
+import type { WantedNetwork } from '../convert/networks.js';
 import type { TaskNetwork } from '../convert/request.js';
 import { CLUSTER_LABEL, NETWORK_LABEL } from '../labels.js';
 import type { AssignedNetwork } from '../task/assignment.js';
@@ -104,7 +104,7 @@ export function createBridgeNetworks(deps: { clusterId: string; logger: Logger }
     async sweep(client, keep) {
       for (const { Id, Labels } of await list(client, { label: ours() })) {
         const id = Labels?.[NETWORK_LABEL] ?? '';
-        if (keep(id) || ENGINE_NETWORKS.includes(id)) continue;
+        if (keep(id)) continue;
         made.delete(id);
         await remove(client, Id);
       }

@@ -95,11 +95,11 @@ export function createTaskEngine(deps: TaskEngineDeps): TaskEngine {
   const joinNetworks = (work: TaskWork, signal: AbortSignal): Promise<TaskNetwork[]> =>
     Promise.all(
       wantedNetworks(work.assignment.networks, work.spec.spec).map((wanted) => {
-        if (ENGINE_NETWORKS.includes(wanted.target)) return engineNetwork(wanted.target);
         const network = deps.network(wanted.target);
         if (network === undefined) {
           throw new SwarmdError('failed-precondition', `network ${wanted.target} is not on this node`);
         }
+        if (ENGINE_NETWORKS.includes(network.spec.Name)) return engineNetwork(network.spec.Name);
         return deps.networks.join(deps.client(), network, wanted, work.assignment.serviceName, signal);
       }),
     );

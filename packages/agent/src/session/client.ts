@@ -1,4 +1,4 @@
-import { asSwarmdError, type Clock, type NodeDescription, type Random, SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type Clock, type Driver, type NodeDescription, type Random, SwarmdError } from '@swarmd/model';
 import type { ClusterUpdate, DispatcherClient, LogSubscription, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { pause } from '../pause.js';
@@ -38,6 +38,7 @@ export class SessionClient {
   readonly #deps: SessionClientDeps;
   #session: Session | undefined;
   #sentDescription = '';
+  #taskLogDriver: Driver | undefined;
 
   constructor(deps: SessionClientDeps) {
     this.#deps = deps;
@@ -46,6 +47,11 @@ export class SessionClient {
   /** Whether a manager knows this node at the moment. */
   get connected(): boolean {
     return this.#session !== undefined;
+  }
+
+  /** The cluster's log driver for tasks whose spec names none, as far as a manager has said. */
+  get taskLogDriver(): Driver | undefined {
+    return this.#taskLogDriver;
   }
 
   /** The host's description may have changed: tells the manager if so. */
@@ -152,6 +158,7 @@ export class SessionClient {
         reporter.acknowledged(body.value);
         return;
       case 'cluster':
+        if (body.value.taskLogDriver !== undefined) this.#taskLogDriver = readDriver(body.value.taskLogDriver);
         if (body.value.managers.length > 0) state.setManagers(body.value.managers);
         this.#deps.onCluster(body.value);
         return;
@@ -170,4 +177,8 @@ export class SessionClient {
         return;
     }
   }
+}
+
+function readDriver(json: Uint8Array): Driver | undefined {
+  return json.length === 0 ? undefined : (JSON.parse(Buffer.from(json).toString('utf8')) as Driver);
 }

@@ -1,9 +1,18 @@
-import { type Clock, ERROR_TABLE, type ErrorCode, SwarmdError } from '@swarmd/model';
-import type { AgentMessage, DispatcherClient, ManagerMessage, Register, Welcome } from '@swarmd/wire';
+import { type Clock, SwarmdError } from '@swarmd/model';
+import {
+  type AgentMessage,
+  type DispatcherClient,
+  fromGrpcError,
+  type ManagerMessage,
+  type Register,
+  type Welcome,
+} from '@swarmd/wire';
 import type { Logger } from 'pino';
 
 /** A manager that does not answer a heartbeat within this time is given up. */
 const HEARTBEAT_TIMEOUT_MS = 5_000;
+/** What the last message has to get out in before the channel is closed under it. */
+const GOODBYE_TIMEOUT_MS = 2_000;
 /** A manager may first have to reach the index that this node has seen. */
 const WELCOME_TIMEOUT_MS = 30_000;
 
@@ -36,6 +45,7 @@ export function openSession(
   const { client, clock } = deps;
   const call = client.session();
   let over = false;
+  let leaving = false;
   let fail: (reason: SwarmdError) => void = () => {};
   const ended = new Promise<never>((_resolve, reject) => {
     fail = reject;
@@ -44,7 +54,7 @@ export function openSession(
   let cancelTimeout = clock.after(WELCOME_TIMEOUT_MS, () => end(late('register')));
 
   const send: Session['send'] = (body) => {
-    if (!over) call.write({ body });
+    if (!over && !leaving) call.write({ body });
   };
   const finish = (reason: SwarmdError): void => {
     if (over) return;
@@ -61,8 +71,10 @@ export function openSession(
   };
   const goodbye = (): void => {
     send({ $case: 'goodbye', value: { backWithinMs: deps.backWithinMs() } });
-    finish(new SwarmdError('aborted', 'swarmd stops'));
     call.end();
+    leaving = true;
+    cancelTimeout();
+    cancelTimeout = clock.after(GOODBYE_TIMEOUT_MS, () => end(new SwarmdError('aborted', 'swarmd stops')));
   };
   const beat = (): void => {
     send({ $case: 'heartbeat', value: {} });
@@ -71,7 +83,7 @@ export function openSession(
 
   call.on('data', (message: ManagerMessage) => {
     const { body } = message;
-    if (over || body === undefined) return;
+    if (over || leaving || body === undefined) return;
     try {
       if (body.$case === 'welcome') {
         cancelTimeout();
@@ -88,7 +100,7 @@ export function openSession(
       end(new SwarmdError('internal', `a message could not be taken: ${body.$case}`, { cause: thrown }));
     }
   });
-  call.on('error', (error: Error) => finish(grpcError(error)));
+  call.on('error', (error: Error) => finish(fromGrpcError(error)));
   call.on('end', () => {
     finish(new SwarmdError('unavailable', 'the manager ended the session'));
     call.end();
@@ -100,13 +112,4 @@ export function openSession(
 
 function late(what: string): SwarmdError {
   return new SwarmdError('deadline-exceeded', `the manager did not answer a ${what} in time`);
-}
-
-/** The `SwarmdError` of a gRPC failure: its code from the status number. */
-export function grpcError(thrown: unknown): SwarmdError {
-  if (thrown instanceof SwarmdError) return thrown;
-  const { code, details, message } = thrown as { code?: number; details?: string; message?: string };
-  const entry = Object.entries(ERROR_TABLE).find(([, { grpc }]) => grpc === code);
-  const text = details || message || String(thrown);
-  return new SwarmdError((entry?.[0] as ErrorCode | undefined) ?? 'internal', text, { cause: thrown });
 }

@@ -1,7 +1,7 @@
 import { asSwarmdError, type Clock, DEFAULTS, SwarmdError, specKey, type TaskStatus } from '@swarmd/model';
 import type { AssignmentChange, Assignments } from '@swarmd/wire';
 import type { Logger } from 'pino';
-import { ENGINE_NETWORKS, wantedNetworks } from '../convert/networks.js';
+import { wantedNetworks } from '../convert/networks.js';
 import { missingPayloads, type Payloads } from '../convert/payload-files.js';
 import type { NetworkProvider } from '../engine/bridge-networks.js';
 import type { EngineClient } from '../engine/client.js';
@@ -258,7 +258,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
     if (spec === undefined) return [`the spec of service ${assignment.serviceName}`];
     const networks = wantedNetworks(assignment.networks, spec.spec)
       .map((network) => network.target)
-      .filter((target) => !ENGINE_NETWORKS.includes(target) && this.network(target) === undefined);
+      .filter((target) => this.network(target) === undefined);
     return [...missingPayloads(spec.spec, this), ...networks.map((target) => `network ${target}`)];
   }
 
