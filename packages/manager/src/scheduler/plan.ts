@@ -3,6 +3,8 @@ import { type Decision, placeGroup, placePreassigned } from './place-group.js';
 
 /** Nodes with preassigned tasks that are looked at in one step. */
 const NODES_PER_STEP = 512;
+/** Judgements of nodes by small groups that make one step. */
+const JUDGEMENTS_PER_STEP = 4_096;
 
 /**
  * One pass over all that is worth trying, in steps. Tasks that were given a node by their orchestrator come first:
@@ -20,8 +22,13 @@ export function* planPass(
     placePreassigned(mirror, nodeId, decide);
     if (++nodes % NODES_PER_STEP === 0) yield;
   }
+  let judgements = 0;
   for (const group of work.groups) {
-    if (group.tasks.size > 0) yield* placeGroup(mirror, group, now, decide);
+    if (group.tasks.size === 0) continue;
+    judgements += mirror.order.list().length + group.tasks.size;
+    yield* placeGroup(mirror, group, now, decide);
+    if (judgements < JUDGEMENTS_PER_STEP) continue;
+    judgements = 0;
     yield;
   }
   mirror.pending.settle();

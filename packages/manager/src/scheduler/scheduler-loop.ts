@@ -162,9 +162,8 @@ class SchedulerLoop implements Scheduler {
       for (const { taskId, hold } of refused) this.#mirror.undo(taskId, hold);
     } catch (error) {
       if (this.#abort.signal.aborted) return;
-      for (const decision of decisions)
-        if (decision.kind === 'assign') this.#mirror.undo(decision.taskId, decision.hold);
-      this.#mirror.pending.markAll();
+      // What was decided and not written is only in the mirror: only a new one can be right.
+      this.#resyncWanted = true;
       this.#retryLater(error);
     }
     this.#kick();
