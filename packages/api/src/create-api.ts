@@ -23,6 +23,9 @@ import { taskRoutes } from './routes/tasks.js';
 /** Configs hold up to 1,000 KiB, a third more in base64; labels and the rest of a spec come on top. */
 const MAX_BODY_BYTES = 8 * 1024 * 1024;
 
+/** `sun_path` of Linux less its final zero; longer paths are cut off silently. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
 /** What the API needs. */
 export interface ApiDependencies {
   membership: Membership;
@@ -54,6 +57,10 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
   });
   return {
     async listen(path, { group } = {}) {
+      if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+        const message = `the socket path ${path} is longer than the ${MAX_SOCKET_PATH_BYTES} bytes that Linux allows`;
+        throw new SwarmdError('invalid-argument', message);
+      }
       await removeStaleSocket(path);
       await app.listen({ path });
       await chmod(path, 0o660);

@@ -86,7 +86,7 @@ function attachmentToApi(view: ReadView, attachment: NetworkAttachment): Record<
         Labels: Spec.Labels ?? {},
         DriverConfiguration: Spec.Driver ? { Name: Spec.Driver } : {},
         ...(Spec.Attachable ? { Attachable: true } : {}),
-        ...(Spec.Ingress ? { Ingress: true } : {}),
+        ...(Spec.Ingress ? { Ingress: true, IPAMOptions: { Driver: {} } } : {}),
         Scope: 'swarm',
       },
       DriverState: { Name: Spec.Driver ?? 'overlay', ...attachment.Network.DriverState },
