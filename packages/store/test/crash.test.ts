@@ -8,6 +8,9 @@ import t from 'tap';
 import { openLevelLog, openStore } from '../src/index.js';
 import { silent, steppingClock, temporaryDirectory } from './builders.js';
 
+// A dozen processes one after another: on a loaded machine more than the usual half minute.
+t.setTimeout(180_000);
+
 const writer = fileURLToPath(new URL('./crash-writer.js', import.meta.url));
 
 /** Runs the writer and kills it with SIGKILL once it has printed `acks` acknowledgements; returns all that it printed. */

@@ -11,6 +11,9 @@ import { HeadFile } from '../src/level/head-file.js';
 import { anyObject, type Content, replayed, silent, temporaryDirectory } from './builders.js';
 import { entry } from './conformance.js';
 
+// Hundreds of copies and starts: on a loaded machine more than the usual half minute.
+t.setTimeout(180_000);
+
 const dataKey = Buffer.alloc(32, 7);
 /** LevelDB writes its notes here and a lock there; nothing is read from either. */
 const WITHOUT_CONTENT = new Set(['db/LOG', 'db/LOG.old', 'db/LOCK']);
@@ -120,14 +123,14 @@ function spread(size: number, most: number): number[] {
 
 for (const [name, shape] of Object.entries({
   'only in the log of LevelDB': { reopenings: 0, padding: 10 },
-  'in tables and log': { reopenings: 3, padding: 3000 },
+  'in tables and log': { reopenings: 2, padding: 3000 },
 })) {
   t.test(`level › content ${name}: a flipped byte anywhere is reported or does no harm`, async (t) => {
     const original = await makeOriginal(join(await temporaryDirectory(t), 'store'), shape);
     const outcomes: Record<string, number> = {};
     for (const file of original.files) {
       const { length } = await readFile(join(original.dir, file));
-      for (const offset of spread(length, 40)) {
+      for (const offset of spread(length, WITHOUT_CONTENT.has(file) ? 2 : 24)) {
         const outcome = await startDamaged(original, (copy) => flip(join(copy, file), offset));
         outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
         if (outcome !== 'damaged' && outcome !== 'whole') t.fail(`${file} at ${offset}: ${outcome}`);
@@ -135,14 +138,14 @@ for (const [name, shape] of Object.entries({
           t.fail(`${file} at ${offset} went unnoticed`);
       }
     }
-    t.ok((outcomes['damaged'] ?? 0) > 100, `reported ${outcomes['damaged']}, harmless ${outcomes['whole']}`);
+    t.ok((outcomes['damaged'] ?? 0) > 80, `reported ${outcomes['damaged']}, harmless ${outcomes['whole']}`);
   });
 
   t.test(`level › content ${name}: a file that is cut is reported or does no harm`, async (t) => {
     const original = await makeOriginal(join(await temporaryDirectory(t), 'store'), shape);
     for (const file of original.files) {
       const { length } = await readFile(join(original.dir, file));
-      for (const size of new Set([...spread(length, 12), length - 1].filter((size) => size >= 0 && size < length))) {
+      for (const size of new Set([...spread(length, WITHOUT_CONTENT.has(file) ? 2 : 12), length - 1].filter((size) => size >= 0 && size < length))) {
         const outcome = await startDamaged(original, (copy) => truncate(join(copy, file), size));
         const accepted = WITHOUT_CONTENT.has(file) ? ['whole'] : ['damaged', ...(mayBeCut(file) ? ['whole'] : [])];
         if (!accepted.includes(outcome)) t.fail(`${file} cut to ${size}: ${outcome}`);
