@@ -10,7 +10,7 @@ import {
   fromGrpcError,
 } from '@swarmd/wire';
 import t from 'tap';
-import { startTestAgent, type TestAgent } from './support/test-agent.js';
+import { keepBeating, startTestAgent, type TestAgent } from './support/test-agent.js';
 import { startTestManager, type TestManager, untilStore } from './support/test-manager.js';
 
 async function worker(
@@ -21,6 +21,7 @@ async function worker(
   const identity = await test.join();
   const agent = startTestAgent(test.addr, identity, over);
   t.teardown(() => agent.close());
+  keepBeating(agent);
   await agent.next('assignments');
   return { agent, identity };
 }
@@ -106,7 +107,10 @@ t.test('dispatcher › a session', async (t) => {
   });
 
   t.test('gives way to another start of swarmd once it gives no sign any more', async (t) => {
-    const { agent, identity } = await worker(t, test);
+    const identity = await test.join();
+    const agent = startTestAgent(test.addr, identity);
+    t.teardown(() => agent.close());
+    await agent.next('assignments');
     const restarted = startTestAgent(test.addr, identity, { bootNonce: 'second' });
     t.teardown(() => restarted.close());
     await restarted.next('welcome');

@@ -22,12 +22,19 @@ export function unaryHandler<Request, Response>(
   };
 }
 
+/** What a handler of a stream of requests is told besides. */
+export interface StreamContext extends CallContext {
+  /** Ends the iteration over the requests, though more may come: it then throws. */
+  stopReading(): void;
+}
+
 /** As {@link unaryHandler}, for a stream of requests; messages are read no faster than `handle` takes them. */
 export function clientStreamHandler<Request, Response>(
-  handle: (requests: AsyncIterable<Request>, context: CallContext) => Promise<Response>,
+  handle: (requests: AsyncIterable<Request>, context: StreamContext) => Promise<Response>,
 ): handleClientStreamingCall<Request, Response> {
   return (call, callback) => {
-    handle(call as AsyncIterable<Request>, contextOf(call)).then(
+    const context = { ...contextOf(call), stopReading: () => void call.destroy() };
+    handle(call as AsyncIterable<Request>, context).then(
       (response) => callback(null, response),
       (error: unknown) => callback(toGrpcStatus(error)),
     );

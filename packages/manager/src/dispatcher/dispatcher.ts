@@ -88,7 +88,9 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
         if (stopped) call.destroy();
         else handleSession(context, call);
       },
-      publishLogs: clientStreamHandler((requests, { peer }) => logs.publish(requests, peer!.nodeId)),
+      publishLogs: clientStreamHandler((requests, { peer, stopReading }) =>
+        logs.publish(requests, peer!.nodeId, stopReading),
+      ),
     },
     logs,
     connectedNodes: () => [...registry.all()].map((session) => session.nodeId),

@@ -31,8 +31,12 @@ export interface LogBroker {
    * subscription ends with the signal, or when the reader returns. Throws `unavailable` when too many are open.
    */
   subscribe(selector: LogSelector, options: LogsOptions, signal: AbortSignal): AsyncIterable<LogRecord>;
-  /** Takes what an agent sends for one subscription: the handler of `PublishLogs`. */
-  publish(requests: AsyncIterable<PublishLogsRequest>, nodeId: string): Promise<PublishLogsResponse>;
+  /** Takes what an agent sends for one subscription: the handler of `PublishLogs`. Ends when nobody reads any more. */
+  publish(
+    requests: AsyncIterable<PublishLogsRequest>,
+    nodeId: string,
+    stopReading: () => void,
+  ): Promise<PublishLogsResponse>;
   nodeConnected(nodeId: string): void;
   nodeGone(nodeId: string): void;
   onCommit(commit: Commit): void;
@@ -64,8 +68,9 @@ export function createLogBroker({ store, clock, random, registry }: LogBrokerDep
   };
   const close = (subscription: LogSubscriptionState): void => {
     subscriptions.delete(subscription);
-    for (const { wireId, nodeId } of subscription.parts.values()) {
+    for (const { wireId, nodeId, stopReading } of subscription.parts.values()) {
       byWireId.delete(wireId);
+      stopReading?.();
       registry.get(nodeId)?.stream.send({ $case: 'logUnsubscription', value: { id: wireId } });
     }
     subscription.parts.clear();
@@ -143,6 +148,7 @@ export function createLogBroker({ store, clock, random, registry }: LogBrokerDep
   const lose = (subscription: LogSubscriptionState, part: LogPart): void => {
     byWireId.delete(part.wireId);
     if (!subscription.parts.delete(part.wireId)) return;
+    part.stopReading?.();
     tell(subscription, `node ${part.nodeId} disconnected unexpectedly`, { nodeId: part.nodeId });
     if (subscription.options.follow) subscription.lost.push(part);
     finishIfDone(subscription);
@@ -165,22 +171,30 @@ export function createLogBroker({ store, clock, random, registry }: LogBrokerDep
     const stream = record.stream === 2 ? 2 : 1;
     return subscription.queue.push({ taskId, serviceId, nodeId: part.nodeId, stream, timestamp, data });
   };
-  const takeAll = async (requests: AsyncIterable<PublishLogsRequest>, nodeId: string): Promise<void> => {
+  const takeAll: LogBroker['publish'] = async (requests, nodeId, stopReading) => {
     let wireId: string | undefined;
     try {
       for await (const request of requests) {
         wireId ??= request.subscriptionId;
         const subscription = byWireId.get(wireId);
         const part = subscription?.parts.get(wireId);
-        if (subscription === undefined || part === undefined) return;
+        if (subscription === undefined || part === undefined) return {};
         if (part.nodeId !== nodeId) {
           wireId = undefined;
           throw new SwarmdError('permission-denied', 'these logs were asked of another node');
         }
-        for (const record of request.records) if (!(await take(subscription, part, record))) return;
+        part.stopReading = stopReading;
+        for (const record of request.records) if (!(await take(subscription, part, record))) return {};
         if (request.error !== '') tell(subscription, request.error, { nodeId });
-        if (request.end) return endPart(subscription, wireId);
+        if (!request.end) continue;
+        endPart(subscription, wireId);
+        return {};
       }
+      return {};
+    } catch (error) {
+      if (wireId === undefined || byWireId.has(wireId)) throw error;
+      // Nobody reads any more, and reading was stopped.
+      return {};
     } finally {
       const subscription = wireId === undefined ? undefined : byWireId.get(wireId);
       const part = subscription?.parts.get(wireId!);
@@ -195,10 +209,7 @@ export function createLogBroker({ store, clock, random, registry }: LogBrokerDep
     );
   return {
     subscribe,
-    publish: async (requests, nodeId) => {
-      await takeAll(requests, nodeId);
-      return {};
-    },
+    publish: takeAll,
     nodeConnected: (nodeId) => {
       for (const subscription of subscriptions) {
         const back = subscription.lost.filter((part) => part.nodeId === nodeId);

@@ -14,6 +14,8 @@ export interface LogPart {
   readonly taskIds: ReadonlySet<string>;
   /** Timestamps up to which each task's records were had already, from before the node was lost. */
   readonly after: ReadonlyMap<string, string>;
+  /** Ends the stream in which the node answers, once it does. */
+  stopReading?: () => void;
 }
 
 /** One reader's subscription. */
