@@ -24,7 +24,7 @@ const DEFAULT_MODE = 0o444;
 /** What of a spec's secrets and configs this node has not been given, in words. */
 export function missingPayloads(spec: ServiceSpec, payloads: Payloads): string[] {
   const container = spec.TaskTemplate?.ContainerSpec;
-  return [
+  const missing = [
     ...(container?.Secrets ?? [])
       .filter((ref) => payloads.secret(ref.SecretID) === undefined)
       .map((ref) => `secret ${ref.SecretName}`),
@@ -32,6 +32,7 @@ export function missingPayloads(spec: ServiceSpec, payloads: Payloads): string[]
       .filter((ref) => payloads.config(ref.ConfigID) === undefined)
       .map((ref) => `config ${ref.ConfigName}`),
   ];
+  return [...new Set(missing)];
 }
 
 /**
