@@ -1,6 +1,5 @@
 import { combineFiles } from './combine/files.js';
-import type { Position } from './problem.js';
-import { composeErrors, type Problem, type Report } from './problem.js';
+import { composeErrors, formatProblem, type Position, type Problem, type Report } from './problem.js';
 import { checkConsistency } from './project/consistency.js';
 import { resolvePairs } from './project/environment.js';
 import { isActive } from './project/profiles.js';
@@ -39,7 +38,13 @@ export interface LoadResult {
  */
 export function loadCompose(input: LoadInput): LoadResult {
   const warnings: Problem[] = [];
-  const report: Report = (problem) => void warnings.push(problem);
+  const seen = new Set<string>();
+  // A file that several services extend is read several times; its problems are told once.
+  const report: Report = (problem) => {
+    const line = formatProblem(problem);
+    if (!seen.has(line)) warnings.push(problem);
+    seen.add(line);
+  };
   const { tree, env } = combineFiles(input, report);
   const project = readProject(tree, env, input, report);
   const problems = checkConsistency(project);

@@ -92,6 +92,8 @@ export const toHosts: Transform = (node, path) => {
     const items = addresses.kind === 'sequence' ? addresses.items : [addresses];
     return items.map((item) => textAt(item.at, `${host}:${unbracket(textOf(item) ?? '')}`));
   });
+  // A mapping has no order: sorted, equal files give equal services.
+  lines.sort((a, b) => (String(a.value) < String(b.value) ? -1 : 1));
   return sequenceLike(node, lines);
 };
 

@@ -7,6 +7,7 @@ import {
   joinPath,
   type MappingNode,
   mappingLike,
+  scalar,
   sequenceLike,
   type Tree,
 } from '../syntax/tree.js';
@@ -79,23 +80,20 @@ function sameDriver(base: MappingNode, over: MappingNode): boolean {
   return before === undefined || after === undefined || before === after;
 }
 
-/** `tree` as it is after the last merge: what is tagged `!reset` is gone, lists hold no two items that are the same thing. */
-export function settle(tree: MappingNode, path = ''): MappingNode {
+/** `tree` as it is after the last merge: without tags, and without what is tagged `!reset`. */
+export function settle(tree: MappingNode): MappingNode {
   const entries: [string, Entry][] = [];
   for (const [key, entry] of tree.entries) {
-    if (entry.node.tag === 'reset') continue;
-    entries.push([key, { at: entry.at, node: settleNode(entry.node, joinPath(path, key)) }]);
+    if (entry.node.tag !== 'reset') entries.push([key, { at: entry.at, node: settleNode(entry.node) }]);
   }
   return { kind: 'mapping', entries: new Map(entries), at: tree.at };
 }
 
-function settleNode(node: Tree, path: string): Tree {
-  if (node.kind === 'mapping') return settle(node, path);
-  if (node.kind === 'scalar') return node.tag === undefined ? node : { kind: 'scalar', value: node.value, at: node.at };
-  const kept = node.items
-    .filter((item) => item.tag !== 'reset')
-    .map((item, index) => settleNode(item, `${path}[${index}]`));
-  return { kind: 'sequence', items: distinct(kept, path), at: node.at };
+function settleNode(node: Tree): Tree {
+  if (node.kind === 'mapping') return settle(node);
+  if (node.kind === 'scalar') return scalar(node.value, node.at);
+  const kept = node.items.filter((item) => item.tag !== 'reset');
+  return { kind: 'sequence', items: kept.map(settleNode), at: node.at };
 }
 
 function distinct(items: readonly Tree[], path: string): Tree[] {

@@ -4,12 +4,13 @@ import { isHostPath } from '../canonical/volumes.js';
 import type { Env } from '../syntax/interpolate.js';
 import { child, type MappingNode, mappingLike, sequenceLike, type Tree } from '../syntax/tree.js';
 
-/** `path` seen from `directory`; `~` is the `HOME` of `env`. Windows paths and URLs are left alone. */
+/** `path` seen from `directory`; `~` is the `HOME` of `env`. Absolute paths, those of Windows too, are left alone. */
 export function resolvePath(directory: string, path: string, env: Env): string {
   const home = env['HOME'];
   const expanded = (path === '~' || path.startsWith('~/')) && home !== undefined ? `${home}${path.slice(1)}` : path;
   if (/^(?:[a-zA-Z]:[\\/]|\\\\)/.test(expanded)) return expanded;
-  const joined = posix.isAbsolute(expanded) ? posix.normalize(expanded) : posix.join(directory, expanded);
+  if (posix.isAbsolute(expanded)) return expanded;
+  const joined = posix.join(directory, expanded);
   // join keeps a slash at the end; a mount source or file never has one.
   return joined.length > 1 && joined.endsWith('/') ? joined.slice(0, -1) : joined;
 }

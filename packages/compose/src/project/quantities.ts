@@ -42,8 +42,10 @@ export function parseBytes(text: string): number | undefined {
 
 /** Billionths of a core of a number such as `0.5`; undefined when it is none or needs more than nine decimals. */
 export function parseNanoCpus(text: string): number | undefined {
-  const found = /^([0-9]*)(?:\.([0-9]*))?$/.exec(text.trim());
-  if (found === null || !/[0-9]/.test(text)) return undefined;
+  // Small YAML numbers come as texts with an exponent.
+  const plain = /^[0-9.]+e-[0-9]+$/.test(text) ? Number(text).toFixed(15) : text.trim();
+  const found = /^([0-9]*)(?:\.([0-9]*))?$/.exec(plain);
+  if (found === null || !/[0-9]/.test(plain)) return undefined;
   const decimals = (found[2] ?? '').replace(/0+$/, '');
   if (decimals.length > 9) return undefined;
   const nanoCpus = BigInt(found[1] === '' ? '0' : found[1]!) * 1_000_000_000n + BigInt(decimals.padEnd(9, '0'));

@@ -88,7 +88,8 @@ export class Reader {
   /** A file mode: a YAML number as it is (`0440` is octal there), a text in octal. */
   fileMode(key: string): number | undefined {
     const node = child(this.node, key);
-    if (node?.kind === 'scalar' && typeof node.value === 'number') return node.value;
+    if (node?.kind === 'scalar' && (typeof node.value === 'number' || typeof node.value === 'bigint'))
+      return Number(node.value);
     return this.#cast(
       key,
       (text) => (/^(?:0o?)?[0-7]+$/.test(text) ? Number.parseInt(text.replace(/^0o/, ''), 8) : undefined),

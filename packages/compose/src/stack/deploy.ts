@@ -94,7 +94,7 @@ export function convertRestart(project: Project, service: Service, report: Servi
   const [, name, attempts] = /^([a-z-]+)(?::([0-9]+))?$/.exec(service.restart) ?? [];
   const limit = attempts === undefined || attempts === '0' ? {} : { MaxAttempts: Number(attempts) };
   if (name === 'always' || name === 'unless-stopped') return { Condition: 'any', ...limit };
-  if (name === 'on-failure') return { Condition: 'on-failure', ...limit };
+  if (name === 'on-failure') return { Condition: 'on-failure', MaxAttempts: Number(attempts ?? 0) };
   if (name === 'no') {
     report(
       'restart',

@@ -12,19 +12,19 @@ const NOT_A_NUMBER = /^\.(?:nan|NaN|NAN)$/;
 
 /**
  * The value of an unquoted YAML scalar: YAML 1.2's core schema and, as every Compose implementation reads file modes,
- * `0440` as octal. Source: the behaviour of Go's yaml.v3, which Compose files are written for.
+ * `0440` as octal. Whole numbers are `bigint`. Source: the behaviour of Go's yaml.v3, which Compose files are written for.
  */
 export function resolvePlain(source: string): ScalarNode['value'] {
   if (NULL.test(source)) return null;
   if (TRUE.test(source)) return true;
   if (FALSE.test(source)) return false;
   const octal = LEGACY_OCTAL.exec(source);
-  if (octal !== null) return shrink(signed(octal[1]!, BigInt(`0o${octal[2]!}`)));
+  if (octal !== null) return fit(signed(octal[1]!, BigInt(`0o${octal[2]!}`)));
   const prefixed = PREFIXED.exec(source);
-  if (prefixed !== null) return shrink(signed(prefixed[1]!, BigInt(prefixed[2]!)));
+  if (prefixed !== null) return fit(signed(prefixed[1]!, BigInt(prefixed[2]!)));
   // A leading zero with a digit above 7 is no octal number, and no decimal one either: it falls through to float.
   if (DECIMAL.test(source) && !/^[-+]?0[0-9_]/.test(source)) {
-    return shrink(signed(source[0] === '-' ? '-' : '', BigInt(source.replace(/[-+_]/g, ''))));
+    return fit(signed(source[0] === '-' ? '-' : '', BigInt(source.replace(/[-+_]/g, ''))));
   }
   if (FLOAT.test(source)) return Number(source);
   const infinite = INFINITE.exec(source);
@@ -37,8 +37,9 @@ function signed(sign: string, magnitude: bigint): bigint {
   return sign === '-' ? -magnitude : magnitude;
 }
 
-function shrink(value: bigint): number | bigint {
-  return value >= BigInt(Number.MIN_SAFE_INTEGER) && value <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(value) : value;
+/** What fits into 64 bits is a whole number; what does not, Go reads as a float. */
+function fit(value: bigint): number | bigint {
+  return value >= -(2n ** 63n) && value < 2n ** 64n ? value : Number(value);
 }
 
 /**
@@ -51,8 +52,8 @@ export function scalarText(value: ScalarNode['value']): string {
   if (Number.isNaN(value)) return 'NaN';
   if (!Number.isFinite(value)) return value > 0 ? '+Inf' : '-Inf';
   const magnitude = Math.abs(value);
-  // Go switches to an exponent below 1e-4 and from 1e21 on, JavaScript below 1e-6.
-  if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e21)) {
+  // Go switches to an exponent below 1e-4 and from 1e6 on, JavaScript below 1e-6 and from 1e21 on.
+  if (magnitude !== 0 && (magnitude < 1e-4 || magnitude >= 1e6)) {
     return value.toExponential().replace(/e([-+])(\d)$/, 'e$10$2');
   }
   return Object.is(value, -0) ? '-0' : String(value);

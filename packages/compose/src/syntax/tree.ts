@@ -3,7 +3,7 @@ import type { Position } from '../problem.js';
 /** The two tags that steer merging (Compose Specification, "Merge"). */
 export type MergeTag = 'reset' | 'override';
 
-/** A leaf. Integers beyond 2⁵³ are `bigint`. */
+/** A leaf. Whole numbers of a file are `bigint`, others `number`: as texts `1000000` and `1e6` differ. */
 export interface ScalarNode {
   readonly kind: 'scalar';
   readonly value: string | number | bigint | boolean | null;
@@ -88,11 +88,13 @@ export function joinPath(path: string, key: string): string {
 /** Plain data, as JSON would hold it. */
 export type Plain = string | number | boolean | null | Plain[] | { [key: string]: Plain };
 
-/** The plain value of `node`; huge integers become strings. */
+/** The plain value of `node`; whole numbers beyond 2⁵³ become strings. */
 export function toPlain(node: Tree): Plain {
   if (node.kind === 'sequence') return node.items.map(toPlain);
   if (node.kind === 'mapping') {
     return Object.fromEntries([...node.entries].map(([key, entry]) => [key, toPlain(entry.node)]));
   }
-  return typeof node.value === 'bigint' ? node.value.toString() : node.value;
+  if (typeof node.value !== 'bigint') return node.value;
+  const number = Number(node.value);
+  return Number.isSafeInteger(number) ? number : node.value.toString();
 }
