@@ -145,7 +145,11 @@ for (const [name, shape] of Object.entries({
     const original = await makeOriginal(join(await temporaryDirectory(t), 'store'), shape);
     for (const file of original.files) {
       const { length } = await readFile(join(original.dir, file));
-      for (const size of new Set([...spread(length, WITHOUT_CONTENT.has(file) ? 2 : 12), length - 1].filter((size) => size >= 0 && size < length))) {
+      for (const size of new Set(
+        [...spread(length, WITHOUT_CONTENT.has(file) ? 2 : 12), length - 1].filter(
+          (size) => size >= 0 && size < length,
+        ),
+      )) {
         const outcome = await startDamaged(original, (copy) => truncate(join(copy, file), size));
         const accepted = WITHOUT_CONTENT.has(file) ? ['whole'] : ['damaged', ...(mayBeCut(file) ? ['whole'] : [])];
         if (!accepted.includes(outcome)) t.fail(`${file} cut to ${size}: ${outcome}`);
@@ -203,6 +207,7 @@ t.test('level › records that LevelDB finds in order and that are not those wri
   const dir = join(await temporaryDirectory(t), 'store');
   const original = await makeOriginal(dir, { reopenings: 0, padding: 10 });
   const earlier = (await tamper(dir, (db) => db.get('task/t0-1'))) as Buffer;
+  const laggingHead = await readFile(join(dir, 'head'));
   await append(dir, 13, original.content['task/t0-1']!);
   const now: Original = { ...original, index: 13 };
   const tampering: Record<string, (db: Level<string, Buffer>) => Promise<unknown>> = {
@@ -213,9 +218,21 @@ t.test('level › records that LevelDB finds in order and that are not those wri
     'the state of the log deleted': (db) => db.del('!state'),
     'one record deleted for another put back': (db) => db.batch().del('task/t0-2').put('task/old', earlier).write(),
   };
-  for (const [what, change] of Object.entries(tampering))
-    t.equal(await startDamaged(now, (copy) => tamper(copy, change)), 'damaged', what);
-  t.equal(await startDamaged(now, (copy) => tamper(copy, async () => {})), 'whole');
+  for (const head of [await readFile(join(dir, 'head')), laggingHead]) {
+    const tampered = (change: (db: Level<string, Buffer>) => Promise<unknown>) => async (copy: string) => {
+      await tamper(copy, change);
+      await writeFile(join(copy, 'head'), head);
+    };
+    for (const [what, change] of Object.entries(tampering))
+      t.equal(await startDamaged(now, tampered(change)), 'damaged', what);
+    t.equal(
+      await startDamaged(
+        now,
+        tampered(async () => {}),
+      ),
+      'whole',
+    );
+  }
 });
 
 t.test('level › a batch that a power cut tears is no damage: the store is as before it, or as after it', async (t) => {
