@@ -48,8 +48,10 @@ export async function proxyRequest(
     answer(incoming, response);
   });
   if (body !== undefined) outgoing.end(body);
-  else if (hasBody(request)) stopBody = laggingPump(request, outgoing);
-  else outgoing.end();
+  else if (hasBody(request)) {
+    outgoing.flushHeaders();
+    stopBody = laggingPump(request, outgoing);
+  } else outgoing.end();
 }
 
 function hasBody(request: IncomingMessage): boolean {

@@ -1,6 +1,5 @@
 import os from 'node:os';
-import type { LocalNodeInfo } from '@swarmd/model';
-import { isErrorCode } from '@swarmd/model';
+import { type ApiObject, type Control, isErrorCode, type LocalNodeInfo } from '@swarmd/model';
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.js';
 import { API_VERSION, MIN_API_VERSION } from '../http/versions.js';
@@ -54,10 +53,21 @@ async function swarmInfo({ membership }: ApiContext): Promise<LocalNodeInfo> {
   const info = membership.info();
   const control = membership.control();
   if (control === undefined) return info;
-  const { JoinTokens: _, ...cluster } = await control.getCluster();
   const nodes = await control.listNodes({});
   const managers = nodes.filter((node) => (node['Spec'] as { Role?: string }).Role === 'manager');
-  return { ...info, Nodes: nodes.length, Managers: managers.length, Cluster: cluster };
+  const cluster = await clusterWithoutTokens(control);
+  return { ...info, Nodes: nodes.length, Managers: managers.length, ...(cluster ? { Cluster: cluster } : {}) };
+}
+
+async function clusterWithoutTokens(control: Control): Promise<ApiObject | undefined> {
+  try {
+    const { JoinTokens: _, ...cluster } = await control.getCluster();
+    return cluster;
+  } catch (thrown) {
+    // A manager that has just come up may serve before it has the cluster's object.
+    if (isErrorCode(thrown, 'not-found')) return undefined;
+    throw thrown;
+  }
 }
 
 function versionWithoutEngine(): Record<string, unknown> {

@@ -143,11 +143,12 @@ function addSpec(tx: WriteTx, serviceId: string, version: number, spec: ServiceS
 function seedAttached(tx: WriteTx, network: Json): void {
   const spec = network['Spec'] as Json;
   const ipam = network['IPAMOptions'] as { Driver: { Name: string }; Configs: object[] };
-  const driver = spec['DriverConfiguration'] as { Name?: string };
+  const driver = spec['DriverConfiguration'] as { Name?: string; Options?: Record<string, string> };
   const Spec = {
     Name: String(spec['Name']),
     Labels: spec['Labels'],
     ...(driver.Name ? { Driver: driver.Name } : {}),
+    ...(driver.Options ? { Options: driver.Options } : {}),
     Attachable: spec['Attachable'],
     Ingress: spec['Ingress'],
     IPAM: { Driver: ipam.Driver.Name, Config: ipam.Configs },

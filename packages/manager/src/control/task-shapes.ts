@@ -1,6 +1,7 @@
 import {
   type ApiObject,
   type NetworkAttachment,
+  type NetworkSpec,
   type ReadView,
   type SpecRecord,
   specKey,
@@ -84,7 +85,7 @@ function attachmentToApi(view: ReadView, attachment: NetworkAttachment): Record<
       Spec: {
         Name: Spec.Name,
         Labels: Spec.Labels ?? {},
-        DriverConfiguration: Spec.Driver ? { Name: Spec.Driver } : {},
+        DriverConfiguration: driverOf(Spec),
         ...(Spec.Attachable ? { Attachable: true } : {}),
         ...(Spec.Ingress ? { Ingress: true, IPAMOptions: { Driver: {} } } : {}),
         Scope: 'swarm',
@@ -95,4 +96,9 @@ function attachmentToApi(view: ReadView, attachment: NetworkAttachment): Record<
         : {}),
     },
   };
+}
+
+function driverOf({ Driver, Options }: NetworkSpec): Record<string, unknown> {
+  if (!Driver) return {};
+  return Options && Object.keys(Options).length > 0 ? { Name: Driver, Options } : { Name: Driver };
 }
