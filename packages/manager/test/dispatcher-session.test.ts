@@ -83,6 +83,20 @@ t.test('dispatcher › a session', async (t) => {
     t.equal(JSON.parse(update.node.toString()).Spec.Role, 'manager');
   });
 
+  t.test('tells the cluster’s default log driver when it has one, and when that changes', async (t) => {
+    const { agent } = await worker(t, test);
+    t.equal((await agent.next('cluster')).taskLogDriver, undefined);
+    const setDriver = (LogDriver: { Name: string } | null) =>
+      test.store.update((tx) => {
+        const cluster = tx.get('cluster', 'cluster')!;
+        tx.put('cluster', { ...cluster, Spec: { ...cluster.Spec, TaskDefaults: { LogDriver } } });
+      });
+    await setDriver({ Name: 'journald' });
+    t.equal((await agent.next('cluster')).taskLogDriver?.toString(), '{"Name":"journald"}');
+    await setDriver(null);
+    t.equal((await agent.next('cluster')).taskLogDriver?.toString(), '');
+  });
+
   t.test('answers heartbeats', async (t) => {
     const { agent } = await worker(t, test);
     agent.send({ $case: 'heartbeat', value: {} });
@@ -138,6 +152,18 @@ t.test('dispatcher › a session', async (t) => {
     while (test.store.index < ahead)
       await test.store.update((tx) => tx.create('secret', { ID: `s${tx.index}`, Spec: { Name: 's' } }));
     t.ok((await agent.next('assignments')).storeIndex >= ahead);
+  });
+
+  t.test('is refused to a node that registers again and again', async (t) => {
+    const identity = await test.join();
+    for (let i = 0; i < 10; i++) {
+      const agent = startTestAgent(test.addr, identity);
+      await agent.next('welcome');
+      agent.close();
+    }
+    const agent = startTestAgent(test.addr, identity);
+    t.teardown(() => agent.close());
+    t.equal((await agent.ended)?.code, 'unavailable');
   });
 
   t.test('must begin with a Register that tells its start apart', async (t) => {

@@ -1,4 +1,4 @@
-import { CLUSTER_KEY, type ReadView } from '@swarmd/model';
+import { CLUSTER_KEY, type Cluster, type ReadView } from '@swarmd/model';
 import type { ClusterUpdate, ManagerPeer } from '@swarmd/wire';
 
 /** What an agent is to know of its cluster. */
@@ -8,6 +8,8 @@ export interface ClusterFacts {
   /** JSON of the node's own object, as far as it concerns the agent. */
   node: string;
   renewCertificate: boolean;
+  /** JSON of the log driver of tasks whose spec names none; empty for the engine's own. */
+  taskLogDriver: string;
 }
 
 /** What the agent on `nodeId`, whose certificate says `role`, is to know by the state of `view`. */
@@ -20,12 +22,20 @@ export function clusterFacts(view: ReadView, nodeId: string, role: 'worker' | 'm
   managers.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
   const node = view.get('node', nodeId);
   const { ID, Version, Spec, Description, Status } = node ?? {};
+  const cluster = view.get('cluster', CLUSTER_KEY);
   return {
     managers,
-    rootPem: view.get('cluster', CLUSTER_KEY)?.RootCA.Certificate ?? '',
+    rootPem: cluster?.RootCA.Certificate ?? '',
+    taskLogDriver: taskLogDriver(cluster),
     node: node === undefined ? '' : JSON.stringify({ ID, Version, Spec, Description, Status: { Addr: Status?.Addr } }),
     renewCertificate: node !== undefined && node.Spec.Role !== role,
   };
+}
+
+/** JSON of a cluster's default log driver; empty when it has none. */
+export function taskLogDriver(cluster: Cluster | undefined): string {
+  const driver = cluster?.Spec.TaskDefaults?.LogDriver;
+  return driver?.Name ? JSON.stringify(driver) : '';
 }
 
 /** The message that brings an agent from `told` to `facts`, with only the parts that changed; `undefined` when none did. */
@@ -34,11 +44,13 @@ export function clusterUpdate(told: ClusterFacts | undefined, facts: ClusterFact
   const root = told?.rootPem !== facts.rootPem;
   const node = told?.node !== facts.node;
   const renew = facts.renewCertificate && !told?.renewCertificate;
-  if (!managers && !root && !node && !renew) return undefined;
+  const driver = (told?.taskLogDriver ?? '') !== facts.taskLogDriver;
+  if (!managers && !root && !node && !renew && !driver) return undefined;
   return {
     managers: managers ? [...facts.managers] : [],
     rootCertificatePem: Buffer.from(root ? facts.rootPem : ''),
     node: Buffer.from(node ? facts.node : ''),
     renewCertificate: facts.renewCertificate,
+    ...(driver ? { taskLogDriver: Buffer.from(facts.taskLogDriver) } : {}),
   };
 }

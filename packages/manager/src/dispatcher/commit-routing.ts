@@ -1,5 +1,6 @@
 import type { StoreEvent } from '@swarmd/model';
 import { isAssigned, itemKey, sameItem, taskItem } from './assignments.js';
+import { taskLogDriver } from './cluster-update.js';
 
 /** Whom a store event concerns: nodes by ID, the nodes that hold a thing, or every node. */
 export interface Touched {
@@ -19,9 +20,7 @@ export function touchedBy(event: StoreEvent): Touched {
     case 'node':
       return touchedByNode(event);
     case 'cluster':
-      return event.previous?.RootCA.Certificate === event.object.RootCA.Certificate
-        ? NOBODY
-        : { ...NOBODY, everyone: true };
+      return touchedByCluster(event);
     case 'secret':
     case 'config':
     case 'network':
@@ -31,6 +30,11 @@ export function touchedBy(event: StoreEvent): Touched {
     case 'service':
       return NOBODY;
   }
+}
+
+function touchedByCluster({ object, previous }: StoreEvent & { table: 'cluster' }): Touched {
+  const sameRoot = previous?.RootCA.Certificate === object.RootCA.Certificate;
+  return sameRoot && taskLogDriver(previous) === taskLogDriver(object) ? NOBODY : { ...NOBODY, everyone: true };
 }
 
 function touchedByTask({ kind, object, previous }: StoreEvent & { table: 'task' }): Touched {

@@ -3,7 +3,7 @@ import { clientStreamHandler, type DispatcherServer } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { touchedBy } from './commit-routing.js';
 import { gracePeriodMs, heartbeatPeriodMs, type Liveness, startLiveness } from './liveness.js';
-import { createLogBroker, type LogBroker } from './log-broker.js';
+import { LogBroker } from './log-broker.js';
 import { markDown, markUnknown } from './node-state.js';
 import { createSessionRegistry, type SessionRegistry } from './registry.js';
 import { handleSession } from './session-handler.js';
@@ -53,21 +53,8 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
     return heartbeatPeriodMs(store.view.count('node'), configured);
   };
   const graceMs = (): number => gracePeriodMs(periodMs(), random.float());
-  const onSilent = (nodeId: string, session: string | undefined): void => {
-    const silent = registry.get(nodeId);
-    if (silent?.sessionId === session) silent?.stream.end(new SwarmdError('unavailable', 'heartbeats missed'));
-    const unknown = store.view.get('node', nodeId)?.Status.State === 'unknown';
-    const message = unknown ? 'heartbeat failure for node in "unknown" state' : 'heartbeat failure';
-    store
-      .update((tx) => markDown(tx, nodeId, session, message))
-      .then((written) => written && log.warn({ nodeId, reason: message }, 'node is down'))
-      .catch((error: unknown) => {
-        log.error({ err: error, nodeId }, 'node not marked down; will try again');
-        liveness.expect(nodeId, session, periodMs());
-      });
-  };
-  const liveness = startLiveness({ clock, onSilent });
-  const logs = createLogBroker({ ...deps, registry });
+  const liveness = startLiveness({ clock, onSilent: (nodeId, session) => declareDown(context, nodeId, session) });
+  const logs = new LogBroker({ ...deps, registry });
   const context: DispatcherContext = {
     ...deps,
     ...{ logger: log, registry, liveness, logs, periodMs, graceMs, statuses: createStatusWriter(store) },
@@ -76,6 +63,8 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   const onCommit = (commit: Commit): void => {
     for (const event of commit.events) {
       if (event.table === 'node' && event.kind === 'delete') removeNode(context, event.object.ID);
+      // It has a certificate by now, and is to register soon.
+      if (event.table === 'node' && event.kind === 'create') liveness.expect(event.object.ID, undefined, 2 * graceMs());
       updates.mark(touchedBy(event));
     }
     logs.onCommit(commit);
@@ -112,6 +101,21 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
         stream.end(new SwarmdError('unavailable', 'the manager is stopping'));
     },
   };
+}
+
+function declareDown(context: DispatcherContext, nodeId: string, session: string | undefined): void {
+  const { store, registry, logger, liveness } = context;
+  const silent = registry.get(nodeId);
+  if (silent?.sessionId === session) silent?.stream.end(new SwarmdError('unavailable', 'heartbeats missed'));
+  const unknown = store.view.get('node', nodeId)?.Status.State === 'unknown';
+  const message = unknown ? 'heartbeat failure for node in "unknown" state' : 'heartbeat failure';
+  store
+    .update((tx) => markDown(tx, nodeId, session, message))
+    .then((written) => written && logger.warn({ nodeId, reason: message }, 'node is down'))
+    .catch((error: unknown) => {
+      logger.error({ err: error, nodeId }, 'node not marked down; will try again');
+      liveness.expect(nodeId, session, context.periodMs());
+    });
 }
 
 function removeNode({ registry, liveness }: DispatcherContext, nodeId: string): void {

@@ -49,6 +49,11 @@ export function selectTasks(view: ReadView, selector: LogSelector): Task[] {
   return task === undefined ? [] : [task];
 }
 
+/** Whether a selector means a task. */
+export function selects(selector: LogSelector, task: Task): boolean {
+  return 'serviceId' in selector ? selector.serviceId === task.ServiceID : selector.taskId === task.ID;
+}
+
 /** Whether a task can have logs: it has come as far as running, or past it. */
 export function mayHaveLogs(task: Task): boolean {
   return task.NodeID !== '' && TASK_STATE_ORDER[task.Status.State] >= TASK_STATE_ORDER.running;

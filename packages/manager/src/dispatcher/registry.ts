@@ -1,6 +1,9 @@
 import { type Clock, SwarmdError } from '@swarmd/model';
 import type { AgentSession } from './agent-session.js';
 
+/** A node may claim a session this often within this time: each is a transaction. */
+const MAX_CLAIMS = 10;
+const CLAIMS_WINDOW_MS = 8_000;
 /** Superseded boot nonces remembered per node. */
 const MAX_SUPERSEDED = 8;
 
@@ -29,6 +32,7 @@ export interface SessionRegistry {
   /**
    * Makes `session` its node's session; an older one is ended. Rejects with `already-exists` when the older one belongs
    * to another start of swarmd and answers within `probeMs`: the identity was copied, and the newcomer is kept out.
+   * `unavailable` when the node does this too often.
    */
   claim(session: AgentSession, probeMs: number): Promise<void>;
   /** Forgets a session that has ended; false when another has replaced it. */
@@ -42,7 +46,14 @@ export function createSessionRegistry(clock: Clock): SessionRegistry {
   const sessions = new Map<string, AgentSession>();
   const lastNonce = new Map<string, string>();
   const superseded = new Map<string, string[]>();
+  const claims = new Map<string, number[]>();
 
+  const limit = (nodeId: string): void => {
+    const now = clock.monotonic();
+    const recent = (claims.get(nodeId) ?? []).filter((at) => now - at < CLAIMS_WINDOW_MS);
+    if (recent.length >= MAX_CLAIMS) throw new SwarmdError('unavailable', 'this node registers too often');
+    claims.set(nodeId, [...recent, now]);
+  };
   const judge = (session: AgentSession): NewcomerVerdict => {
     const older = sessions.get(session.nodeId);
     const known = older && { bootNonce: older.bootNonce, open: older.stream.open };
@@ -60,6 +71,7 @@ export function createSessionRegistry(clock: Clock): SessionRegistry {
     older?.stream.end(new SwarmdError('aborted', 'a newer session of this node has taken over'));
   };
   const claim = async (session: AgentSession, probeMs: number): Promise<void> => {
+    limit(session.nodeId);
     let verdict = judge(session);
     while (verdict === 'probe') {
       const older = sessions.get(session.nodeId)!;
@@ -90,6 +102,7 @@ export function createSessionRegistry(clock: Clock): SessionRegistry {
       sessions.delete(nodeId);
       lastNonce.delete(nodeId);
       superseded.delete(nodeId);
+      claims.delete(nodeId);
     },
   };
 }
