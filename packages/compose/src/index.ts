@@ -5,6 +5,7 @@
 export { type LoadInput, type LoadResult, loadCompose } from './load.js';
 export { formatPosition, formatProblem, type Position, type Problem, type Severity } from './problem.js';
 export { FileContent } from './project/content.js';
+export { type EnvFile, type EnvFileFault, parseEnvFile } from './project/env-file.js';
 export type { ReadFile } from './project/read-resources.js';
 export type * from './project/types.js';
 export { STACK_IMAGE_LABEL, STACK_NAMESPACE_LABEL } from './stack/namespace.js';

@@ -37,6 +37,7 @@ t.test('extends › a file of its own has its own directory', async (t) => {
 for (const [title, content, message] of [
   ['a circle', 'services: { a: { extends: b }, b: { extends: a } }', /services\.[ab]\.extends .*in a circle/],
   ['itself', 'services: { a: { extends: a } }', /in a circle/],
+  ['a file on the network', 'services: { a: { extends: { file: "https://x/y", service: b } } }', /nothing is fetched/],
   ['a missing service', 'services: { a: { extends: b } }', /service b is not in compose\.yaml/],
   [
     'a missing file',
@@ -112,6 +113,7 @@ t.test('include › included projects include others, circles are refused', asyn
   t.throws(() => loadText('include: [a.yaml]', { 'a.yaml': 'include: [b.yaml]', 'b.yaml': 'include: [a.yaml]' }), {
     message: /include each other in a circle: .*a\.yaml → .*b\.yaml → .*a\.yaml/,
   });
+  t.throws(() => loadText('include: ["git@example:a/b.git"]'), { message: /include\[0\] .*nothing is fetched/ });
   t.throws(() => loadText('include: [no.yaml]'), { message: /include\[0\] .*\/project\/no\.yaml cannot be read/ });
 });
 
@@ -135,4 +137,10 @@ t.test('profiles › a required dependency on a service that does not run is ref
   t.throws(() => loadText(`${PROFILED}  web: { image: x, depends_on: [debug] }\n`), {
     message: /services\.web\.depends_on .*service debug is in no active profile/,
   });
+});
+
+t.test('dependencies › services that depend on each other in a circle are refused', async (t) => {
+  const content =
+    'services: { a: { image: x, depends_on: [b] }, b: { image: x, depends_on: [c] }, c: { image: x, depends_on: [b] } }';
+  t.throws(() => loadText(content), { message: /services\.b\.depends_on .*in a circle: b → c → b/ });
 });

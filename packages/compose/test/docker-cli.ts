@@ -13,9 +13,9 @@ const ORACLE_VERSION = /^28\./;
 /** Why the docker CLI cannot serve as oracle here, or undefined when it can. */
 export async function oracleMissing(): Promise<string | undefined> {
   try {
-    const { stdout } = await run('docker', ['version', '--format', '{{.Client.Version}}']).catch((error) => error);
-    const version = String(stdout).trim();
-    return ORACLE_VERSION.test(version) ? undefined : `needs docker CLI 28 on PATH, found ${version || 'none'}`;
+    const { stdout } = await run('docker', ['--version']);
+    const version = /version ([^ ,]+)/.exec(stdout)?.[1] ?? 'none';
+    return ORACLE_VERSION.test(version) ? undefined : `needs docker CLI 28 on PATH, found ${version}`;
   } catch {
     return 'needs docker CLI 28 on PATH, found none';
   }

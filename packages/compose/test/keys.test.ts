@@ -227,6 +227,7 @@ const SUBKEYS: [key: string, value: unknown, path: string, severity: Problem['se
   ['networks', { back: { ipv4_address: '10.0.0.5' } }, 'networks.back.ipv4_address', 'warning'],
   ['networks', { back: { priority: 5 } }, 'networks.back.priority', 'warning'],
   ['network_mode', 'none', 'network_mode', 'error'],
+  ['network_mode', 'bridge', 'network_mode', 'info'],
   ['volumes', ['/a:/b:Z'], 'volumes', 'warning'],
   ['volumes', ['/a:/b:odd'], 'volumes[0]', 'warning'],
   ['volumes', [{ type: 'image', source: 'x', target: '/x' }], 'volumes', 'warning'],

@@ -47,6 +47,8 @@ const WRONG: [content: string, problem: string][] = [
   ['networks: { n: { ipam: { config: [{ net: x }] } } }\n', 'networks.n.ipam.config[0].net 1:37 unknown key'],
   ['secrets: { s: }\n', 'secrets.s 1:15 expected a mapping, found nothing'],
   ['configs: { c: { driver: x } }\n', 'configs.c.driver 1:17 unknown key'],
+  ['services: { web: { ports: [80, "81:80", 80] } }\n', 'services.web.ports[2] 1:41 the same as item 0'],
+  ['services: { web: { cap_add: [A, A] } }\n', 'services.web.cap_add[1] 1:33 the same as item 0'],
   ['include: x\n', 'include 1:10 expected a list, found the text "x"'],
 ];
 

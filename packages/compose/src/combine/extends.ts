@@ -4,7 +4,7 @@ import { composeError } from '../problem.js';
 import { child, type MappingNode, mappingLike, type Tree, withEntry, withoutEntries } from '../syntax/tree.js';
 import { prepareFile, type Surroundings, textContent } from './layer.js';
 import { mergeTrees } from './merge.js';
-import { resolvePath } from './paths.js';
+import { isRemote, resolvePath } from './paths.js';
 
 /** Where an `extends` is looked up: the services beside it, and what they extend already, to find circles. */
 interface Scope extends Surroundings {
@@ -57,6 +57,7 @@ function extendService(name: string, service: Tree, scope: Scope): Tree {
 }
 
 function openScope(file: string, clause: Tree, path: string, scope: Scope): Scope {
+  if (isRemote(file)) throw composeError(path, `${file}: only files can be read, nothing is fetched`, clause.at);
   const resolved = resolvePath(scope.directory, file, scope.env);
   const content = scope.readFile(resolved);
   if (content === undefined) throw composeError(path, `file ${resolved} cannot be read`, clause.at);

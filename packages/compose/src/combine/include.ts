@@ -16,7 +16,7 @@ import {
   withoutEntries,
 } from '../syntax/tree.js';
 import { type Surroundings, textContent } from './layer.js';
-import { resolvePath } from './paths.js';
+import { isRemote, resolvePath } from './paths.js';
 
 /** Loads the files of an included project into one tree; `combineFiles` without its last step. */
 export type LoadIncluded = (
@@ -59,9 +59,11 @@ function loadClause(
 ): MappingNode {
   const texts = (key: string) => {
     const node = child(clause, key);
-    return (node?.kind === 'sequence' ? node.items : []).map((item) =>
-      resolvePath(around.directory, textOf(item) ?? '', around.env),
-    );
+    return (node?.kind === 'sequence' ? node.items : []).map((item) => {
+      const text = textOf(item) ?? '';
+      if (isRemote(text)) throw composeError(path, `${text}: only files can be read, nothing is fetched`, item.at);
+      return resolvePath(around.directory, text, around.env);
+    });
   };
   const read = (file: string) => {
     const content = around.readFile(file);

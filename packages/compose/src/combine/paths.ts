@@ -1,6 +1,5 @@
 import { posix } from 'node:path';
 import { mapEntries, type Transform, textOf } from '../canonical/build.js';
-import { isHostPath } from '../canonical/volumes.js';
 import type { Env } from '../syntax/interpolate.js';
 import { child, type MappingNode, mappingLike, sequenceLike, type Tree } from '../syntax/tree.js';
 
@@ -15,6 +14,11 @@ export function resolvePath(directory: string, path: string, env: Env): string {
   return joined.length > 1 && joined.endsWith('/') ? joined.slice(0, -1) : joined;
 }
 
+/** Whether `path` names something on the network, which is never fetched: `https://…`, `git@…`, `oci://…`. */
+export function isRemote(path: string): boolean {
+  return /^(?:[a-z][a-z0-9+.-]+:|git@|github\.com\/)/.test(path);
+}
+
 /**
  * A canonical file with its relative paths (bind sources, `env_file`, `label_file`, build contexts, files of secrets and
  * configs, watched paths) resolved from `directory`. Done before files are combined, since each has its own.
@@ -24,7 +28,7 @@ export function resolvePaths(file: MappingNode, directory: string, env: Env): Ma
     const text = textOf(node);
     return text === undefined ? node : { ...node, kind: 'scalar', value: resolvePath(directory, text, env) };
   };
-  const context: Transform = (node, where) => (isRemoteContext(textOf(node) ?? '') ? node : path(node, where));
+  const context: Transform = (node, where) => (isRemote(textOf(node) ?? '') ? node : path(node, where));
   const build: Transform = (node, where) =>
     mapEntries(node, { context, additional_contexts: everyEntry(context) }, where);
   const watch: Transform = (node, where) => mapEntries(node, { watch: everyItem('path', path) }, where);
@@ -81,8 +85,4 @@ function everyBind(change: Transform): Transform {
       node.items.map((item) => (isBind(item) ? mapEntries(item, { source: change }, path) : item)),
     );
   };
-}
-
-function isRemoteContext(context: string): boolean {
-  return /^(?:[a-z][a-z0-9+.-]*:|git@|github\.com\/)/.test(context) && !isHostPath(context);
 }

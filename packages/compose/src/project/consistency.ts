@@ -15,7 +15,34 @@ export function checkConsistency(project: Project): Problem[] {
     checkContradictions(service, add);
     checkWords(service, add);
   }
+  const circle = findCircle(project);
+  if (circle !== undefined) {
+    const path = `services.${circle[0]}.depends_on`;
+    const at = project.positions.get(path);
+    const message = `services depend on each other in a circle: ${circle.join(' → ')}`;
+    problems.push({ path, message, severity: 'error', ...(at === undefined ? {} : { at }) });
+  }
   return problems;
+}
+
+/** Names of services that depend on each other in a circle, the first again at the end. */
+function findCircle(project: Project): string[] | undefined {
+  const done = new Set<string>();
+  const visit = (name: string, chain: readonly string[]): string[] | undefined => {
+    if (chain.includes(name)) return [...chain.slice(chain.indexOf(name)), name];
+    if (done.has(name) || !Object.hasOwn(project.services, name)) return undefined;
+    for (const next of Object.keys(project.services[name]!.dependsOn)) {
+      const circle = visit(next, [...chain, name]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(name);
+    return undefined;
+  };
+  for (const name of Object.keys(project.services)) {
+    const circle = visit(name, []);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
 }
 
 type Add = (key: string, message: string) => void;

@@ -1,4 +1,4 @@
-import { either, leaf, list, map, object, type Shape } from './shape.js';
+import { distinctList, either, leaf, list, map, object, type Shape } from './shape.js';
 
 /** Names of services, networks, volumes, secrets, configs and models. */
 export const NAME_PATTERN = /^[a-zA-Z0-9._-]+$/;
@@ -13,10 +13,12 @@ export const integer = leaf('integer', 'string');
 export const decimal = leaf('number', 'string');
 /** A list of texts. */
 export const texts = list(text);
+/** A list of texts, none of them twice. */
+export const names = distinctList(text);
 /** One text or a list of them. */
-export const textOrTexts = either(text, texts);
+export const textOrTexts = either(text, names);
 /** `{ key: value }` or `["key=value"]`. */
-export const pairs = either(map(leaf('string', 'number', 'boolean', 'null')), texts);
+export const pairs = either(map(leaf('string', 'number', 'boolean', 'null')), names);
 /** Options of a driver. */
 export const options = map(leaf('string', 'number'));
 /** A command line: a text to be split, or its words. */
@@ -25,7 +27,7 @@ export const command = either(leaf('null', 'string'), texts);
 export const external = either(flag, object({ name: text }));
 
 /** Host names with their addresses. */
-export const extraHosts = either(map(either(text, texts)), texts);
+export const extraHosts = either(map(either(text, texts)), names);
 
 /** Limits of a process by name. */
 export const ulimits = map(either(integer, object({ soft: integer, hard: integer }, ['soft', 'hard'])), /^[a-z]+$/);

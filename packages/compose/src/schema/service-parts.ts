@@ -6,6 +6,7 @@ import {
   hook,
   integer,
   NAME_PATTERN,
+  names,
   options,
   pairs,
   text,
@@ -13,7 +14,7 @@ import {
   texts,
   ulimits,
 } from './common.js';
-import { either, leaf, list, map, object, type Shape, word } from './shape.js';
+import { distinctList, either, leaf, list, map, object, type Shape, word } from './shape.js';
 
 /** `build`: how an image is made. */
 export const build: Shape = either(
@@ -61,7 +62,7 @@ export const blkio: Shape = object({
 
 /** `depends_on`, by name or with conditions. */
 export const dependsOn: Shape = either(
-  texts,
+  names,
   map(
     object(
       {
@@ -98,7 +99,7 @@ export const develop: Shape = either(
 
 /** `healthcheck`. */
 export const healthcheck: Shape = object({
-  test: textOrTexts,
+  test: either(text, texts),
   interval: text,
   timeout: text,
   retries: integer,
@@ -109,16 +110,16 @@ export const healthcheck: Shape = object({
 
 /** `networks` of a service. */
 export const networks: Shape = either(
-  texts,
+  names,
   map(
     either(
       leaf('null'),
       object({
-        aliases: texts,
+        aliases: names,
         interface_name: text,
         ipv4_address: text,
         ipv6_address: text,
-        link_local_ips: texts,
+        link_local_ips: names,
         mac_address: text,
         driver_opts: options,
         priority: leaf('number'),
@@ -130,7 +131,7 @@ export const networks: Shape = either(
 );
 
 /** `ports`. */
-export const ports: Shape = list(
+export const ports: Shape = distinctList(
   either(
     leaf('number', 'string'),
     object({
@@ -146,7 +147,7 @@ export const ports: Shape = list(
 );
 
 /** `volumes` of a service. */
-export const volumes: Shape = list(
+export const volumes: Shape = distinctList(
   either(
     text,
     object(

@@ -1,5 +1,5 @@
 import type { Problem } from '../problem.js';
-import { joinPath, type Tree } from '../syntax/tree.js';
+import { joinPath, type Tree, toPlain } from '../syntax/tree.js';
 
 /** Kinds of leaves. `integer` and `number` also take numeric text, since interpolation yields text. */
 export type Leaf = 'string' | 'number' | 'integer' | 'boolean' | 'null';
@@ -7,7 +7,7 @@ export type Leaf = 'string' | 'number' | 'integer' | 'boolean' | 'null';
 /** What a part of a Compose file may look like. */
 export type Shape =
   | { is: 'leaf'; types: readonly Leaf[]; values?: readonly string[]; pattern?: RegExp }
-  | { is: 'list'; of: Shape }
+  | { is: 'list'; of: Shape; unique: boolean }
   | { is: 'object'; keys: Readonly<Record<string, Shape>>; required: readonly string[] }
   | { is: 'map'; of: Shape; pattern?: RegExp }
   | { is: 'any' }
@@ -30,7 +30,12 @@ export function textLike(pattern: RegExp): Shape {
 
 /** A list. */
 export function list(of: Shape): Shape {
-  return { is: 'list', of };
+  return { is: 'list', of, unique: false };
+}
+
+/** A list that holds nothing twice. */
+export function distinctList(of: Shape): Shape {
+  return { is: 'list', of, unique: true };
 }
 
 /** A mapping whose keys the specification fixes; `x-` keys may always be added. */
@@ -77,7 +82,7 @@ function check(node: Tree, shape: Shape, path: string, problems: Problem[]): voi
       return;
     case 'list':
       if (node.kind !== 'sequence') problem(`expected ${describe(shape)}, found ${found(node)}`);
-      else node.items.forEach((item, index) => void check(item, shape.of, `${path}[${index}]`, problems));
+      else checkItems(node, shape, path, problems);
       return;
     case 'map':
     case 'object':
@@ -85,6 +90,24 @@ function check(node: Tree, shape: Shape, path: string, problems: Problem[]): voi
       else checkKeys(node, shape, path, problems);
       return;
   }
+}
+
+function checkItems(
+  node: Tree & { kind: 'sequence' },
+  shape: Shape & { is: 'list' },
+  path: string,
+  problems: Problem[],
+): void {
+  const seen = new Map<string, number>();
+  node.items.forEach((item, index) => {
+    const where = `${path}[${index}]`;
+    check(item, shape.of, where, problems);
+    if (!shape.unique) return;
+    const key = JSON.stringify(toPlain(item));
+    const earlier = seen.get(key);
+    if (earlier === undefined) seen.set(key, index);
+    else problems.push({ path: where, message: `the same as item ${earlier}`, severity: 'error', at: item.at });
+  });
 }
 
 type Complain = (message: string) => void;

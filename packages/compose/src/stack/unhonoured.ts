@@ -92,7 +92,9 @@ function reportBuild(service: Service, report: ServiceReport): void {
 function reportNetworking(service: Service, report: ServiceReport): void {
   if (service.networkMode === 'none')
     report('network_mode', 'error', 'not supported: the service would be on a network');
-  else if (service.networkMode !== undefined && service.networkMode !== 'bridge') {
+  else if (service.networkMode === 'bridge') {
+    report('network_mode', 'info', "the service joins the stack's default network instead of the engine's bridge");
+  } else if (service.networkMode !== undefined) {
     const host = service.networkMode === 'host' ? '; use an external network named host' : '';
     report('network_mode', 'warning', `not supported: the service joins the stack's default network${host}`);
   }
