@@ -141,6 +141,18 @@ t.test('api › logs are framed with details in front, raw for a terminal', asyn
   t.equal((await world.request('GET', '/services/nope/logs?stdout=1')).status, 404);
 });
 
+t.test('api › what is missing from logs is told at their end, where it stops no reader', async (t) => {
+  const world = await startTestApi(t);
+  await world.request('POST', '/services/create', { body: WEB });
+  const of = { taskId: 't', serviceId: 's', nodeId: 'n', timestamp: '' };
+  world.lines.push({ ...of, stream: 0, data: Buffer.from('node n disconnected unexpectedly') });
+  world.lines.push({ ...of, stream: 1, data: Buffer.from('tick\n') });
+  const { raw } = await world.request('GET', '/services/web/logs?stdout=1');
+  t.equal(raw.subarray(8, 13).toString(), 'tick\n');
+  t.equal(raw[13], 3, 'a message of the system');
+  t.match(raw.subarray(21).toString(), /^Error grabbing logs: .*: node n disconnected unexpectedly\n$/);
+});
+
 t.test('api › a list too long for one piece is the same list', async (t) => {
   const world = await startTestApi(t);
   await world.store.update((tx) => {

@@ -169,6 +169,24 @@ t.test('passthrough › networks are the cluster’s and the engine’s in one l
   t.same(await names(''), ['bridge']);
 });
 
+t.test('passthrough › the bridge that stands for a cluster’s network is not shown beside it', async (t) => {
+  const { engine, world } = await withEngine(t);
+  const { ID } = await world.control.createNetwork({ Name: 'n', Driver: 'overlay' });
+  const stand = { Id: 'bridge1', Name: 'n', Scope: 'local', Labels: { 'com.swarmd.network.id': ID } };
+  engine.onRequest = (request, response) => {
+    response.setHeader('content-type', 'application/json');
+    const inspected = { ...stand, Containers: { c1: { Name: 'web.1' } } };
+    response.end(JSON.stringify(request.url?.includes('/bridge1') ? inspected : [stand]));
+  };
+  const list = (await world.request('GET', '/v1.41/networks')).body as { Id: string }[];
+  t.same(
+    list.map((network) => network.Id),
+    [ID],
+  );
+  const one = await world.request('GET', '/v1.41/networks/n');
+  t.match(one.body, { Id: ID, Scope: 'swarm', Containers: { c1: { Name: 'web.1' } } });
+});
+
 t.test('passthrough › events of the engine and of the cluster come in one stream', async (t) => {
   const { engine, world } = await withEngine(t);
   engine.onRequest = (_request, response) => {

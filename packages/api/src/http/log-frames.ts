@@ -1,7 +1,7 @@
 import type { LogRecord, LogsOptions } from '@swarmd/model';
 
 const HEADER_BYTES = 8;
-/** Docker's number for messages of the daemon itself, which the CLI prints as an error. */
+/** Docker's number for messages of the daemon itself. */
 const STREAM_SYSTEM = 3;
 
 /**
@@ -16,12 +16,23 @@ export function encodeLogRecord(
   const details = options.details ? `${detailsOf(record)} ` : '';
   const prefix = Buffer.from(time + details);
   if (tty) return Buffer.concat([prefix, record.data]);
-  const frame = Buffer.alloc(HEADER_BYTES + prefix.length + record.data.length);
-  frame[0] = record.stream === 0 ? STREAM_SYSTEM : record.stream;
-  frame.writeUInt32BE(prefix.length + record.data.length, 4);
-  prefix.copy(frame, HEADER_BYTES);
-  frame.set(record.data, HEADER_BYTES + prefix.length);
-  return frame;
+  return frame(record.stream, prefix, record.data);
+}
+
+/** A message of swarmd's own: the docker CLI prints it as an error and reads no further. */
+export function encodeSystemMessage(text: string, { tty }: { tty: boolean }): Buffer {
+  const line = Buffer.from(`${text}\n`);
+  return tty ? line : frame(STREAM_SYSTEM, line);
+}
+
+function frame(stream: number, ...parts: readonly Uint8Array[]): Buffer {
+  const head = Buffer.alloc(HEADER_BYTES);
+  head[0] = stream;
+  head.writeUInt32BE(
+    parts.reduce((total, part) => total + part.length, 0),
+    4,
+  );
+  return Buffer.concat([head, ...parts]);
 }
 
 function detailsOf({ attributes, nodeId, serviceId, taskId }: LogRecord): string {

@@ -2,9 +2,15 @@ import { type LogRecord, type LogsOptions, SwarmdError } from '@swarmd/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ApiContext, requireControl } from '../context.js';
 import { toHttp } from '../http/errors.js';
-import { encodeLogRecord } from '../http/log-frames.js';
+import { encodeLogRecord, encodeSystemMessage } from '../http/log-frames.js';
 import { flag, type Query, text, timeMs } from '../http/query.js';
 import { API_VERSION } from '../http/versions.js';
+
+/** Docker's words for logs of which some could not be had; the reasons follow. */
+const INCOMPLETE =
+  'Error grabbing logs: rpc error: code = Unknown desc = warning: incomplete log stream. some logs could not be retrieved for the following reasons';
+/** More reasons than anybody reads; a service may have thousands of tasks that never ran. */
+const MAX_REASONS = 100;
 
 type WithId = { Params: { id: string }; Querystring: Query };
 
@@ -67,24 +73,23 @@ async function writeRecords(
   raw: FastifyReply['raw'],
   gone: AbortSignal,
 ): Promise<void> {
+  const missing: string[] = [];
   try {
     for await (const record of records) {
+      // The docker CLI stops reading at the first message of the system: they wait for the end.
+      if (record.stream === 0) {
+        if (missing.length < MAX_REASONS) missing.push(Buffer.from(record.data).toString().trim());
+        continue;
+      }
       if (raw.write(encodeLogRecord(record, form))) continue;
       await drained(raw, gone);
     }
   } catch (thrown) {
-    // The headers are out: what went wrong can only be told as a line of the stream, as Docker does.
-    if (!gone.aborted) raw.write(encodeError(toHttp(thrown).message, form.tty));
+    // The headers are out: what went wrong can only be told in the stream, as Docker does.
+    missing.push(toHttp(thrown).message);
   }
+  if (missing.length > 0 && !gone.aborted) raw.write(encodeSystemMessage(`${INCOMPLETE}: ${missing.join(', ')}`, form));
   raw.end();
-}
-
-function encodeError(message: string, tty: boolean): Buffer {
-  const data = Buffer.from(`Error grabbing logs: ${message}\n`);
-  if (tty) return data;
-  const head = Buffer.from([2, 0, 0, 0, 0, 0, 0, 0]);
-  head.writeUInt32BE(data.length, 4);
-  return Buffer.concat([head, data]);
 }
 
 function drained(raw: FastifyReply['raw'], gone: AbortSignal): Promise<void> {

@@ -19,9 +19,11 @@ export async function networkRoutes(app: FastifyInstance, context: ApiContext): 
   app.get<WithId>('/networks/:id', async (request, reply) => {
     const { params, query } = request;
     const scope = text(query, 'scope');
-    if (scope === 'swarm') return toHttp(await requireControl(membership).getNetwork(params.id));
+    if (scope === 'swarm') {
+      return withContainers(context, toHttp(await requireControl(membership).getNetwork(params.id)));
+    }
     const own = scope === 'local' ? undefined : await ownNetwork(membership.control(), params.id);
-    return own ? toHttp(own) : passOn(context, request, reply);
+    return own ? withContainers(context, toHttp(own)) : passOn(context, request, reply);
   });
 
   app.post<{ Body: Record<string, unknown> | undefined }>('/networks/create', async (request, reply) => {
@@ -65,6 +67,22 @@ async function passOn(
   return reply;
 }
 
+/** Label on the engine's networks that are this host's end of a swarm-scoped one: its ID. Written by the agent. */
+const NETWORK_LABEL = 'com.swarmd.network.id';
+
+function standsFor(network: Record<string, unknown>): string | undefined {
+  return (network['Labels'] as Record<string, string> | null)?.[NETWORK_LABEL];
+}
+
+/** A swarm-scoped network with the containers that are on it on this host, as Docker shows it. */
+async function withContainers(context: ApiContext, network: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const [local] = await engineNetworks(context, { label: [`${NETWORK_LABEL}=${String(network['Id'])}`] });
+  if (local === undefined) return network;
+  const { status, body } = await context.engine.json('GET', `/networks/${String(local['Id'])}`);
+  if (status !== 200) return network;
+  return { ...network, Containers: (body as Record<string, unknown>)['Containers'] ?? null };
+}
+
 /** The API spells a network's ID `Id`. */
 function toHttp({ ID: _, ...network }: ApiObject): Record<string, unknown> {
   return network;
@@ -77,9 +95,10 @@ async function listNetworks(context: ApiContext, query: Query): Promise<unknown[
   const control = membership.control();
   const own = control && !onlyOthers(scopes, 'swarm') ? (await control.listNetworks(given)).map(toHttp) : [];
   if (onlyOthers(scopes, 'local') && onlyOthers(scopes, 'global')) return own;
-  const ownIds = new Set(own.map((network) => network['Id']));
   const others = await engineNetworks(context, given);
-  return [...own, ...others.filter((network) => !ownIds.has(network['Id']))];
+  // What stands for a swarm-scoped network on this host is that network to users, not a second one.
+  const shown = control ? others.filter((network) => standsFor(network) === undefined) : others;
+  return [...own, ...shown];
 }
 
 /** The engine's networks; none, with a warning in the log, while it is away: ours can still be used. */

@@ -17,6 +17,8 @@ export function isUpToDate(view: ReadView, task: Task, service: Service, known: 
   const difference = known.get(key) ?? compare(view.get('spec', key)?.Spec, service.Spec);
   known.set(key, difference);
   if (difference !== 'placement') return difference === 'none';
+  // A task without a node has yet to be placed, by the constraints of its service's present spec.
+  if (task.NodeID === '') return true;
   const node = view.get('node', task.NodeID);
   const constraints = parseConstraints(service.Spec.TaskTemplate?.Placement?.Constraints ?? []);
   return node !== undefined && nodeMatches(constraints, node);
