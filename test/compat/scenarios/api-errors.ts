@@ -1,0 +1,66 @@
+import type { Scenario } from '../support/scenario.js';
+
+const task = { ContainerSpec: { Image: 'app:1' } };
+const filters = (value: unknown): string => `filters=${encodeURIComponent(JSON.stringify(value))}`;
+
+/** The API as programs use it, past what the CLI checks itself. */
+export const apiErrors: Scenario = {
+  name: 'bad calls',
+  steps: [
+    { call: 'POST /v1.41/services/create', body: 'not json' },
+    { call: 'POST /v1.41/services/create' },
+    { call: 'POST /v1.41/services/create', body: {} },
+    { call: 'POST /v1.41/services/create', body: { Name: 'x' } },
+    { call: 'POST /v1.41/services/create', body: { Name: 'x', TaskTemplate: {} } },
+    { call: 'POST /v1.41/services/create', body: { Name: 'x', TaskTemplate: { ContainerSpec: {} } } },
+    { call: 'POST /v1.41/services/create', body: { Name: 5, TaskTemplate: task } },
+    { call: 'POST /v1.41/services/create', body: { Name: 'x', TaskTemplate: { ...task, Runtime: 'nonsense' } } },
+    {
+      call: 'POST /v1.41/services/create',
+      body: { Name: 'x', TaskTemplate: { ...task, RestartPolicy: { Condition: 'sometimes' } } },
+    },
+    {
+      call: 'POST /v1.41/services/create',
+      body: { Name: 'x', TaskTemplate: task, Mode: { Global: {}, Replicated: { Replicas: 1 } } },
+    },
+    {
+      call: 'POST /v1.41/services/create',
+      body: { Name: 'small', TaskTemplate: task, Mode: { Replicated: { Replicas: 0 } } },
+    },
+    { call: 'GET /v1.41/services/small', keep: 'small' },
+    { call: 'POST /v1.41/services/create', body: { Name: 'bare', TaskTemplate: task, Mode: {} } },
+    { call: 'GET /v1.41/services/bare' },
+    { call: 'GET /v1.41/services/bare?insertDefaults=true' },
+    { call: 'POST /v1.41/services/small/update', body: {} },
+    { call: 'POST /v1.41/services/small/update?version=nonsense', body: {} },
+    { call: 'POST /v1.41/services/small/update?version=1', body: { Name: 'small', TaskTemplate: task } },
+    { call: 'POST /v1.41/services/nothere/update?version=1', body: { Name: 'small', TaskTemplate: task } },
+    { call: 'DELETE /v1.41/services/nothere' },
+    { call: `GET /v1.41/services?${filters({ nonsense: ['x'] })}` },
+    { call: `GET /v1.41/services?${filters({ name: { small: true } })}` },
+    { call: `GET /v1.41/services?status=true&${filters({ name: ['small'] })}` },
+    { call: 'GET /v1.41/services?filters=nonsense' },
+    { call: 'GET /v1.41/tasks?filters=nonsense' },
+    { call: `GET /v1.41/tasks?${filters({ nonsense: ['x'] })}` },
+    { call: `GET /v1.41/tasks?${filters({ 'desired-state': ['nonsense'] })}` },
+    { call: `GET /v1.41/tasks?${filters({ service: ['nothere'] })}` },
+    { call: `GET /v1.41/tasks?${filters({ node: ['nothere'] })}` },
+    { call: 'GET /v1.41/tasks/nothere' },
+    { call: 'GET /v1.41/nodes/nothere' },
+    { call: 'POST /v1.41/nodes/nothere/update?version=1', body: { Role: 'worker', Availability: 'active' } },
+    { call: 'DELETE /v1.41/nodes/nothere' },
+    { call: 'POST /v1.41/secrets/create', body: { Name: 'x' } },
+    { call: 'POST /v1.41/secrets/create', body: { Name: 'x', Data: 'not base64!' } },
+    { call: 'POST /v1.41/secrets/create', body: { Name: 'labelled', Data: 'aGVsbG8=', Labels: { a: 'b' } } },
+    { call: 'GET /v1.41/secrets/labelled' },
+    { call: 'POST /v1.41/secrets/labelled/update?version=1', body: { Name: 'labelled' } },
+    { call: 'DELETE /v1.41/secrets/labelled' },
+    { call: 'DELETE /v1.41/secrets/labelled' },
+    { call: 'GET /v1.41/configs/nothere' },
+    { call: 'POST /v1.41/swarm/init', body: { ListenAddr: '0.0.0.0:2377' } },
+    { call: 'POST /v1.41/swarm/update?version=1', body: {} },
+    { call: 'GET /v1.99/services' },
+    { call: 'GET /v1.41/nonsense' },
+    { run: 'service rm small bare' },
+  ],
+};

@@ -1,0 +1,147 @@
+import type { Scenario } from '../support/scenario.js';
+
+const create = (...args: string[]): string[] => ['service', 'create', '-d', ...args];
+
+/** Tasks that find no node, and why. */
+export const placement: Scenario = {
+  name: 'placement',
+  steps: [
+    { run: create('--name', 'constrained', '--constraint', 'node.labels.nothere==yes', 'app:1') },
+    { run: 'service ps --no-trunc constrained', until: /no suitable node/ },
+    { run: create('--name', 'huge', '--reserve-memory', '4000GB', 'app:1') },
+    { run: 'service ps --no-trunc huge', until: /no suitable node/ },
+    { run: create('--name', 'cpus', '--reserve-cpu', '500', '--constraint', 'node.hostname==h1', 'app:1') },
+    { run: 'service ps --no-trunc cpus', until: /no suitable node/ },
+    { run: create('--name', 'spread', '--replicas', '4', '--replicas-max-per-node', '1', 'app:1') },
+    {
+      run: ['service', 'ps', '--no-trunc', 'spread', '--format', '{{.Error}}'],
+      until: /no suitable node/,
+      anyOrder: true,
+    },
+    { run: create('--name', 'ports', '--replicas', '4', '-p', 'mode=host,published=18081,target=80', 'app:1') },
+    {
+      run: ['service', 'ps', '--no-trunc', 'ports', '--format', '{{.Error}}'],
+      until: /no suitable node/,
+      anyOrder: true,
+    },
+    { run: ['service', 'ps', 'ports', '--format', '{{.Ports}}'], until: /(tcp[\s\S]*){3}/, anyOrder: true },
+    { run: create('--name', 'plugin', '--mount', 'type=volume,src=v,dst=/v,volume-driver=nothere', 'app:1') },
+    { run: 'service ps --no-trunc plugin', until: /no suitable node/ },
+    { run: create('--name', 'generic', '--generic-resource', 'gpu=2', 'app:1') },
+    { run: 'service ps --no-trunc generic', until: /no suitable node/ },
+    { run: create('--name', 'everywhere', '--mode', 'global', '--constraint', 'node.role==worker', 'app:1') },
+    { run: ['service', 'ls', '--filter', 'name=everywhere', '--format', '{{.Replicas}}'], until: /2\/2/ },
+    { run: 'service ps constrained' },
+    { run: ['service', 'ls', '--format', '{{.Name}} {{.Mode}} {{.Replicas}}'], until: /spread replicated 3\/4/ },
+    { run: 'node update --label-add nothere=yes h2' },
+    { run: 'service ps --no-trunc constrained', until: /Running {2}Running/ },
+    { run: 'node update --label-rm nothere h2' },
+    { run: 'service ps --no-trunc constrained', until: /no suitable node/ },
+    { run: 'service rm constrained huge cpus spread ports plugin generic everywhere' },
+  ],
+};
+
+/** Tasks that do not live long. */
+export const failures: Scenario = {
+  name: 'failures',
+  steps: [
+    {
+      run: create(
+        '--name',
+        'bad',
+        '--restart-condition',
+        'none',
+        '--constraint',
+        'node.hostname==h1',
+        'app:1',
+        'sh',
+        '-c',
+        'exit 3',
+      ),
+    },
+    { run: 'service ps --no-trunc bad', until: /Failed/ },
+    { run: 'service ps -q bad', keep: 'task' },
+    { run: 'inspect ${task}' },
+    {
+      run: create(
+        '--name',
+        'once',
+        '--restart-condition',
+        'on-failure',
+        '--constraint',
+        'node.hostname==h1',
+        'app:1',
+        'true',
+      ),
+    },
+    { run: 'service ps --no-trunc once', until: /Complete/ },
+    {
+      run: create('--name', 'noimage', '--restart-condition', 'none', '--constraint', 'node.hostname==h1', 'nothere:1'),
+    },
+    { run: 'service ps --no-trunc noimage', until: /Rejected/ },
+    {
+      run: create(
+        '--name',
+        'nocommand',
+        '--restart-condition',
+        'none',
+        '--constraint',
+        'node.hostname==h1',
+        'app:1',
+        '/nothere',
+      ),
+    },
+    { run: 'service ps --no-trunc nocommand', until: /Failed|Rejected/ },
+    {
+      run: create(
+        '--name',
+        'nomount',
+        '--restart-condition',
+        'none',
+        '--constraint',
+        'node.hostname==h1',
+        '--mount',
+        'type=bind,src=/nothere,dst=/x',
+        'app:1',
+      ),
+    },
+    { run: 'service ps --no-trunc nomount', until: /Failed|Rejected/ },
+    {
+      run: create(
+        '--name',
+        'sick',
+        '--restart-condition',
+        'none',
+        '--constraint',
+        'node.hostname==h1',
+        '--health-cmd',
+        'false',
+        '--health-interval',
+        '200ms',
+        '--health-retries',
+        '1',
+        'app:1',
+      ),
+    },
+    { run: 'service ps --no-trunc sick', until: /Failed/ },
+    {
+      run: create(
+        '--name',
+        'thrice',
+        '--restart-delay',
+        '100ms',
+        '--restart-max-attempts',
+        '2',
+        '--constraint',
+        'node.hostname==h1',
+        'app:1',
+        'sh',
+        '-c',
+        'sleep 0.2; exit 4',
+      ),
+    },
+    { run: 'service ps thrice', until: /(Failed[\s\S]*){3}/ },
+    { run: ['service', 'ls', '--format', '{{.Name}} {{.Replicas}}'] },
+    { run: 'service rm bad once noimage nocommand nomount sick thrice' },
+  ],
+};
