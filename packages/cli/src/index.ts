@@ -1,1 +1,2 @@
-export {};
+export type { Screen } from './output/screen.js';
+export { type ProcessIo, run } from './program/run.js';

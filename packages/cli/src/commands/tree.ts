@@ -1,0 +1,63 @@
+import type { Command, Group } from '../program/command.js';
+import { nodeLs } from './node/ls.js';
+import { serviceCreate } from './service/create.js';
+import { serviceLs } from './service/ls.js';
+import { servicePs } from './service/ps.js';
+import { serviceRm } from './service/rm.js';
+import { serviceScale } from './service/scale.js';
+import { serviceRollback, serviceUpdate } from './service/update.js';
+import { stackDeploy } from './stack/deploy.js';
+import { stackRm } from './stack/rm.js';
+import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
+import { swarmUpdate } from './swarm/update.js';
+
+/** All commands: those that stand alone, and those under a word. */
+export interface CommandTree {
+  readonly commands: readonly Command[];
+  readonly groups: readonly Group[];
+}
+
+/** The program's commands. */
+export function commandTree(): CommandTree {
+  return {
+    commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave],
+    groups: [
+      { name: 'node', summary: 'Manage Swarm nodes', commands: [nodeLs] },
+      {
+        name: 'service',
+        summary: 'Manage Swarm services',
+        commands: [serviceCreate, serviceLs, servicePs, serviceRm, serviceRollback, serviceScale, serviceUpdate],
+      },
+      { name: 'stack', summary: 'Manage Swarm stacks', commands: [stackDeploy, stackRm] },
+      {
+        name: 'swarm',
+        summary: 'Manage Swarm',
+        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUpdate],
+      },
+    ],
+  };
+}
+
+/** What a command line's words lead to: a command and the rest of the words, or a place in the tree without a command. */
+export type FoundCommand =
+  | { kind: 'command'; command: Command; path: readonly string[]; rest: readonly string[] }
+  | { kind: 'none'; path: readonly string[]; group: Group | undefined; unknown: string | undefined };
+
+/** Follows words into the tree; aliases count, words that look like flags do not. */
+export function findCommand(tree: CommandTree, words: readonly string[]): FoundCommand {
+  const [first, second] = words;
+  const isWord = (word: string | undefined): word is string => word !== undefined && !word.startsWith('-');
+  if (!isWord(first)) return { kind: 'none', path: [], group: undefined, unknown: undefined };
+  const alone = named(tree.commands, first);
+  if (alone !== undefined) return { kind: 'command', command: alone, path: [alone.name], rest: words.slice(1) };
+  const group = tree.groups.find(({ name }) => name === first);
+  if (group === undefined) return { kind: 'none', path: [], group: undefined, unknown: first };
+  if (!isWord(second)) return { kind: 'none', path: [group.name], group, unknown: undefined };
+  const found = named(group.commands, second);
+  if (found === undefined) return { kind: 'none', path: [group.name], group, unknown: second };
+  return { kind: 'command', command: found, path: [group.name, found.name], rest: words.slice(2) };
+}
+
+function named(commands: readonly Command[], word: string): Command | undefined {
+  return commands.find(({ name, aliases }) => name === word || aliases.includes(word));
+}

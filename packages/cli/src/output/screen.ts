@@ -1,0 +1,21 @@
+import { DEFAULT_COLUMNS } from '../program/usage.js';
+
+/** Where text goes, and what is known of the place. */
+export interface Screen {
+  write(text: string): void;
+  /** Whether a person is looking: a terminal that can be drawn on. */
+  readonly isTerminal: boolean;
+  /** Characters in a line. */
+  readonly columns: number;
+}
+
+/** A screen over a process's stream. */
+export function streamScreen(stream: NodeJS.WriteStream): Screen {
+  return {
+    write: (text) => void stream.write(text),
+    isTerminal: stream.isTTY === true,
+    get columns() {
+      return stream.columns ?? DEFAULT_COLUMNS;
+    },
+  };
+}
