@@ -218,3 +218,14 @@ t.test('passthrough › events of the engine and of the cluster come in one stre
   t.same(engine.seen, ['GET /v1.41/events'], 'the engine is not asked for what only the cluster knows');
   onlySwarm.destroy();
 });
+
+t.test('passthrough › events up to a moment that has passed are all that the engine remembers', async (t) => {
+  const { engine, world } = await withEngine(t);
+  engine.onRequest = (_request, response) => {
+    response.writeHead(200, { 'content-type': 'application/json' });
+    response.flushHeaders();
+    setImmediate(() => response.end('{"Type":"container","Action":"die"}\n'));
+  };
+  const answer = await world.request('GET', '/events?since=1&until=2');
+  t.same(answer.body, { Type: 'container', Action: 'die' });
+});

@@ -7,6 +7,9 @@ import { API_VERSION, urlForEngine } from '../http/versions.js';
 
 const SWARM_TYPES = new Set(['service', 'node', 'secret', 'config']);
 
+/** A client that lets this much wait is cut off rather than allowed to fill memory. */
+const MAX_UNREAD_BYTES = 16 * 1024 * 1024;
+
 /** `/events`: the engine's and the cluster's in one stream of JSON lines. */
 export async function eventRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
   app.get<{ Querystring: Query }>('/events', async (request, reply) => streamEvents(context, request, reply));
@@ -28,15 +31,21 @@ async function streamEvents(
   raw.writeHead(200, { 'Content-Type': 'application/json', 'Api-Version': API_VERSION, Ostype: 'linux' });
   raw.flushHeaders();
   const emit = (line: string): void => {
-    if (!raw.destroyed) raw.write(line);
+    if (raw.destroyed) return;
+    if (raw.writableLength > MAX_UNREAD_BYTES) raw.destroy();
+    else raw.write(line);
   };
   const sources: Promise<void>[] = [];
   if (wantsEngine(given)) sources.push(engineEvents(context, request.originalUrl, emit, signal));
-  if (control && wantsSwarm(given)) sources.push(swarmEvents(control.events(given, signal), emit));
-  const cancel = untilMs === undefined ? undefined : setTimeout(() => gone.abort(), Math.max(0, untilMs - Date.now()));
+  const over = new AbortController();
+  if (control && wantsSwarm(given)) {
+    sources.push(swarmEvents(control.events(given, AbortSignal.any([signal, over.signal])), emit));
+  }
+  // The engine ends its part at `until` by itself, after what it still knows of the past.
+  const timer = untilMs === undefined ? undefined : setTimeout(() => over.abort(), Math.max(0, untilMs - Date.now()));
   // Without the engine's part the cluster's goes on; it ends with the client, with `until`, or with the API.
   const results = await Promise.allSettled(sources);
-  clearTimeout(cancel);
+  clearTimeout(timer);
   for (const result of results) {
     if (result.status === 'rejected' && !signal.aborted)
       context.logger.warn({ err: result.reason }, 'events ended early');
