@@ -24,7 +24,7 @@ export const placement: Scenario = {
       until: /no suitable node/,
       anyOrder: true,
     },
-    { run: ['service', 'ps', 'ports', '--format', '{{.Ports}}'], until: /(tcp[\s\S]*){3}/, anyOrder: true },
+    { run: ['service', 'ps', 'ports', '--format', '{{.Ports}}'], until: /(tcp.*\s+){2}.*tcp/, anyOrder: true },
     { run: create('--name', 'plugin', '--mount', 'type=volume,src=v,dst=/v,volume-driver=nothere', 'app:1') },
     { run: 'service ps --no-trunc plugin', until: /no suitable node/ },
     { run: create('--name', 'generic', '--generic-resource', 'gpu=2', 'app:1') },

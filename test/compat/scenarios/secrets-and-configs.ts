@@ -34,7 +34,7 @@ export const secrets: Scenario = {
   steps: [
     ...common('secret'),
     { run: 'ps -q --no-trunc --filter label=com.docker.swarm.service.name=uses', keep: 'container' },
-    { run: 'exec ${container} ls -l /run/secrets' },
+    { run: ['exec', '${container}', 'stat', '-c', '%n %a %u %g %s', '/run/secrets', '/run/secrets/one'] },
     { run: 'exec ${container} cat /run/secrets/one' },
     { run: 'service update -d --secret-rm one --secret-add source=one,target=other,uid=1000,mode=0400 uses' },
     { run: ['service', 'inspect', 'uses', '--format', '{{json .Spec.TaskTemplate.ContainerSpec.Secrets}}'] },
@@ -52,6 +52,7 @@ export const configs: Scenario = {
     ...common('config'),
     { run: 'ps -q --no-trunc --filter label=com.docker.swarm.service.name=uses', keep: 'container' },
     { run: 'exec ${container} cat /one' },
+    { run: ['exec', '${container}', 'stat', '-c', '%n %a %u %g %s', '/one'] },
     { run: 'service update -d --config-rm one --config-add source=one,target=/etc/other,gid=50,mode=0440 uses' },
     { run: ['service', 'inspect', 'uses', '--format', '{{json .Spec.TaskTemplate.ContainerSpec.Configs}}'] },
     { run: 'service rm uses' },

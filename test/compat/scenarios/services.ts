@@ -6,8 +6,7 @@ export const lifecycle: Scenario = {
   steps: [
     { run: 'service ls' },
     { run: 'service create --name attached --replicas 2 --constraint node.hostname==h1 app:1', lastLine: true },
-    { run: 'service create -q --name quiet app:1' },
-    { run: 'service rm attached quiet' },
+    { run: 'service rm attached' },
     { run: 'service create -d --name web --replicas 3 --replicas-max-per-node 1 --label tier=web app:1' },
     { run: ['service', 'ls', '--format', '{{.Replicas}}'], until: /3\/3/ },
     { run: 'service ls' },

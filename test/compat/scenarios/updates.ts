@@ -8,7 +8,7 @@ export const updates: Scenario = {
   name: 'updates',
   steps: [
     {
-      run: 'service create -d --name web --replicas 2 --constraint node.hostname==h1 --update-monitor 1s --restart-delay 1s app:1',
+      run: 'service create -d --name web --replicas 2 --constraint node.hostname==h1 --update-monitor 1s --rollback-monitor 1s --restart-delay 1s app:1',
     },
     { run: ['service', 'ls', '--format', '{{.Replicas}}'], until: /2\/2/ },
     { run: 'service update -d web' },

@@ -28,6 +28,4 @@ export interface Step {
   anyOrder?: boolean;
   /** Only the last line is compared: how often progress is shown depends on time. */
   lastLine?: boolean;
-  /** Made only to get somewhere: neither side may fail, but what they print is not compared. */
-  silent?: boolean;
 }
