@@ -98,7 +98,8 @@ export function startLoop<K>(definition: LoopDefinition<K>, { store, clock, logg
   function schedule(): void {
     if (scheduled || running !== undefined || abort.signal.aborted || dirty.size === 0) return;
     scheduled = true;
-    queueMicrotask(() => {
+    // Not a microtask: a pass that keeps finding work must not starve timers and sockets.
+    setImmediate(() => {
       scheduled = false;
       if (abort.signal.aborted || running !== undefined) return;
       running = runOnce().finally(() => {

@@ -11,7 +11,7 @@ export function reapableTasks(tasks: Iterable<Task>, service: Service | undefine
     const gone = isTerminal(task.Status.State);
     if (task.DesiredState === 'remove' || service === undefined) {
       if (gone || compareStates(task.Status.State, 'assigned') < 0) reapable.push(task);
-    } else if (compareStates(task.DesiredState, 'running') > 0) {
+    } else if (compareStates(task.DesiredState, 'shutdown') >= 0) {
       // A task that never had a node leaves nothing worth remembering.
       if (!gone && compareStates(task.Status.State, 'assigned') < 0) reapable.push(task);
       else if (gone) {

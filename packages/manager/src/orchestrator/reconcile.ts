@@ -1,6 +1,7 @@
 import { compareStates, type Task } from '@swarmd/model';
 import type { Plan } from './actions.js';
 import { reconcileGlobal } from './global.js';
+import { reconcileGlobalJob, reconcileReplicatedJob } from './jobs.js';
 import type { Observed } from './observed.js';
 import { reconcileReplicated } from './replicated.js';
 
@@ -8,6 +9,8 @@ import { reconcileReplicated } from './replicated.js';
 export function reconcileService(observed: Observed): Plan {
   const { service } = observed;
   if (service.PendingDelete) return { actions: dismiss(observed.tasks, 'service removed'), wakeAtMs: undefined };
+  if (service.Spec.Mode?.ReplicatedJob) return reconcileReplicatedJob(observed);
+  if (service.Spec.Mode?.GlobalJob) return reconcileGlobalJob(observed);
   if (service.Spec.Mode?.Global) return reconcileGlobal(observed);
   return reconcileReplicated(observed);
 }

@@ -14,12 +14,17 @@ export function decideRestart(task: Task, slot: Slot, observed: Observed): Resta
   const policy = observed.service.Spec.TaskTemplate?.RestartPolicy ?? undefined;
   const condition = policy?.Condition || 'any';
   if (condition === 'none') return { restart: false };
-  if (condition === 'on-failure' && task.Status.State === 'complete') return { restart: false };
+  // What completed is done, for jobs whatever the condition.
+  if ((condition === 'on-failure' || isJob(observed)) && task.Status.State === 'complete') return { restart: false };
   const moved = !isTerminal(task.Status.State) && mustLeave(observed.node(task.NodeID));
   if (!moved && attemptsSpent(task, slot, policy)) return { restart: false };
   if (moved) return { restart: true, startAfterMs: undefined };
   const delayMs = durationMs(policy?.Delay, DEFAULTS.restartDelayMs);
   return { restart: true, startAfterMs: delayMs === 0 ? undefined : observed.now + delayMs };
+}
+
+function isJob({ service }: Observed): boolean {
+  return Boolean(service.Spec.Mode?.ReplicatedJob ?? service.Spec.Mode?.GlobalJob);
 }
 
 /** Whether the policy's attempts are used up: restarts of this slot and spec version, within the window if there is one. */
