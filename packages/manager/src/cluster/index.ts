@@ -1,4 +1,5 @@
 export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
+export { MANAGER_LOOPS } from './loops.js';
 export {
   createManager,
   type Manager,

@@ -1,5 +1,5 @@
-import type { ReadView, Store } from '@swarmd/model';
-import type { Peer } from '@swarmd/wire';
+import { CLUSTER_KEY, type ReadView, type Store } from '@swarmd/model';
+import type { ManagerPeer, Peer } from '@swarmd/wire';
 import { assignmentMessages } from './assignment-messages.js';
 import { type AssignmentSet, assignmentSet, diffAssignments } from './assignments.js';
 import { type ClusterFacts, clusterFacts, clusterUpdate } from './cluster-update.js';
@@ -30,10 +30,11 @@ export interface AgentSession {
 
 const NOTHING: AssignmentSet = new Map();
 
-/** An {@link AgentSession} over a stream. */
+/** An {@link AgentSession} over a stream. `managers` gives the same array as long as it holds the same. */
 export function createAgentSession(
   about: Pick<AgentSession, 'sessionId' | 'nodeId' | 'bootNonce' | 'addr' | 'peer' | 'stream'>,
   store: Pick<Store, 'view' | 'index'>,
+  managers: () => readonly ManagerPeer[],
 ): AgentSession {
   const { nodeId, peer, stream } = about;
   const listeners = new Set<(alive: boolean) => void>();
@@ -41,11 +42,16 @@ export function createAgentSession(
   let sequence = 0;
   let sent = NOTHING;
   let told: ClusterFacts | undefined;
+  let toldFrom: readonly unknown[] = [];
 
   const updateCluster = (view: ReadView): void => {
-    const facts = clusterFacts(view, nodeId, peer.role);
+    const sources = [view.get('node', nodeId), view.get('cluster', CLUSTER_KEY), managers()] as const;
+    // Most updates are about tasks: objects are immutable, so the same ones have nothing new to say.
+    if (told !== undefined && sources.every((source, i) => source === toldFrom[i])) return;
+    const facts = clusterFacts(...sources, peer.role);
     const update = clusterUpdate(told, facts);
     told = facts;
+    toldFrom = sources;
     if (update !== undefined) stream.send({ $case: 'cluster', value: update });
   };
   const updateAssignments = (view: ReadView): void => {

@@ -1,4 +1,4 @@
-import { CLUSTER_KEY, type Cluster, type ReadView } from '@swarmd/model';
+import type { Cluster, Node, ReadView } from '@swarmd/model';
 import type { ClusterUpdate, ManagerPeer } from '@swarmd/wire';
 
 /** What an agent is to know of its cluster. */
@@ -12,17 +12,24 @@ export interface ClusterFacts {
   taskLogDriver: string;
 }
 
-/** What the agent on `nodeId`, whose certificate says `role`, is to know by the state of `view`. */
-export function clusterFacts(view: ReadView, nodeId: string, role: 'worker' | 'manager'): ClusterFacts {
+/** The managers of a cluster and where agents reach them, by node ID. */
+export function managerPeers(view: ReadView): readonly ManagerPeer[] {
   const managers: ManagerPeer[] = [];
   for (const { ID, Spec, ManagerStatus } of view.all('node')) {
     const addr = ManagerStatus?.Addr ?? '';
     if (Spec.Role === 'manager' && addr !== '') managers.push({ nodeId: ID, addr });
   }
-  managers.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
-  const node = view.get('node', nodeId);
+  return managers.sort((a, b) => (a.nodeId < b.nodeId ? -1 : 1));
+}
+
+/** What an agent whose certificate says `role` is to know of its node and cluster. */
+export function clusterFacts(
+  node: Node | undefined,
+  cluster: Cluster | undefined,
+  managers: readonly ManagerPeer[],
+  role: 'worker' | 'manager',
+): ClusterFacts {
   const { ID, Version, Spec, Description, Status } = node ?? {};
-  const cluster = view.get('cluster', CLUSTER_KEY);
   return {
     managers,
     rootPem: cluster?.RootCA.Certificate ?? '',
@@ -40,7 +47,8 @@ export function taskLogDriver(cluster: Cluster | undefined): string {
 
 /** The message that brings an agent from `told` to `facts`, with only the parts that changed; `undefined` when none did. */
 export function clusterUpdate(told: ClusterFacts | undefined, facts: ClusterFacts): ClusterUpdate | undefined {
-  const managers = JSON.stringify(told?.managers) !== JSON.stringify(facts.managers);
+  const managers =
+    told?.managers !== facts.managers && JSON.stringify(told?.managers) !== JSON.stringify(facts.managers);
   const root = told?.rootPem !== facts.rootPem;
   const node = told?.node !== facts.node;
   const renew = facts.renewCertificate && !told?.renewCertificate;

@@ -1,6 +1,7 @@
 import { CLUSTER_KEY, type Clock, type Commit, type Random, type Store, SwarmdError } from '@swarmd/model';
-import { clientStreamHandler, type DispatcherServer } from '@swarmd/wire';
+import { clientStreamHandler, type DispatcherServer, type ManagerPeer } from '@swarmd/wire';
 import type { Logger } from 'pino';
+import { managerPeers } from './cluster-update.js';
 import { touchedBy } from './commit-routing.js';
 import { gracePeriodMs, heartbeatPeriodMs, type Liveness, startLiveness } from './liveness.js';
 import { LogBroker } from './log-broker.js';
@@ -9,6 +10,9 @@ import { createSessionRegistry, type SessionRegistry } from './registry.js';
 import { handleSession } from './session-handler.js';
 import { createStatusWriter, type StatusWriter } from './status-writer.js';
 import { createUpdateQueue } from './update-queue.js';
+
+/** A node that has just joined may take this long until it registers. */
+const FIRST_GRACE_MS = 60_000;
 
 /** What {@link createDispatcher} needs. */
 export interface DispatcherDependencies {
@@ -37,6 +41,8 @@ export interface DispatcherContext extends DispatcherDependencies {
   liveness: Liveness;
   statuses: StatusWriter;
   logs: LogBroker;
+  /** The managers that agents may turn to; the same array as long as it holds the same. */
+  managers(): readonly ManagerPeer[];
   /** The heartbeat period for the cluster as it is now. */
   periodMs(): number;
   /** A grace for a session with that period, drawn at random. */
@@ -54,18 +60,26 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   };
   const graceMs = (): number => gracePeriodMs(periodMs(), random.float());
   const liveness = startLiveness({ clock, onSilent: (nodeId, session) => declareDown(context, nodeId, session) });
+  let managers: readonly ManagerPeer[] | undefined;
   const logs = new LogBroker({ ...deps, registry });
   const context: DispatcherContext = {
     ...deps,
     ...{ logger: log, registry, liveness, logs, periodMs, graceMs, statuses: createStatusWriter(store) },
+    managers: () => {
+      managers ??= managerPeers(store.view);
+      return managers;
+    },
   };
   const updates = createUpdateQueue(registry, clock);
   const onCommit = (commit: Commit): void => {
     for (const event of commit.events) {
       if (event.table === 'node' && event.kind === 'delete') removeNode(context, event.object.ID);
       // It has a certificate by now, and is to register soon.
-      if (event.table === 'node' && event.kind === 'create') liveness.expect(event.object.ID, undefined, 2 * graceMs());
-      updates.mark(touchedBy(event));
+      if (event.table === 'node' && event.kind === 'create')
+        liveness.expect(event.object.ID, undefined, FIRST_GRACE_MS);
+      const touched = touchedBy(event);
+      if (touched.everyone) managers = undefined;
+      updates.mark(touched);
     }
     logs.onCommit(commit);
   };

@@ -88,7 +88,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
 }
 
 function openSession(
-  { store, random }: DispatcherContext,
+  { store, random, managers }: DispatcherContext,
   call: SessionCall,
   register: Register,
   stream: AgentSession['stream'],
@@ -101,6 +101,7 @@ function openSession(
   return createAgentSession(
     { sessionId, nodeId: peer.nodeId, bootNonce: register.bootNonce, addr, peer, stream },
     store,
+    managers,
   );
 }
 
