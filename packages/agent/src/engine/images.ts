@@ -34,6 +34,8 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
   const pulls = new Map<string, Pull>();
   const failed = new Map<string, number>();
   const limiter = createLimiter(PULLS_AT_ONCE);
+  const isRecent = (failedAtMs: number | undefined) =>
+    failedAtMs !== undefined && clock.monotonic() - failedAtMs < FAILED_PULL_MEMORY_MS;
 
   const pull = (client: EngineClient, image: string, registryAuth: string, signal: AbortSignal): Promise<void> => {
     const key = JSON.stringify([image, registryAuth]);
@@ -54,10 +56,7 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
       const image = withDefaultTag(name);
       if (isPinned(image) && (await isHere(client, image, signal))) return;
       if (isImageId(image)) throw new SwarmdError('not-found', `No such image: ${image}`);
-      const failedAtMs = failed.get(image);
-      if (failedAtMs !== undefined && clock.monotonic() - failedAtMs < FAILED_PULL_MEMORY_MS) {
-        if (await isHere(client, image, signal)) return;
-      }
+      if (isRecent(failed.get(image)) && (await isHere(client, image, signal))) return;
       try {
         await pull(client, image, registryAuth, signal);
         failed.delete(image);
@@ -65,8 +64,11 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
         signal.throwIfAborted();
         const error = engineError(thrown);
         if (await isHere(client, image, signal)) {
+          // Of callers that shared the pull one says so.
+          if (!isRecent(failed.get(image))) {
+            logger.warn({ image, reason: error.message }, 'the pull failed: the image is used as it is here');
+          }
           failed.set(image, clock.monotonic());
-          logger.warn({ image, reason: error.message }, 'the pull failed: the image is used as it is here');
           return;
         }
         if (error.code === 'unavailable') throw error;

@@ -40,6 +40,11 @@ export class TestManager extends EventEmitter {
   #stream: Stream | undefined;
   #sequence = 0;
 
+  constructor() {
+    super();
+    this.setMaxListeners(0);
+  }
+
   async start(port = 0): Promise<this> {
     const server = new Server();
     server.addService(DispatcherService, {
