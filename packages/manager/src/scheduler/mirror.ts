@@ -28,9 +28,9 @@ export class ClusterMirror {
   /** Grows with every change of a node object: what was judged before must be judged again. */
   nodeRevision = 0;
   readonly #view: () => ReadView;
-  readonly #specs = new Map<string, SpecEntry>();
+  /** By service, then version: without making a key for each task that is looked at. */
+  readonly #specs = new Map<string, Map<number, SpecEntry>>();
   readonly #loads = new Map<string, ServiceLoad>();
-  #lastSpec: SpecEntry | undefined;
   #slots = 0;
 
   /** `view` gives the state that the events applied so far have led to. */
@@ -47,7 +47,6 @@ export class ClusterMirror {
     this.order.clear();
     this.#specs.clear();
     this.#loads.clear();
-    this.#lastSpec = undefined;
     const view = this.#view();
     for (const node of view.all('node')) this.#putNode(node);
     for (const task of view.all('task')) this.#taskChanged(task.ID, undefined, task);
@@ -87,12 +86,7 @@ export class ClusterMirror {
 
   /** What tasks of this spec version share. */
   specOf(serviceId: string, specVersion: number): SpecEntry {
-    const last = this.#lastSpec;
-    if (last !== undefined && last.needs.specVersion === specVersion && last.needs.serviceId === serviceId) return last;
-    const key = specKey(serviceId, specVersion);
-    const entry = this.#specs.get(key) ?? this.#readSpec(key, serviceId, specVersion);
-    this.#lastSpec = entry;
-    return entry;
+    return this.#specs.get(serviceId)?.get(specVersion) ?? this.#readSpec(serviceId, specVersion);
   }
 
   #restoreFailures(nodeId: string, failures: Map<string, number[]>): void {
@@ -100,8 +94,9 @@ export class ClusterMirror {
     if (info !== undefined) info.failures = failures;
   }
 
-  #readSpec(key: string, serviceId: string, specVersion: number): SpecEntry {
+  #readSpec(serviceId: string, specVersion: number): SpecEntry {
     const view = this.#view();
+    const key = specKey(serviceId, specVersion);
     const spec = view.get('spec', key)?.Spec ?? view.get('service', serviceId)?.Spec ?? {};
     let load = this.#loads.get(serviceId);
     if (load === undefined) {
@@ -109,7 +104,8 @@ export class ClusterMirror {
       this.#loads.set(serviceId, load);
     }
     const entry: SpecEntry = { key, needs: readNeeds(serviceId, specVersion, spec), load };
-    this.#specs.set(key, entry);
+    const versions = this.#specs.get(serviceId) ?? new Map<number, SpecEntry>();
+    this.#specs.set(serviceId, versions.set(specVersion, entry));
     return entry;
   }
 
@@ -213,8 +209,10 @@ export class ClusterMirror {
 
   #forget(event: StoreEvent): void {
     if (event.table === 'spec') {
-      this.#specs.delete(event.object.ID);
-      this.#lastSpec = undefined;
+      const { ServiceID, SpecVersion } = event.object;
+      const versions = this.#specs.get(ServiceID);
+      versions?.delete(SpecVersion);
+      if (versions?.size === 0) this.#specs.delete(ServiceID);
     } else if (event.table === 'service' && this.#loads.get(event.object.ID)?.size === 0) {
       this.#loads.delete(event.object.ID);
     }
