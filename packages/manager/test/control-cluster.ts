@@ -11,7 +11,7 @@ import {
 import { createMemoryLog, openStore } from '@swarmd/store';
 import { buildNode, type ManualClock, manualClock, seededRandom } from '@swarmd/testkit';
 import { pino } from 'pino';
-import { createControl, type LogSource } from '../src/control/index.js';
+import { type ControlDependencies, createControl, type LogSource } from '../src/control/index.js';
 
 /** A control on a store in memory, with a cluster object and one manager. */
 export interface ControlCluster {
@@ -23,7 +23,10 @@ export interface ControlCluster {
 }
 
 /** Builds a {@link ControlCluster}; `nodes` are added to the manager `m1`. */
-export async function controlCluster(nodes: NewObject<Node>[] = []): Promise<ControlCluster> {
+export async function controlCluster(
+  nodes: NewObject<Node>[] = [],
+  over: Partial<ControlDependencies> = {},
+): Promise<ControlCluster> {
   const clock = manualClock();
   const store = await openStore({ log: createMemoryLog(), clock });
   await store.update((tx) => {
@@ -50,6 +53,7 @@ export async function controlCluster(nodes: NewObject<Node>[] = []): Promise<Con
     },
   };
   const control = createControl({
+    managersMayJoin: true,
     store,
     clock,
     random: seededRandom(7),
@@ -57,6 +61,7 @@ export async function controlCluster(nodes: NewObject<Node>[] = []): Promise<Con
     logSource,
     explain: (_view, ServiceID) => ({ ServiceID, ServiceName: '', Tasks: [] }),
     tokens: { rotateJoinToken: (kind) => `SWMTKN-1-fresh-${kind}` },
+    ...over,
   });
   return { control, store, clock, subscribed };
 }

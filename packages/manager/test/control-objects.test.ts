@@ -30,6 +30,13 @@ t.test('control › the last manager is neither demoted nor removed', async (t) 
   t.match(await refusal(control.removeNode('m1', true)), /It must be demoted to worker before removal/);
 });
 
+t.test('control › a worker is not promoted where only one manager can be', async (t) => {
+  const { control, store } = await controlCluster([buildNode('n1')], { managersMayJoin: false });
+  const version = store.view.get('node', 'n1')!.Version.Index;
+  t.match(await refusal(control.updateNode('n1', version, { Role: 'manager' })), /^unimplemented: .*one manager alone/);
+  await control.updateNode('n1', version, { Role: 'worker', Availability: 'pause' });
+});
+
 t.test('control › a ready node is only removed by force; its tasks are orphaned and it is locked out', async (t) => {
   const { control, store, clock } = await controlCluster([buildNode('n1')]);
   await store.update((tx) => {

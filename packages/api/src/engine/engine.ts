@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { setTimeout } from 'node:timers/promises';
 import { SwarmdError } from '@swarmd/model';
 
 /** What the local engine says of itself. */
@@ -29,8 +30,8 @@ export interface Engine {
   readonly socketPath: string;
   /** The facts learned last; learns them first when there are none. Never rejects. */
   facts(): Promise<EngineFacts>;
-  /** Asks the engine again, as after a restart; undefined when it does not answer. */
-  learn(): Promise<EngineFacts | undefined>;
+  /** Asks the engine again, as after a restart; what was known before when it does not answer in time. Never rejects. */
+  refresh(patienceMs: number): Promise<EngineFacts>;
   /** Forgets the facts: the engine went away and may come back as another release. */
   forget(): void;
   /** A JSON request at a version that the engine serves. Rejects with `unavailable` when it does not answer. */
@@ -63,7 +64,10 @@ export function createEngine(socketPath: string): Engine {
   return {
     socketPath,
     facts,
-    learn,
+    refresh: async (patienceMs) => {
+      const patience = setTimeout(patienceMs, undefined, { ref: false });
+      return (await Promise.race([learn(), patience])) ?? known ?? UNKNOWN;
+    },
     forget: () => {
       known = undefined;
     },

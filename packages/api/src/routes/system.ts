@@ -4,13 +4,16 @@ import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.js';
 import { API_VERSION, MIN_API_VERSION } from '../http/versions.js';
 
+/** A ping waits this long for the engine: long for one that works, short for the user of one that hangs. */
+const PING_PATIENCE_MS = 250;
+
 /** `/_ping`, `/version` and `/info`: the engine's answers with our part put in; without an engine, our part alone. */
 export async function systemRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
   const { engine, membership } = context;
 
   app.get('/_ping', async (_request, reply) => {
     // Every command of the docker CLI begins with a ping: the right moment to notice that the engine was replaced.
-    const facts = (await engine.learn()) ?? (await engine.facts());
+    const facts = await engine.refresh(PING_PATIENCE_MS);
     reply.header('Swarm', swarmHeader(membership.info()));
     reply.header('Cache-Control', 'no-cache, no-store, must-revalidate').header('Pragma', 'no-cache');
     if (facts.builderVersion) reply.header('Builder-Version', facts.builderVersion);

@@ -1,4 +1,13 @@
-import type { Clock, LogRecord, LogsOptions, Random, ReadView, ServiceExplanation, Store } from '@swarmd/model';
+import type {
+  Clock,
+  LogRecord,
+  LogsOptions,
+  Random,
+  ReadView,
+  ServiceExplanation,
+  ServiceSpec,
+  Store,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 
 /** Where log lines of tasks come from: the dispatcher's log broker. */
@@ -22,4 +31,8 @@ export interface ControlDependencies {
   explain(view: ReadView, serviceId: string): ServiceExplanation;
   /** Join tokens of this cluster; the secret half is fresh at each call. */
   tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
+  /** Whether workers may be promoted: not on a store that only this process can write. Default false. */
+  managersMayJoin?: boolean;
+  /** What of an accepted spec will not work on this cluster as its user may expect; shown when it is written. */
+  warnings?(spec: ServiceSpec): string[];
 }

@@ -1,2 +1,3 @@
 export { createControl } from './control.js';
 export type { ControlDependencies, LogSource } from './dependencies.js';
+export { perHostNetworkWarnings } from './per-host-networks.js';

@@ -26,7 +26,7 @@ type NodeControl = Pick<Control, 'listNodes' | 'getNode' | 'updateNode' | 'remov
 const FILTERS = ['id', 'name', 'label', 'node.label', 'role', 'membership'];
 
 /** Nodes: lists, role, availability and label changes, removal. */
-export function nodeControl({ store, clock }: ControlDependencies): NodeControl {
+export function nodeControl({ store, clock, managersMayJoin = false }: ControlDependencies): NodeControl {
   const tlsInfo = createTlsInfoReader();
   return {
     async listNodes(filters) {
@@ -51,7 +51,12 @@ export function nodeControl({ store, clock }: ControlDependencies): NodeControl 
     },
     async updateNode(ref, version, body) {
       const spec = parseBody(NodeSpecSchema, body);
-      await store.update((tx) => updateNode(tx, resolve(tx, 'node', ref), version, spec));
+      await store.update((tx) => {
+        const node = resolve(tx, 'node', ref);
+        if (node.Version.Index !== version) throw outOfSequence();
+        checkRoleChange(tx, node, spec.Role ?? node.Spec.Role, managersMayJoin);
+        updateNode(tx, node, spec);
+      });
     },
     async removeNode(ref, force) {
       await store.update((tx) => removeNode(tx, resolve(tx, 'node', ref), force, clock.now()));
@@ -59,18 +64,23 @@ export function nodeControl({ store, clock }: ControlDependencies): NodeControl 
   };
 }
 
-function updateNode(tx: WriteTx, node: Node, version: number, spec: NodeSpec): void {
-  if (node.Version.Index !== version) throw outOfSequence();
-  const role = spec.Role ?? node.Spec.Role;
+function checkRoleChange(tx: WriteTx, node: Node, role: 'worker' | 'manager', managersMayJoin: boolean): void {
   if (node.Spec.Role === 'manager' && role === 'worker' && managers(tx).length <= 1) {
     throw rpcError('failed-precondition', 'attempting to demote the last manager of the swarm', 'Role');
   }
+  if (node.Spec.Role === 'worker' && role === 'manager' && !managersMayJoin) {
+    const message = "this cluster's state is kept by one manager alone: other nodes cannot become managers yet";
+    throw rpcError('unimplemented', message, 'Role');
+  }
+}
+
+function updateNode(tx: WriteTx, node: Node, spec: NodeSpec): void {
   const { Name, ...rest } = spec;
   const next = {
     ...rest,
     ...(Name ? { Name } : {}),
     Labels: spec.Labels ?? {},
-    Role: role,
+    Role: spec.Role ?? node.Spec.Role,
     Availability: spec.Availability ?? node.Spec.Availability,
   };
   tx.put('node', { ...node, Spec: next });
