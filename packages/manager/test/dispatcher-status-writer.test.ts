@@ -56,12 +56,14 @@ t.test('status writer › what arrives while a transaction is under way shares t
   const writer = createStatusWriter(store);
   const before = store.index;
   log.gate();
+  const first = writer.submit({ nodeId: 'n0', statuses: [reported('t0', 'accepted')] });
+  await new Promise((resolve) => setImmediate(resolve));
   const states = ['accepted', 'preparing', 'running'];
   const results = states.flatMap((state) =>
     Array.from({ length: 20 }, (_, i) => writer.submit({ nodeId: `n${i}`, statuses: [reported(`t${i}`, state)] })),
   );
   log.release();
-  const indexes = (await Promise.all(results)).map(({ storeIndex }) => storeIndex);
+  const indexes = (await Promise.all([first, ...results])).map(({ storeIndex }) => storeIndex);
   t.equal(store.index, before + 2, 'one transaction for the first, one for all the others');
   t.same([...new Set(indexes)], [before + 1, before + 2]);
   for (const task of store.view.all('task')) t.equal(task.Status.State, 'running');

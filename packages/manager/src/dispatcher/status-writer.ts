@@ -40,8 +40,8 @@ export interface StatusWriter {
 }
 
 /**
- * A writer that writes at once when nothing is under way, and else together with everything that arrives until then:
- * one transaction at a time, however many agents report.
+ * A writer that writes at once when nothing is under way, and else together with everything that arrives until then: one
+ * transaction at a time, however many agents report.
  */
 export function createStatusWriter(store: Store): StatusWriter {
   type Waiting = StatusSubmission & { resolve: (result: BatchResult) => void; reject: (error: Error) => void };
@@ -77,6 +77,8 @@ export function createStatusWriter(store: Store): StatusWriter {
         for (const one of batch) one.reject(asSwarmdError(error));
       }
     }
+    // In the turn of the last look at what waits: nothing slips in between.
+    writing = false;
   };
   return {
     submit: (submission) =>
@@ -89,9 +91,8 @@ export function createStatusWriter(store: Store): StatusWriter {
         waitingStatuses += submission.statuses.length;
         if (writing) return;
         writing = true;
-        void write().finally(() => {
-          writing = false;
-        });
+        // After this turn's input: what came in together is written together, and nothing waits for it.
+        setImmediate(() => void write());
       }),
   };
 }
