@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { dirname } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { Command, CommanderError } from 'commander';
 import { parse } from 'yaml';
@@ -9,6 +10,8 @@ import { z } from 'zod';
 export interface DaemonConfig {
   /** Where state is kept. */
   dataDir: string;
+  /** Where what must not outlive a reboot is kept: the directory of the API socket. */
+  runDir: string;
   /** Path of the unix socket on which the Docker Engine API is served. */
   hostSocket: string;
   /** Path of the local Docker engine's unix socket. */
@@ -128,6 +131,7 @@ function toConfig(merged: Record<string, unknown>): DaemonConfig {
   const value = parsed.data;
   return Object.freeze({
     dataDir: value['data-dir'],
+    runDir: dirname(value.host),
     hostSocket: value.host,
     engineSocket: value.engine,
     listenAddr: value['listen-addr'],

@@ -1,0 +1,73 @@
+import { readFileSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { createApi } from '@swarmd/api';
+import { asSwarmdError } from '@swarmd/model';
+import { type Logger, pino } from 'pino';
+import { type DaemonConfig, readConfig } from './config.js';
+import { lockDataDir } from './data-dir-lock.js';
+import { createMembership } from './membership.js';
+import { systemClock, systemRandom } from './system-ports.js';
+
+/** Stopping takes no longer than this: whatever hangs is left to the kernel. */
+const STOP_TIMEOUT_MS = 15_000;
+
+/** Runs swarmd until it is told to stop; resolves with the exit code. */
+async function main(): Promise<number> {
+  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+    version: string;
+  };
+  let config: DaemonConfig;
+  try {
+    const invocation = readConfig(process.argv.slice(2), process.env, version);
+    if ('text' in invocation) {
+      (invocation.exitCode === 0 ? process.stdout : process.stderr).write(`${invocation.text}\n`);
+      return invocation.exitCode;
+    }
+    config = invocation.run;
+  } catch (error) {
+    process.stderr.write(`swarmd: ${asSwarmdError(error).message}\nSee 'swarmd --help'.\n`);
+    return 2;
+  }
+  const logger = pino({
+    level: config.logLevel,
+    base: undefined,
+    redact: ['*.JoinToken', '*.token', '*.RegistryAuth', '*.registryAuth', '*.keyPem', '*.Data'],
+  });
+  try {
+    return await serve(config, version, logger);
+  } catch (error) {
+    const { message, code } = asSwarmdError(error);
+    logger.fatal({ err: error, code }, message);
+    process.stderr.write(`swarmd: ${message}\n`);
+    return 1;
+  }
+}
+
+async function serve(config: DaemonConfig, version: string, logger: Logger): Promise<number> {
+  const lock = await lockDataDir(config.dataDir);
+  const ports = { clock: systemClock(), random: systemRandom(), logger };
+  const membership = createMembership({ config, ports, version });
+  const api = createApi({ membership, engineSocket: config.engineSocket, logger });
+  const told = new Promise<NodeJS.Signals>((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
+  });
+  await mkdir(config.runDir, { recursive: true });
+  await membership.resume();
+  await api.listen(config.hostSocket, { group: config.group });
+  logger.info({ version, dataDir: config.dataDir, engine: config.engineSocket }, 'swarmd is up');
+  const signal = await told;
+  logger.info({ signal }, 'stopping; containers go on');
+  const timer = setTimeout(() => {
+    logger.error('stopping took too long; giving up');
+    process.exit(1);
+  }, STOP_TIMEOUT_MS);
+  await api.close();
+  await membership.stop();
+  await lock.release();
+  clearTimeout(timer);
+  return 0;
+}
+
+process.exitCode = await main();
+// Nothing that is left may keep a stopped daemon alive.
+process.exit();

@@ -1,0 +1,66 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createControl, createManager, explainService, MANAGER_LOOPS } from '@swarmd/manager';
+import type { Clock, Control, Random, Store } from '@swarmd/model';
+import { loadOrCreateDataKey, openLevelLog, openStore } from '@swarmd/store';
+import type { IdentityHolder } from '@swarmd/wire';
+import type { Logger } from 'pino';
+
+/** Ports that all parts of a node share. */
+export interface NodePorts {
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/** A manager of this node, serving. */
+export interface ManagerRuntime {
+  control: Control;
+  /** Stops serving and closes the store. */
+  stop(): Promise<void>;
+}
+
+/** The folder of a manager's store under the data directory. */
+export function managerDir(dataDir: string): string {
+  return join(dataDir, 'manager');
+}
+
+/** Opens the embedded store of this node, making it when there is none. See `openLevelLog` for its errors. */
+export async function openClusterStore(dataDir: string, { clock, logger }: NodePorts): Promise<Store> {
+  const directory = managerDir(dataDir);
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const dataKey = await loadOrCreateDataKey(join(directory, 'data.key'));
+  const child = logger.child({ component: 'store' });
+  const log = await openLevelLog({ dir: join(directory, 'store'), dataKey, logger: child });
+  return openStore({ log, clock, logger: child });
+}
+
+/** Starts the manager over an open store that holds a cluster; the store is closed with it. */
+export async function startManager(
+  store: Store,
+  identity: IdentityHolder,
+  addresses: { listenAddr: string; advertiseAddr: string },
+  ports: NodePorts,
+): Promise<ManagerRuntime> {
+  const manager = createManager({ store, identity, ...addresses, ...ports, loops: MANAGER_LOOPS });
+  try {
+    await manager.start();
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const control = createControl({
+    store,
+    ...ports,
+    logSource: manager.logSource,
+    tokens: manager.tokens,
+    explain: (view, serviceId) => explainService(view, serviceId, ports.clock.now()),
+  });
+  return {
+    control,
+    stop: async () => {
+      await manager.stop();
+      await store.close();
+    },
+  };
+}

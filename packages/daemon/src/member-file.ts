@@ -1,0 +1,60 @@
+import { open, readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
+import { z } from 'zod';
+
+const MemberSchema = z.object({
+  /** `host:port` that this node listens on when it is a manager. */
+  listenAddr: z.string(),
+  /** `host:port` under which others reach it. */
+  advertiseAddr: z.string(),
+  /** Managers known at the last start, `host:port`. */
+  managers: z.array(z.string()),
+});
+
+/** What a node keeps of its membership besides its identity. */
+export type Member = z.infer<typeof MemberSchema>;
+
+const FILE_NAME = 'member.json';
+
+/** Keeps `member` in `dataDir`, synced, all or nothing. */
+export async function saveMember(dataDir: string, member: Member): Promise<void> {
+  const path = join(dataDir, FILE_NAME);
+  const file = await open(`${path}.new`, 'w', 0o600);
+  try {
+    await file.writeFile(`${JSON.stringify(member, null, 2)}\n`);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await rename(`${path}.new`, path);
+  const directory = await open(dirname(path), 'r');
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** What {@link saveMember} kept; `undefined` when this node is in no cluster. `damaged` when it cannot be read. */
+export async function loadMember(dataDir: string): Promise<Member | undefined> {
+  const path = join(dataDir, FILE_NAME);
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  try {
+    return MemberSchema.parse(JSON.parse(text));
+  } catch (error) {
+    const advice = 'restore it from a backup, or remove the data directory and join again';
+    throw new SwarmdError('damaged', `${path} cannot be read: ${advice}`, { cause: error });
+  }
+}
+
+/** Forgets the membership. */
+export async function removeMember(dataDir: string): Promise<void> {
+  await rm(join(dataDir, FILE_NAME), { force: true });
+}

@@ -1,0 +1,186 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { connectEngine, describeNode, engineInfo } from '@swarmd/agent';
+import { bootstrapCluster, requestCertificate } from '@swarmd/manager';
+import {
+  type Control,
+  type InitRequest,
+  type JoinRequest,
+  type LocalNodeInfo,
+  type Membership,
+  type NodeDescription,
+  SwarmdError,
+} from '@swarmd/model';
+import { type Identity, loadIdentity, removeIdentity, saveIdentity } from '@swarmd/wire';
+import { formatAddress, guessAdvertiseHost, parseAddress } from './addresses.js';
+import type { DaemonConfig } from './config.js';
+import { managerDir, type NodePorts, openClusterStore } from './manager-runtime.js';
+import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
+import { identityDir, type NodeRuntime, startNode } from './node-runtime.js';
+
+/** How long a join may look for a manager. */
+const JOIN_TIMEOUT_MS = 30_000;
+
+/** The membership of this node, with the daemon's own hold on it. */
+export interface DaemonMembership extends Membership {
+  /** Takes up where the last run stopped: starts manager and agent of a node that is in a cluster. */
+  resume(): Promise<void>;
+  /** Stops manager and agent; containers go on. */
+  stop(): Promise<void>;
+}
+
+/** What the membership needs. */
+export interface MembershipDependencies {
+  config: DaemonConfig;
+  ports: NodePorts;
+  version: string;
+}
+
+/** This node's membership: in no cluster until `resume`, `init` or `join`. One change at a time. */
+export function createMembership(deps: MembershipDependencies): DaemonMembership {
+  const { config, ports } = deps;
+  let node: NodeRuntime | undefined;
+  let member: Member | undefined;
+  let failure = '';
+  let changing = false;
+
+  const exclusively = async <R>(change: () => Promise<R>): Promise<R> => {
+    if (changing) throw new SwarmdError('unavailable', 'another change of this node’s membership is under way');
+    changing = true;
+    try {
+      return await change();
+    } finally {
+      changing = false;
+    }
+  };
+  const run = async (identity: Identity, addresses: Member): Promise<void> => {
+    const onRejected = (reason: SwarmdError): void => {
+      failure = reason.message;
+      ports.logger.error({ reason: reason.message }, 'the cluster refuses this node: leave, and join again');
+    };
+    node = await startNode({ ...deps, identity, member: addresses, onRejected });
+    member = addresses;
+    failure = '';
+  };
+  const forget = async (): Promise<void> => {
+    await removeMember(config.dataDir);
+    await removeIdentity(identityDir(config.dataDir));
+    await rm(managerDir(config.dataDir), { recursive: true, force: true });
+    await rm(join(config.dataDir, 'agent'), { recursive: true, force: true });
+    node = undefined;
+    member = undefined;
+    failure = '';
+  };
+  return {
+    resume: () =>
+      exclusively(async () => {
+        const kept = await loadMember(config.dataDir);
+        const identity = await loadIdentity(identityDir(config.dataDir));
+        if (kept !== undefined && identity !== undefined) await run(identity, kept);
+        // What an interrupted init or join left behind.
+        else if (kept !== undefined || identity !== undefined) await forget();
+      }),
+    stop: async () => node?.stop(),
+    init: (request) =>
+      exclusively(async () => {
+        if (node !== undefined) throw new SwarmdError('unavailable', 'this node is in a cluster already');
+        const addresses = resolveAddresses(config, request);
+        try {
+          const identity = await makeCluster(deps, request, addresses);
+          await saveIdentity(identityDir(config.dataDir), identity);
+          await saveMember(config.dataDir, addresses);
+          await run(identity, addresses);
+          return identity.nodeId;
+        } catch (error) {
+          await forget();
+          throw error;
+        }
+      }),
+    join: (request) =>
+      exclusively(async () => {
+        const addresses = { ...resolveAddresses(config, request), managers: [...request.RemoteAddrs] };
+        const identity = await requestCertificate({
+          remoteAddrs: request.RemoteAddrs,
+          token: request.JoinToken,
+          advertiseAddr: addresses.advertiseAddr.replace(/:\d+$/, ''),
+          ...(request.Availability ? { availability: request.Availability } : {}),
+          description: await describeHost(config),
+          signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
+        });
+        await saveIdentity(identityDir(config.dataDir), identity);
+        await saveMember(config.dataDir, addresses);
+        await run(identity, addresses);
+      }),
+    leave: (force) =>
+      exclusively(async () => {
+        if (node?.role === 'manager' && !force) throw new SwarmdError('unavailable', LAST_MANAGER_LEAVES);
+        await node?.leave();
+        await forget();
+      }),
+    info: () => describeMembership(node, member, failure),
+    control: (): Control | undefined => node?.control,
+  };
+}
+
+const LAST_MANAGER_LEAVES =
+  'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
+
+async function makeCluster(deps: MembershipDependencies, request: InitRequest, addresses: Member): Promise<Identity> {
+  const { config, ports } = deps;
+  const description = await describeHost(config);
+  const store = await openClusterStore(config.dataDir, ports);
+  try {
+    return await bootstrapCluster(store, {
+      ...ports,
+      advertiseAddr: addresses.advertiseAddr,
+      description,
+      ...(request.Spec ? { spec: request.Spec } : {}),
+      ...(request.Availability ? { availability: request.Availability } : {}),
+      ...(request.DefaultAddrPool ? { defaultAddrPool: request.DefaultAddrPool } : {}),
+      ...(request.SubnetSize ? { subnetSize: request.SubnetSize } : {}),
+      ...(request.DataPathPort ? { dataPathPort: request.DataPathPort } : {}),
+    });
+  } finally {
+    await store.close();
+  }
+}
+
+/** The host as its engine describes it: joining needs an engine that answers. */
+async function describeHost(config: DaemonConfig): Promise<NodeDescription> {
+  try {
+    return describeNode(await engineInfo(await connectEngine(config.engineSocket)));
+  } catch (error) {
+    throw new SwarmdError(
+      'unavailable',
+      `no Docker engine answers on ${config.engineSocket}: start it, or name another socket with --engine`,
+      { cause: error },
+    );
+  }
+}
+
+function resolveAddresses(config: DaemonConfig, request: InitRequest | JoinRequest): Member {
+  const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
+  const wanted = request.AdvertiseAddr || config.advertiseAddr;
+  const unspecified = listen.host === '0.0.0.0' || listen.host === '::';
+  const advertise = wanted
+    ? parseAddress(wanted, 'AdvertiseAddr', listen.port)
+    : { host: unspecified ? guessAdvertiseHost() : listen.host, port: listen.port };
+  const advertiseAddr = formatAddress(advertise);
+  return { listenAddr: formatAddress(listen), advertiseAddr, managers: [advertiseAddr] };
+}
+
+function describeMembership(node: NodeRuntime | undefined, member: Member | undefined, failure: string): LocalNodeInfo {
+  if (node === undefined || member === undefined) {
+    const nothing = { NodeID: '', NodeAddr: '', ControlAvailable: false, Error: failure, RemoteManagers: null };
+    return { ...nothing, LocalNodeState: 'inactive' };
+  }
+  const remote = node.managers();
+  return {
+    NodeID: node.nodeId,
+    NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
+    LocalNodeState: failure !== '' ? 'error' : 'active',
+    ControlAvailable: node.control !== undefined,
+    Error: failure,
+    RemoteManagers: remote.length > 0 ? remote : null,
+  };
+}
