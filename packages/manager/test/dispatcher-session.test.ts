@@ -65,6 +65,11 @@ t.test('dispatcher › a session', async (t) => {
     t.equal(node.Description?.TLSInfo?.TrustRoot, test.cluster().RootCA.Certificate);
   });
 
+  t.test('that gives no address is known by the one it comes from', async (t) => {
+    const { identity } = await worker(t, test, { advertiseAddr: '' });
+    t.equal(test.node(identity.nodeId)?.Status.Addr, '127.0.0.1');
+  });
+
   t.test('says who the managers are, which root to trust, and nothing of a renewal', async (t) => {
     const { agent } = await worker(t, test);
     const update = await agent.next('cluster');

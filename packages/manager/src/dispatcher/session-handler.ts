@@ -96,7 +96,7 @@ function openSession(
   const peer = peerOf(call);
   if (peer === undefined) throw new SwarmdError('unauthenticated', 'a certificate of this cluster is needed');
   if (register.bootNonce === '') throw new SwarmdError('invalid-argument', 'no boot nonce', { field: 'boot_nonce' });
-  const addr = hostOf(register.advertiseAddr) || hostOf(call.getPeer());
+  const addr = hostOf(register.advertiseAddr) || peerHost(call.getPeer());
   const sessionId = idFromBytes(random.bytes(17));
   return createAgentSession(
     { sessionId, nodeId: peer.nodeId, bootNonce: register.bootNonce, addr, peer, stream },
@@ -198,6 +198,11 @@ function withTlsInfo(
   const root = store.view.get('cluster', CLUSTER_KEY)?.RootCA.Certificate;
   if (description === undefined || root === undefined) return description;
   return { ...description, TLSInfo: tlsInfo(root) };
+}
+
+/** The address in grpc-js's `address:port`, which has no brackets; IPv4 in its own form. */
+function peerHost(peer: string): string {
+  return peer.replace(/:\d+$/, '').replace(/^::ffff:/, '');
 }
 
 /** The host of `host:port`, `[v6]:port` or a bare host; empty for what is none. */
