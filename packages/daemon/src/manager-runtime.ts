@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createControl, createManager, explainService, MANAGER_LOOPS } from '@swarmd/manager';
+import { createControl, createManager, explainService, MANAGER_LOOPS, perHostNetworkWarnings } from '@swarmd/manager';
 import type { Clock, Control, Random, Store } from '@swarmd/model';
 import { loadOrCreateDataKey, openLevelLog, openStore } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
@@ -54,6 +54,8 @@ export async function startManager(
     ...ports,
     logSource: manager.logSource,
     tokens: manager.tokens,
+    warnings: perHostNetworkWarnings,
+    managersMayJoin: false,
     explain: (view, serviceId) => explainService(view, serviceId, ports.clock.now()),
   });
   return {
