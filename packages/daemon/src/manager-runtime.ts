@@ -1,7 +1,8 @@
+import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createControl, createManager, explainService, MANAGER_LOOPS, perHostNetworkWarnings } from '@swarmd/manager';
-import type { Clock, Control, Random, Store } from '@swarmd/model';
+import { type Clock, type Control, type Random, type Store, SwarmdError } from '@swarmd/model';
 import { loadOrCreateDataKey, openLevelLog, openStore } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { Logger } from 'pino';
@@ -29,9 +30,14 @@ export function managerDir(dataDir: string): string {
 export async function openClusterStore(dataDir: string, { clock, logger }: NodePorts): Promise<Store> {
   const directory = managerDir(dataDir);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const dataKey = await loadOrCreateDataKey(join(directory, 'data.key'));
+  const [keyFile, storeDir] = [join(directory, 'data.key'), join(directory, 'store')];
+  if (existsSync(storeDir) && !existsSync(keyFile)) {
+    const advice = 'restore it from a backup; without it the store cannot be read';
+    throw new SwarmdError('damaged', `the data key ${keyFile} of the store in ${storeDir} is missing: ${advice}`);
+  }
+  const dataKey = await loadOrCreateDataKey(keyFile);
   const child = logger.child({ component: 'store' });
-  const log = await openLevelLog({ dir: join(directory, 'store'), dataKey, logger: child });
+  const log = await openLevelLog({ dir: storeDir, dataKey, logger: child });
   return openStore({ log, clock, logger: child });
 }
 
