@@ -1,7 +1,7 @@
 import type { NewObject, Node, Task, TaskSpec } from '@swarmd/model';
 import { buildNode } from '@swarmd/testkit';
 import t, { type Test } from 'tap';
-import { FILTERS, type Filter, firstRefusal, noSuitableNode } from '../src/scheduler/filters.js';
+import { firstRefusal } from '../src/scheduler/filters.js';
 import { groupWith, nodeInfo } from './support/scheduler-world.js';
 
 const described = buildNode('n1').Description!;
@@ -236,35 +236,4 @@ t.test('filters › ports and replicas of a node are limited', async (t) => {
     limited.spec.load.set(taken.slot, tasks);
     t.equal(firstRefusal(limited.filters, taken, limited)?.name, refusedBy, `${tasks} of 2`);
   }
-});
-
-t.test('filters › the explanation counts nodes per reason, most frequent first', async (t) => {
-  const byName = (name: string): Filter => FILTERS.find((filter) => filter.name === name)!;
-  const explain = (...counts: [string, number][]): string =>
-    noSuitableNode(new Map(counts.map(([name, nodes]) => [byName(name), nodes])));
-  t.equal(explain(), 'no suitable node');
-  t.equal(
-    explain(['resources', 1], ['constraints', 2]),
-    'no suitable node (scheduling constraints not satisfied on 2 nodes; insufficient resources on 1 node)',
-  );
-  t.equal(
-    explain(
-      ['ready', 1],
-      ['resources', 2],
-      ['plugins', 1],
-      ['constraints', 1],
-      ['platform', 1],
-      ['host-ports', 1],
-      ['max-replicas', 1],
-    ),
-    'no suitable node (insufficient resources on 2 nodes; 1 node not available for new tasks; missing plugin on 1 node; ' +
-      'scheduling constraints not satisfied on 1 node; unsupported platform on 1 node; ' +
-      'host-mode port already in use on 1 node; max replicas per node limit exceed)',
-  );
-  t.equal(
-    explain(['ready', 7], ['plugins', 6], ['constraints', 5], ['platform', 4], ['host-ports', 3], ['resources', 2]),
-    'no suitable node (7 nodes not available for new tasks; missing plugin on 6 nodes; ' +
-      'scheduling constraints not satisfied on 5 nodes; unsupported platform on 4 nodes; ' +
-      'host-mode port already in use on 3 nodes; insufficient resources on 2 nodes)',
-  );
 });

@@ -1,41 +1,9 @@
-import { setImmediate as turn } from 'node:timers/promises';
-import { type PortConfig, type Store, SwarmdError } from '@swarmd/model';
+import type { PortConfig } from '@swarmd/model';
 import { buildNode, buildTask, createService } from '@swarmd/testkit';
-import t, { type Test } from 'tap';
-import { type Scheduler, startScheduler } from '../src/scheduler/scheduler-loop.js';
+import t from 'tap';
+import { startScheduler } from '../src/scheduler/scheduler-loop.js';
+import { settle, startWorld as start } from './support/scheduler-running.js';
 import { openWorld, silent, specWith, until, type World } from './support/scheduler-world.js';
-
-interface Running extends World {
-  scheduler: Scheduler;
-  /** Resolves with the task once it is in `state`. */
-  reaches(id: string, state: string): Promise<ReturnType<World['task']>>;
-  /** Resolves once the task's explanation is `err`. */
-  explained(id: string, err: string): Promise<void>;
-}
-
-async function start(t: Test, over: { store?: (store: Store) => Store } = {}): Promise<Running> {
-  const world = await openWorld();
-  const store = over.store?.(world.store) ?? world.store;
-  const scheduler = startScheduler({ store, clock: world.clock, logger: silent });
-  t.teardown(async () => {
-    await scheduler.stop();
-    await world.store.close();
-  });
-  return {
-    ...world,
-    scheduler,
-    reaches: async (id, state) => {
-      await until(world.store, () => world.view.get('task', id)?.Status.State === state);
-      return world.task(id);
-    },
-    explained: (id, err) => until(world.store, () => world.view.get('task', id)?.Status.Err === err),
-  };
-}
-
-/** Lets everything run that is under way: the log is in memory, so that turns of the event loop are all it needs. */
-async function settle(): Promise<void> {
-  for (let i = 0; i < 20; i++) await turn();
-}
 
 const reserving = (cpus: number) => ({ Resources: { Reservations: { NanoCPUs: cpus * 1e9 } } });
 const end = (world: World, id: string): Promise<void> =>
@@ -175,75 +143,6 @@ t.test('scheduler › gives a node’s named resources out, one task each', asyn
   t.same((await world.reaches('t3', 'assigned')).AssignedGenericResources, [gpus[0]]);
 });
 
-t.test('scheduler › takes back what does not hold any more when it is written', async (t) => {
-  const world = await openWorld();
-  let drained: Promise<void> | undefined;
-  // Hears of the tasks before the scheduler does, and drains the node ahead of its decision: that is not published yet.
-  world.store.watch(({ events }) => {
-    if (drained === undefined && events.some((event) => event.table === 'task')) drained = drain('drain');
-  });
-  const drain = (Availability: 'drain' | 'active'): Promise<void> =>
-    world.changeNode('n1', (node) => ({ ...node, Spec: { ...node.Spec, Availability } }));
-  const assignments: string[] = [];
-  world.store.watch(({ events }) => {
-    for (const { table, object } of events) {
-      if (table === 'task' && object.Status.State === 'assigned') assignments.push(object.ID);
-    }
-  });
-  const scheduler = startScheduler({ store: world.store, clock: world.clock, logger: silent });
-  t.teardown(() => scheduler.stop());
-  await world.addNode('n1');
-  await world.addService('s', reserving(4));
-  await world.addTasks('s', ['t1', 't2']);
-  await until(world.store, () => world.task('t1').Status.Err !== undefined);
-  t.equal(world.task('t1').Status.Err, 'no suitable node (1 node not available for new tasks)');
-  t.same(assignments, []);
-  await drain('active');
-  await until(world.store, () => assignments.length > 0);
-  t.same(assignments, ['t1'], 'the CPUs it had set aside are free again, and only once');
-});
-
-t.test('scheduler › leaves a task alone that its orchestrator gave up meanwhile', async (t) => {
-  const world = await openWorld();
-  let given: Promise<void> | undefined;
-  world.store.watch(({ events }) => {
-    if (given === undefined && events.some((event) => event.table === 'task'))
-      given = world.changeTask('t1', (task) => ({ ...task, DesiredState: 'remove' }));
-  });
-  const scheduler = startScheduler({ store: world.store, clock: world.clock, logger: silent });
-  t.teardown(() => scheduler.stop());
-  await world.addNode('n1');
-  await world.addService('s', reserving(4));
-  await world.addTasks('s', ['t1', 't2']);
-  await until(world.store, () => world.task('t2').Status.State === 'assigned');
-  t.match(world.task('t1'), { NodeID: '', Status: { State: 'pending' } });
-});
-
-t.test('scheduler › tries again when the store could not write', async (t) => {
-  let failures = 1;
-  const failing = (store: Store): Store => ({
-    get view() {
-      return store.view;
-    },
-    get index() {
-      return store.index;
-    },
-    update: (fn) =>
-      failures-- > 0 ? Promise.reject(new SwarmdError('unavailable', 'the disk is busy')) : store.update(fn),
-    watch: (onCommit) => store.watch(onCommit),
-    waitFor: (index, signal) => store.waitFor(index, signal),
-    close: () => store.close(),
-  });
-  const world = await start(t, { store: failing });
-  await world.addNode('n1');
-  await world.addService('s', reserving(4));
-  await world.addTasks('s', ['t1']);
-  await settle();
-  t.equal(world.task('t1').Status.State, 'pending');
-  world.clock.advance(100);
-  await world.reaches('t1', 'assigned');
-});
-
 t.test('scheduler › ends tasks that were given up before they had a node', async (t) => {
   const world = await start(t);
   await world.addService('s');
@@ -276,34 +175,4 @@ t.test('scheduler › starts from what is in the store, and starts over when tol
   await until(world.store, () => world.task('t2').Status.State === 'assigned');
   await settle();
   t.equal(world.task('t3').Status.State, 'pending');
-});
-
-t.test('scheduler › assigns nothing after it was stopped', async (t) => {
-  const world = await start(t);
-  await world.addNode('n1');
-  await world.addService('s');
-  await world.addTasks('s', ['t1']);
-  await world.scheduler.stop();
-  const before = world.task('t1').Status.State;
-  await world.addTasks('s', ['t2']);
-  world.scheduler.resync();
-  await settle();
-  t.same([world.task('t1').Status.State, world.task('t2').Status.State], [before, 'pending']);
-});
-
-t.test('scheduler › places more tasks than one transaction holds, and none twice', async (t) => {
-  const world = await start(t);
-  const ids = Array.from({ length: 5_000 }, (_, i) => `t${i}`);
-  for (const id of ['n1', 'n2', 'n3']) await world.addNode(id);
-  await world.addService('s');
-  let assignments = 0;
-  world.store.watch(({ events }) => {
-    for (const { table, object } of events) if (table === 'task' && object.Status.State === 'assigned') assignments++;
-  });
-  await world.addTasks('s', ids);
-  await until(world.store, () => assignments >= ids.length);
-  await settle();
-  t.equal(assignments, ids.length);
-  const on = (node: string): number => ids.filter((id) => world.task(id).NodeID === node).length;
-  t.same([on('n1'), on('n2'), on('n3')], [1_667, 1_667, 1_666]);
 });
