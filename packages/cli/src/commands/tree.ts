@@ -1,15 +1,27 @@
+import { completion } from '../completion/scripts.js';
 import type { Command, Group } from '../program/command.js';
+import { dataCommands } from './data/commands.js';
+import { networkCreate, networkInspect, networkLs, networkRm } from './network/commands.js';
+import { nodeDemote, nodePromote, nodeRm, nodeUpdate } from './node/edit.js';
+import { nodeInspect } from './node/inspect.js';
 import { nodeLs } from './node/ls.js';
+import { nodePs } from './node/ps.js';
 import { serviceCreate } from './service/create.js';
+import { serviceInspect } from './service/inspect.js';
+import { serviceLogs } from './service/logs.js';
 import { serviceLs } from './service/ls.js';
 import { servicePs } from './service/ps.js';
 import { serviceRm } from './service/rm.js';
 import { serviceScale } from './service/scale.js';
 import { serviceRollback, serviceUpdate } from './service/update.js';
+import { why } from './service/why.js';
 import { stackDeploy } from './stack/deploy.js';
+import { stackLs, stackPs, stackServices } from './stack/list.js';
 import { stackRm } from './stack/rm.js';
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
 import { swarmUpdate } from './swarm/update.js';
+import { info } from './system/info.js';
+import { version } from './system/version.js';
 
 /** All commands: those that stand alone, and those under a word. */
 export interface CommandTree {
@@ -20,15 +32,40 @@ export interface CommandTree {
 /** The program's commands. */
 export function commandTree(): CommandTree {
   return {
-    commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave],
+    commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
     groups: [
-      { name: 'node', summary: 'Manage Swarm nodes', commands: [nodeLs] },
+      { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
+      {
+        name: 'network',
+        summary: 'Manage networks',
+        commands: [networkCreate, networkInspect, networkLs, networkRm],
+      },
+      {
+        name: 'node',
+        summary: 'Manage Swarm nodes',
+        commands: [nodeDemote, nodeInspect, nodeLs, nodePromote, nodePs, nodeRm, nodeUpdate],
+      },
+      { name: 'secret', summary: 'Manage Swarm secrets', commands: dataCommands('secret') },
       {
         name: 'service',
         summary: 'Manage Swarm services',
-        commands: [serviceCreate, serviceLs, servicePs, serviceRm, serviceRollback, serviceScale, serviceUpdate],
+        commands: [
+          serviceCreate,
+          serviceInspect,
+          serviceLogs,
+          serviceLs,
+          servicePs,
+          serviceRm,
+          serviceRollback,
+          serviceScale,
+          serviceUpdate,
+        ],
       },
-      { name: 'stack', summary: 'Manage Swarm stacks', commands: [stackDeploy, stackRm] },
+      {
+        name: 'stack',
+        summary: 'Manage Swarm stacks',
+        commands: [stackDeploy, stackLs, stackPs, stackRm, stackServices],
+      },
       {
         name: 'swarm',
         summary: 'Manage Swarm',

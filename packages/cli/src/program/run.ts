@@ -1,7 +1,9 @@
 import type { Readable } from 'node:stream';
 import { Client } from '../client/client.js';
 import { DEFAULT_HOST, socketPath } from '../client/host.js';
+import { clientVersion } from '../commands/system/version.js';
 import { commandTree, findCommand } from '../commands/tree.js';
+import { complete, daemonNames } from '../completion/complete.js';
 import type { Screen } from '../output/screen.js';
 import type { Arity, Command, CommandContext, Flags } from './command.js';
 import { CommandError, UsageError } from './errors.js';
@@ -47,8 +49,12 @@ export async function run(argv: readonly string[], io: ProcessIo): Promise<numbe
 }
 
 async function dispatch(argv: readonly string[], io: ProcessIo): Promise<number> {
+  if (argv[0] === '__complete') return completeWords(argv.slice(1), io);
   const { flags, args, help } = parseFlags(argv, GLOBAL_FLAGS, { interspersed: false });
-  if (flags['version'] === true) return dispatch(['version', '--format', `${PROGRAM} {{.Client.Version}}`], io);
+  if (flags['version'] === true) {
+    io.stdout.write(`${PROGRAM} version ${clientVersion()}\n`);
+    return 0;
+  }
   const tree = commandTree();
   const found = findCommand(tree, args);
   if (found.kind === 'none') {
@@ -64,6 +70,20 @@ async function dispatch(argv: readonly string[], io: ProcessIo): Promise<number>
   }
   const host = (flags['host'] as string | undefined) ?? (io.env['SWARMCTL_HOST'] || DEFAULT_HOST);
   return runCommand(found.command, [PROGRAM, ...found.path].join(' '), found.rest, host, io);
+}
+
+/** Answers the shell: a line a candidate, its meaning after a tab. */
+async function completeWords(words: readonly string[], io: ProcessIo): Promise<number> {
+  const host = words[0] === '-H' || words[0] === '--host' ? words[1] : undefined;
+  const client = new Client(host ?? (io.env['SWARMCTL_HOST'] || DEFAULT_HOST));
+  try {
+    const offered = await complete(commandTree(), words, daemonNames(client));
+    const lines = typeof offered === 'string' ? [offered] : offered.map(({ word, about }) => `${word}\t${about}`);
+    io.stdout.write(lines.map((line) => `${line}\n`).join(''));
+    return 0;
+  } finally {
+    client.close();
+  }
 }
 
 async function runCommand(

@@ -70,3 +70,11 @@ export function humanDuration(ms: number): string {
   if (hours < 730 * HOURS_PER_DAY) return `${Math.floor(hours / HOURS_PER_DAY / 30)} months`;
   return `${Math.floor(seconds / 3600 / HOURS_PER_DAY / 365)} years`;
 }
+
+/** A time in RFC 3339 as the docker CLI's `--pretty` shows it: `2026-11-23 03:08:34.918 +0000 utc`. */
+export function prettyTime(time: string): string {
+  const match = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.(\d+))?Z$/.exec(time);
+  if (match === null) return time;
+  const fraction = (match[3] ?? '').replace(/0+$/, '');
+  return `${match[1]} ${match[2]}${fraction === '' ? '' : `.${fraction}`} +0000 utc`;
+}

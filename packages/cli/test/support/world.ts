@@ -2,12 +2,19 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createApi } from '@swarmd/api';
-import { createControl, explainService, startAllocator, startOrchestrator, startReaper, startScheduler } from '@swarmd/manager';
+import {
+  createControl,
+  explainService,
+  startAllocator,
+  startOrchestrator,
+  startReaper,
+  startScheduler,
+} from '@swarmd/manager';
 import {
   CLUSTER_KEY,
   type Clock,
-  compareStates,
   type Control,
+  compareStates,
   isTerminal,
   type LocalNodeInfo,
   type LogRecord,
@@ -76,7 +83,10 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
   };
   const asked: World['asked'] = [];
   const membership: Membership = {
-    init: async (request) => (asked.push({ method: 'init', request }), SELF),
+    init: async (request) => {
+      asked.push({ method: 'init', request });
+      return SELF;
+    },
     join: async (request) => void asked.push({ method: 'join', request }),
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
     info: () => info,
@@ -113,7 +123,14 @@ function manager(): Partial<Node> {
       Hostname: 'boss',
       Platform: { Architecture: 'x86_64', OS: 'linux' },
       Resources: { NanoCPUs: 2e9, MemoryBytes: 25276514304 },
-      Engine: { EngineVersion: '20.10.24', Labels: {}, Plugins: [{ Type: 'Network', Name: 'bridge' }, { Type: 'Volume', Name: 'local' }] },
+      Engine: {
+        EngineVersion: '20.10.24',
+        Labels: {},
+        Plugins: [
+          { Type: 'Network', Name: 'bridge' },
+          { Type: 'Volume', Name: 'local' },
+        ],
+      },
     },
     ManagerStatus: { Leader: true, Reachability: 'reachable', Addr: '10.0.0.1:2377' },
   };
