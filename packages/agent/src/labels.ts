@@ -14,3 +14,5 @@ export const SERVICE_ID_LABEL = 'com.docker.swarm.service.id';
 export const SERVICE_NAME_LABEL = 'com.docker.swarm.service.name';
 /** The node's ID. */
 export const NODE_ID_LABEL = 'com.docker.swarm.node.id';
+/** On how many networks a container must be, when it is connected to some of them only after its creation. */
+export const NETWORKS_LABEL = 'com.swarmd.networks';

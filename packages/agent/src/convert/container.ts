@@ -1,5 +1,6 @@
 import { type ContainerSpec, type Driver, durationMs, SwarmdError, type TaskSpec } from '@swarmd/model';
 import type Docker from 'dockerode';
+import { NETWORKS_LABEL } from '../labels.js';
 import { withDefaultTag } from './image-reference.js';
 import { convertMounts } from './mounts.js';
 import { containerLabels, containerName } from './names.js';
@@ -30,7 +31,10 @@ export function toContainerRequest(
     ...identityOf(spec),
     Image: withDefaultTag(spec.Image),
     Env: [...(spec.Env ?? []), ...genericResourceEnv(input.assignment.genericResources)],
-    Labels: containerLabels(input.assignment, input.spec, input.node),
+    Labels: {
+      ...containerLabels(input.assignment, input.spec, input.node),
+      ...(connect.length > 0 ? { [NETWORKS_LABEL]: String(input.networks.length) } : {}),
+    },
     ExposedPorts: ports.ExposedPorts,
     ...(spec.Healthcheck ? { Healthcheck: spec.Healthcheck as NonNullable<Docker.HealthConfig> } : {}),
     HostConfig: {

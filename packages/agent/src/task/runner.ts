@@ -1,20 +1,19 @@
 import {
   type Clock,
-  type ContainerStatus,
   compareStates,
   DEFAULTS,
   durationMs,
   isTerminal,
-  type PortConfig,
-  rfc3339,
-  type TaskState,
+  SwarmdError,
   type TaskStatus,
 } from '@swarmd/model';
 import type { Logger } from 'pino';
-import type { Inspection } from '../engine/container-facts.js';
 import { engineError, isTemporary } from '../engine/errors.js';
-import type { TaskEngine, TaskWork } from '../engine/task-engine.js';
+import type { TaskWork } from '../engine/task-engine.js';
 import type { AssignedSpec, Assignment } from './assignment.js';
+import { ContainerView } from './container-view.js';
+import type { StepExecutors, TaskRunnerDeps } from './runner-deps.js';
+import { firstStatus, statusAfter, statusWith, tookEffect } from './status.js';
 import {
   nextStep,
   type Operation,
@@ -23,26 +22,6 @@ import {
   type Step,
   type TaskObserved,
 } from './step.js';
-
-/** What a {@link TaskRunner} asks of its surroundings. */
-export interface TaskRunnerDeps {
-  engine: TaskEngine;
-  /** Whether the engine answers. */
-  engineUp(): boolean;
-  /** Name of the task's container. */
-  containerName(assignment: Assignment): string;
-  /** What the task needs and this node does not have yet, in words. */
-  missing(assignment: Assignment, spec: AssignedSpec | undefined): string[];
-  /** The status changed; of several changes in a row only the last is told. */
-  onStatus(taskId: string, status: TaskStatus): void;
-  /** Nothing of the task is left. */
-  onForgotten(taskId: string): void;
-  clock: Clock;
-  logger: Logger;
-}
-
-/** One function for each kind of step, so that a new kind does not compile until something executes it. `true`: ask again. */
-type StepExecutors = { readonly [K in Step['kind']]: (step: Extract<Step, { kind: K }>) => boolean };
 
 /** Carries one task through its life: asks {@link nextStep} whenever something changes, and does what it says. */
 export class TaskRunner {
@@ -55,11 +34,7 @@ export class TaskRunner {
   #status: TaskStatus;
   #statusChanged = false;
   #observed: TaskObserved;
-  /** The container has run: if it is not there any more, somebody removed it. */
-  #ran = false;
-  #dirty = false;
-  #inspections = 0;
-  #applied = 0;
+  readonly #view: ContainerView;
   #giveUp: AbortController | undefined;
   #cancelTimer: () => void = () => {};
   #closed = false;
@@ -71,12 +46,16 @@ export class TaskRunner {
     this.#logger = deps.logger.child({ taskId: assignment.id, service: assignment.serviceName });
     this.#assignment = assignment;
     this.#spec = spec;
-    this.#status = status ?? { Timestamp: rfc3339(deps.clock.now()), State: 'assigned', Message: 'assigned' };
-    this.#ran = compareStates(this.#status.State, 'running') >= 0 && this.#status.ContainerStatus !== undefined;
+    this.#status = status ?? firstStatus(deps.clock.now());
+    const ran = compareStates(this.#status.State, 'running') >= 0 && this.#status.ContainerStatus !== undefined;
+    this.#view = new ContainerView(
+      () => deps.engine.inspect(this.#view.id ?? deps.containerName(this.#assignment)),
+      ran,
+    );
     this.#observed = {
       state: this.#status.State,
       message: this.#status.Message,
-      container: { kind: 'unknown' },
+      container: this.#view.facts,
       cancelling: false,
       unhealthy: false,
     };
@@ -100,8 +79,7 @@ export class TaskRunner {
 
   /** ID of the task's container, when there is one. */
   get containerId(): string | undefined {
-    const { container } = this.#observed;
-    return 'id' in container ? container.id : undefined;
+    return this.#view.id;
   }
 
   /** What the engine last said of the container. */
@@ -130,14 +108,14 @@ export class TaskRunner {
       this.changed();
       return;
     }
-    this.#applied = ++this.#inspections;
-    this.#observed.container = { kind: this.#ran ? 'gone' : 'absent' };
+    this.#view.isMissing();
+    this.#observed.container = this.#view.facts;
     this.poke();
   }
 
   /** Something happened to the container: it is looked at, at once or when the operation under way is over. */
   changed(): void {
-    this.#dirty = true;
+    this.#view.dirty = true;
     if (this.#observed.operation === undefined) this.#spawn(this.#refresh());
   }
 
@@ -172,7 +150,7 @@ export class TaskRunner {
   }
 
   readonly #executors: StepExecutors = {
-    transition: (step) => this.#transition(step.state, step.message, step.err),
+    transition: (step) => this.#transition(step),
     wait: (step) => {
       if (step.untilMs !== undefined) this.#pokeAfter(step.untilMs - this.#deps.clock.monotonic());
       return false;
@@ -182,8 +160,8 @@ export class TaskRunner {
       this.#giveUp?.abort();
       return false;
     },
-    prepare: () => this.#operate('prepare', (work, signal) => this.#deps.engine.prepare(work, signal)),
-    start: () => this.#operate('start', (work) => this.#deps.engine.start(work, this.containerId ?? '')),
+    prepare: () => this.#operate('prepare', async (signal) => this.#deps.engine.prepare(this.#work(), signal)),
+    start: () => this.#operate('start', async () => this.#deps.engine.start(this.#work(), this.containerId ?? '')),
     stop: (step) => {
       if (step.because === 'unhealthy') this.#observed.unhealthy = true;
       this.#spawn(this.#deps.engine.release(this.id));
@@ -198,19 +176,12 @@ export class TaskRunner {
     },
   };
 
-  #transition(state: TaskState, message: string, err: string | undefined): boolean {
-    const { ContainerStatus, PortStatus } = this.#status;
+  #transition(step: Extract<Step, { kind: 'transition' }>): boolean {
+    const { state, message, err } = step;
     this.#logger.debug({ from: this.#observed.state, to: state, err }, 'state');
     this.#observed.state = state;
     this.#observed.message = message;
-    this.#status = {
-      Timestamp: rfc3339(this.#deps.clock.now()),
-      State: state,
-      Message: message,
-      ...(err === undefined ? {} : { Err: err }),
-      ...(ContainerStatus ? { ContainerStatus } : {}),
-      ...(PortStatus && state === 'running' ? { PortStatus } : {}),
-    };
+    this.#status = statusAfter(this.#status, step, this.#deps.clock.now());
     this.#statusChanged = true;
     if (isTerminal(state)) {
       if (err !== undefined) this.#logger.warn({ state, err }, 'the task ended');
@@ -220,28 +191,26 @@ export class TaskRunner {
   }
 
   /** Starts an operation; when it is over the container is looked at and the next step asked for. */
-  #operate(operation: Operation, act: (work: TaskWork, signal: AbortSignal) => Promise<void>): boolean {
+  #operate(operation: Operation, act: (signal: AbortSignal) => Promise<void>): boolean {
     const giveUp = new AbortController();
     this.#giveUp = giveUp;
     this.#observed.operation = operation;
     this.#observed.cancelling = false;
     delete this.#observed.failure;
-    const needsSpec = operation === 'prepare' || operation === 'start';
     const finish = async () => {
       try {
-        if (needsSpec && this.#spec === undefined) return;
-        await act({ assignment: this.#assignment, spec: this.#spec as AssignedSpec }, giveUp.signal);
+        await act(giveUp.signal);
       } catch (thrown) {
         this.#failed(operation, thrown, giveUp.signal.aborted);
       }
       if (this.#closed) return;
-      await this.#inspect();
-      if (!giveUp.signal.aborted && !this.#tookEffect(operation)) {
+      await this.#look();
+      if (!giveUp.signal.aborted && !tookEffect(operation, this.#observed.container)) {
         this.#observed.failure ??= this.#failure(operation, 'it had no effect', true);
       }
       delete this.#observed.operation;
       this.#observed.cancelling = false;
-      if (this.#dirty) this.#spawn(this.#refresh());
+      if (this.#view.dirty) this.#spawn(this.#refresh());
       this.poke();
     };
     this.#spawn(finish());
@@ -261,71 +230,32 @@ export class TaskRunner {
     return { operation, message, temporary, atMs: this.#deps.clock.monotonic() };
   }
 
-  /** An operation that changed nothing must wait like a failed one, or it would be repeated without a pause. */
-  #tookEffect(operation: Operation): boolean {
-    const { kind } = this.#observed.container;
-    const effects: Record<Operation, readonly (typeof kind)[]> = {
-      prepare: ['created', 'running', 'exited'],
-      start: ['running', 'exited', 'gone'],
-      stop: ['created', 'exited', 'absent', 'gone'],
-      remove: ['absent', 'gone'],
-    };
-    return effects[operation].includes(kind);
-  }
-
   async #refresh(): Promise<void> {
-    await this.#inspect();
+    await this.#look();
     this.poke();
   }
 
-  /** Looks at the container; the newest look counts. When the engine does not answer, what was known stays. */
-  async #inspect(): Promise<void> {
-    const turn = ++this.#inspections;
-    this.#dirty = false;
+  /** Looks at the container. When the engine does not answer, what was known stays and another look is taken later. */
+  async #look(): Promise<void> {
     try {
-      const target = this.containerId ?? this.#deps.containerName(this.#assignment);
-      const found = await this.#deps.engine.inspect(target);
-      if (turn > this.#applied) {
-        this.#applied = turn;
-        this.#learn(found);
+      const found = await this.#view.look();
+      this.#observed.container = this.#view.facts;
+      if (found !== undefined && !isTerminal(this.#observed.state)) {
+        this.#status = statusWith(this.#status, found, this.#assignment, this.#spec);
       }
     } catch (thrown) {
       this.#logger.debug({ reason: engineError(thrown).message }, 'the container could not be looked at');
-      this.#dirty = true;
-      if (this.#deps.engineUp()) {
-        this.#deps.clock.after(RETRY_DELAY_MS, () => {
-          if (this.#dirty && !this.#closed) this.changed();
-        });
-      }
+      // A failing connection ends in the engine's coming up anew, which looks at everything.
+      if (!this.#deps.engineUp()) return;
+      this.#deps.clock.after(RETRY_DELAY_MS, () => {
+        if (this.#view.dirty && !this.#closed) this.changed();
+      });
     }
   }
 
-  #learn(found: Inspection | undefined): void {
-    if (found === undefined) {
-      this.#observed.container = { kind: this.#ran ? 'gone' : 'absent' };
-      return;
-    }
-    this.#observed.container = found.facts;
-    if (found.facts.kind !== 'created') this.#ran = true;
-    const ports = this.#hostPorts(found.ports);
-    if (isTerminal(this.#observed.state)) return;
-    this.#setContainerStatus(found.status);
-    if (ports.length > 0) this.#status = { ...this.#status, PortStatus: { Ports: ports } };
-  }
-
-  #setContainerStatus(status: ContainerStatus): void {
-    this.#status = { ...this.#status, ContainerStatus: status };
-  }
-
-  /** Of the ports that the engine bound those in host mode: the others are the cluster's. */
-  #hostPorts(bound: readonly PortConfig[]): PortConfig[] {
-    const wanted = [...this.#assignment.ports, ...(this.#spec?.spec.EndpointSpec?.Ports ?? [])];
-    return bound.filter((port) =>
-      wanted.some(
-        (one) =>
-          one.PublishMode === 'host' && one.TargetPort === port.TargetPort && (one.Protocol ?? 'tcp') === port.Protocol,
-      ),
-    );
+  #work(): TaskWork {
+    if (this.#spec === undefined) throw new SwarmdError('failed-precondition', 'the spec is not on this node');
+    return { assignment: this.#assignment, spec: this.#spec };
   }
 
   #graceMs(): number {

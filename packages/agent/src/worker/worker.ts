@@ -1,4 +1,4 @@
-import { asSwarmdError, type Clock, DEFAULTS, SwarmdError, specKey, type TaskStatus } from '@swarmd/model';
+import { type Clock, SwarmdError, specKey, type TaskStatus } from '@swarmd/model';
 import type { AssignmentChange, Assignments } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { wantedNetworks } from '../convert/networks.js';
@@ -11,7 +11,7 @@ import type { EngineWatchHandlers, ListedContainer } from '../engine/watch.js';
 import type { AssignedNetwork, AssignedSpec, Assignment } from '../task/assignment.js';
 import { TaskRunner } from '../task/runner.js';
 import { type AssignmentSet, EMPTY_SET, takeAssignments } from './assignment-set.js';
-import { findOrphans } from './orphans.js';
+import { Leftovers, type Wanted } from './leftovers.js';
 import type { AgentState } from './state.js';
 
 /** What a {@link Worker} needs. */
@@ -30,6 +30,7 @@ export interface WorkerDeps {
 /** Keeps this node's tasks as they are assigned. */
 export class Worker implements EngineWatchHandlers, Payloads {
   readonly #deps: WorkerDeps;
+  readonly #leftovers: Leftovers;
   readonly #runners = new Map<string, TaskRunner>();
   #set: AssignmentSet = EMPTY_SET;
   #parts: readonly AssignmentChange[] = [];
@@ -37,14 +38,12 @@ export class Worker implements EngineWatchHandlers, Payloads {
   /** Containers by task as the engine listed them when it last came up, for tasks that are assigned later. */
   #listed = new Map<string, string>();
   #complete = false;
-  /** Networks that were withdrawn while tasks still used them. */
-  readonly #leaving = new Set<string>();
   /** Called at every change of a task. */
   readonly #watchers = new Set<() => void>();
-  #closed = false;
 
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
+    this.#leftovers = new Leftovers(deps);
   }
 
   /** Takes up the tasks that were assigned before swarmd stopped; they are adopted once the engine answers. */
@@ -162,30 +161,22 @@ export class Worker implements EngineWatchHandlers, Payloads {
     this.#runners.get(taskId)?.changed();
   }
 
-  /** Something that tasks may wait for has changed. */
-  pokeAll(): void {
-    for (const runner of [...this.#runners.values()]) runner.poke();
-  }
-
   /** Ends all work; containers stay as they are. */
   close(): void {
-    this.#closed = true;
+    this.#leftovers.close();
     for (const runner of this.#runners.values()) runner.close();
   }
 
   /** Stops and removes everything of our cluster on this engine. */
   async leave(containers: readonly ListedContainer[]): Promise<void> {
     this.close();
-    await Promise.all(containers.map((container) => this.#removeContainer(container)));
-    await this.#deps.networks.sweep(this.client(), () => false);
-    await this.#deps.payloadStore.sweep(() => false);
+    await this.#leftovers.removeAll(this.client(), containers);
   }
 
   #apply(set: AssignmentSet, complete: boolean): void {
     const { state } = this.#deps;
     const previous = this.#set;
-    for (const id of previous.networks.keys()) if (!set.networks.has(id)) this.#leaving.add(id);
-    for (const id of set.networks.keys()) this.#leaving.delete(id);
+    this.#leftovers.networksChanged(previous.networks, set.networks);
     this.#set = set;
     this.#complete ||= complete;
     // Those that stop come first: they free ports and names for those that start.
@@ -263,49 +254,29 @@ export class Worker implements EngineWatchHandlers, Payloads {
   }
 
   #releaseNetworks(): void {
-    if (this.#client === undefined || this.#leaving.size === 0) return;
-    const used = new Set(
-      [...this.#runners.values()].flatMap((r) =>
-        wantedNetworks(r.assignment.networks, r.spec?.spec ?? {}).map((network) => network.target),
-      ),
-    );
-    for (const id of this.#leaving) {
-      if (used.has(id)) continue;
-      this.#leaving.delete(id);
-      this.#spawn(this.#deps.networks.release(this.#client, id), 'a network could not be removed');
-    }
+    this.#leftovers.releaseNetworks(this.#client, this.#wanted());
   }
 
   /** Removes what is left of tasks that are not this node's: containers, networks, files. */
   #sweep(): void {
     if (this.#client === undefined) return;
     const containers = [...this.#listed].map(([taskId, id]) => ({ id, taskId, state: '' }));
-    for (const orphan of findOrphans(containers, this.#runners)) {
-      this.#listed.delete(orphan.taskId);
-      this.#deps.logger.info({ taskId: orphan.taskId }, 'removing a container that belongs to no task of this node');
-      this.#spawn(this.#removeContainer(orphan), 'a container that belongs to no task could not be removed');
-    }
-    const { networks } = this.#set;
-    this.#spawn(
-      this.#deps.networks.sweep(this.#client, (id) => networks.has(id) || this.#leaving.has(id)),
-      'networks could not be swept',
-    );
-    this.#spawn(
-      this.#deps.payloadStore.sweep((id) => this.#runners.has(id)),
-      'files of ended tasks could not be removed',
-    );
+    for (const taskId of this.#leftovers.sweep(this.#client, containers, this.#wanted())) this.#listed.delete(taskId);
   }
 
-  async #removeContainer({ id, taskId }: ListedContainer): Promise<void> {
-    await this.#deps.engine.stop(id, DEFAULTS.stopGracePeriodMs);
-    await this.#deps.engine.remove(id);
-    await this.#deps.engine.release(taskId);
-  }
-
-  #spawn(work: Promise<unknown>, failure: string): void {
-    work.catch((error: unknown) => {
-      if (!this.#closed) this.#deps.logger.warn({ reason: asSwarmdError(error).message }, failure);
-    });
+  #wanted(): Wanted {
+    return {
+      tasks: this.#runners,
+      networks: this.#set.networks,
+      usedNetworks: () => {
+        const runners = [...this.#runners.values()];
+        return new Set(
+          runners.flatMap(({ assignment, spec }) =>
+            wantedNetworks(assignment.networks, spec?.spec ?? {}).map((network) => network.target),
+          ),
+        );
+      },
+    };
   }
 }
 
