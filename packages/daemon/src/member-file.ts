@@ -1,6 +1,7 @@
-import { open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
+import { writeFileDurably } from '@swarmd/store';
 import { z } from 'zod';
 
 const MemberSchema = z.object({
@@ -19,21 +20,7 @@ const FILE_NAME = 'member.json';
 
 /** Keeps `member` in `dataDir`, synced, all or nothing. */
 export async function saveMember(dataDir: string, member: Member): Promise<void> {
-  const path = join(dataDir, FILE_NAME);
-  const file = await open(`${path}.new`, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(member, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${path}.new`, path);
-  const directory = await open(dirname(path), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await writeFileDurably(join(dataDir, FILE_NAME), Buffer.from(`${JSON.stringify(member, null, 2)}\n`), 'replace');
 }
 
 /** What {@link saveMember} kept; `undefined` when this node is in no cluster. `damaged` when it cannot be read. */
