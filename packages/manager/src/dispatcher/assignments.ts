@@ -83,10 +83,16 @@ function* needsOf(view: ReadView, task: Task, record: SpecRecord | undefined): I
     const config = view.get('config', ConfigID);
     if (config !== undefined) yield { kind: 'config', key: itemKey('config', ConfigID), config };
   }
-  for (const { Network: attached } of task.NetworksAttachments ?? []) {
-    const network = view.get('network', attached.ID);
-    if (network !== undefined) yield { kind: 'network', key: itemKey('network', attached.ID), network };
+  for (const id of networkIds(task, record)) {
+    const network = view.get('network', id);
+    if (network !== undefined) yield { kind: 'network', key: itemKey('network', id), network };
   }
+}
+
+/** What a task is attached to; what its spec names while nobody has given it addresses, as on bridges of each host. */
+function networkIds(task: Task, record: SpecRecord | undefined): string[] {
+  if (task.NetworksAttachments?.length) return task.NetworksAttachments.map(({ Network }) => Network.ID);
+  return (record?.Spec.TaskTemplate?.Networks ?? []).map(({ Target }) => Target ?? '');
 }
 
 /** What leads from `from` to `to`; both lists are empty when nothing that the agent sees differs. */
