@@ -38,15 +38,16 @@ export function createHost(deps: {
   let offset = 0;
   const waiting = new Set<() => void>();
 
-  const ask = async (client: EngineClient): Promise<void> => {
+  const ask = async (client: EngineClient, signal?: AbortSignal): Promise<void> => {
     try {
-      const info = await engineInfo(client);
+      const info = await engineInfo(client, signal);
       offset = userOffset(info);
       current = describeNode(info);
       state.setDescription(current);
       deps.onDescription(current);
       for (const tell of waiting) tell();
     } catch (thrown) {
+      if (signal?.aborted) return;
       logger.warn({ reason: engineError(thrown).message }, 'the engine could not be asked about the host');
     }
   };
@@ -81,7 +82,7 @@ export function createHost(deps: {
       while (!signal.aborted) {
         await pause(clock, DESCRIBE_PERIOD_MS, signal);
         const client = deps.client();
-        if (client !== undefined && !signal.aborted) await ask(client);
+        if (client !== undefined && !signal.aborted) await ask(client, signal);
       }
     },
   };

@@ -325,6 +325,7 @@ if (why) {
     await node.manager.state('a', 'running');
     await engine.docker.getContainer('web.1.a').remove({ force: true });
     await node.manager.state('a', 'failed');
+    t.equal(node.manager.statuses.get('a')?.Err, 'the container was removed');
     await node.end();
   });
 
@@ -337,6 +338,7 @@ if (why) {
     node.change(taskChange('c', 'running'));
     await engine.host.startEngine();
     await node.manager.state('a', 'failed');
+    t.match(node.manager.statuses.get('a')?.Err, /^task: non-zero exit/);
     await node.manager.state('c', 'running');
     node.change(taskChange('b', 'running'));
     await node.manager.state('b', 'running');

@@ -18,10 +18,10 @@ export interface EngineInfo {
 }
 
 /** Asks the engine about its host. Throws `SwarmdError`s. */
-export async function engineInfo(client: EngineClient): Promise<EngineInfo> {
+export async function engineInfo(client: EngineClient, signal?: AbortSignal): Promise<EngineInfo> {
   try {
     const ask = client.docker.info.bind(client.docker) as unknown as (options: object) => Promise<EngineInfo>;
-    return await ask({ abortSignal: within(READ_TIMEOUT_MS) });
+    return await ask({ abortSignal: within(READ_TIMEOUT_MS, signal) });
   } catch (thrown) {
     throw engineError(thrown);
   }

@@ -31,7 +31,7 @@ const EVENTS = ['create', 'start', 'die', 'destroy', 'health_status'];
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 2_000;
 const PING_PERIOD_MS = 10_000;
-const PING_TIMEOUT_MS = 10_000;
+const PING_TIMEOUT_MS = 5_000;
 
 /**
  * Follows one engine through one stream of events until `signal` aborts: connects, lists, follows; when the stream ends

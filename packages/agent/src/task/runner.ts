@@ -1,12 +1,4 @@
-import {
-  type Clock,
-  compareStates,
-  DEFAULTS,
-  durationMs,
-  isTerminal,
-  SwarmdError,
-  type TaskStatus,
-} from '@swarmd/model';
+import { compareStates, DEFAULTS, durationMs, isTerminal, SwarmdError, type TaskStatus } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { engineError, isTemporary } from '../engine/errors.js';
 import type { TaskWork } from '../engine/task-engine.js';
