@@ -1,11 +1,10 @@
 import { DOCKER_FUNCTIONS, parseTemplate, toGoJson } from '@swarmd/template';
-import { ApiError } from '../client/errors.js';
 import type { CommandContext } from '../program/command.js';
 import { CommandError } from '../program/errors.js';
 import { templateFailure } from './list.js';
 
 /**
- * Prints objects as `inspect` does: a JSON array, a line of JSON each (`json`), or a template's output a line each.
+ * Prints objects as `inspect` does: a JSON array, the same in one line (`json`), or a template's output a line each.
  * What was found is printed even if a reference could not be resolved; that then is the error.
  */
 export async function printInspect(
@@ -20,7 +19,7 @@ export async function printInspect(
     try {
       found.push(await find(ref));
     } catch (thrown) {
-      if (!(thrown instanceof ApiError)) throw thrown;
+      if (!(thrown instanceof CommandError)) throw thrown;
       failures.push(thrown.message);
     }
   }
@@ -32,10 +31,10 @@ function render(found: readonly unknown[], format: string | undefined): string {
   if (format === undefined || format === '') {
     return found.length === 0 ? '[]\n' : `${JSON.stringify(found, undefined, 4)}\n`;
   }
-  if (format === 'json') return found.length === 0 ? '' : `${toGoJson(found)}\n`;
+  if (format === 'json') return `${toGoJson(found)}\n`;
   try {
     const template = parseTemplate(format, { functions: DOCKER_FUNCTIONS });
-    return found.map((object) => `${template.execute(object)}\n`).join('');
+    return found.length === 0 ? '\n' : found.map((object) => `${template.execute(object)}\n`).join('');
   } catch (thrown) {
     throw templateFailure(thrown);
   }

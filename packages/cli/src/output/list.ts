@@ -28,7 +28,7 @@ export const filterFlag = list('Filter output based on conditions provided', {
 });
 
 function checkFilter(value: string): string {
-  if (!value.includes('=')) throw new Error('invalid filter format (should be name=[value])');
+  if (!value.includes('=')) throw new Error('bad format of filter (expected name=value)');
   return value;
 }
 

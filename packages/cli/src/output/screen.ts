@@ -15,7 +15,8 @@ export function streamScreen(stream: NodeJS.WriteStream): Screen {
     write: (text) => void stream.write(text),
     isTerminal: stream.isTTY === true,
     get columns() {
-      return stream.columns ?? DEFAULT_COLUMNS;
+      // A terminal without a size says 0.
+      return stream.columns || DEFAULT_COLUMNS;
     },
   };
 }

@@ -12,6 +12,7 @@ export class ProgressDisplay {
   private readonly screen: Screen;
   private readonly said = new Map<string, string>();
   private drawn = 0;
+  private last = '';
 
   constructor(screen: Screen) {
     this.screen = screen;
@@ -26,6 +27,8 @@ export class ProgressDisplay {
   private draw(lines: readonly ProgressLine[]): void {
     const up = this.drawn > 0 ? `\u001b[${this.drawn}A` : '';
     const rows = lines.map((line) => `\u001b[2K\r${fit(drawnLine(line, this.screen.columns), this.screen.columns)}\n`);
+    if (rows.join('') === this.last) return;
+    this.last = rows.join('');
     // What is left of a longer drawing goes away.
     this.screen.write(`${up}${rows.join('')}\u001b[J`);
     this.drawn = lines.length;

@@ -84,13 +84,12 @@ function wordLines(rows: readonly StackRow[]): ProgressLine[] {
 }
 
 /** The most telling word about a service: its failure, a task's error, the state that most of its tasks wait in. */
-function detail({ lines, converged }: ServiceProgress, verdict: Verdict): string {
+function detail({ slots, converged }: ServiceProgress, verdict: Verdict): string {
   if (verdict.kind === 'failed') return verdict.message;
   if (verdict.kind === 'converged') return 'converged';
   if (converged) return 'running, being watched';
-  const [, ...tasks] = lines;
-  const error = tasks.find(({ text, fraction }) => fraction === undefined && text !== '');
+  const error = slots.find(({ text, fraction }) => fraction === undefined && text !== '');
   if (error !== undefined) return error.text;
-  const behind = tasks.toSorted((a, b) => (a.fraction ?? 0) - (b.fraction ?? 0))[0];
+  const behind = slots.toSorted((a, b) => (a.fraction ?? 0) - (b.fraction ?? 0))[0];
   return behind === undefined || behind.text === '' ? 'waiting for new tasks' : behind.text;
 }

@@ -5,7 +5,7 @@ import { getService, listNodes, listTasks } from '../client/resources.js';
 import type { CommandContext } from '../program/command.js';
 import { CommandError } from '../program/errors.js';
 import { ProgressDisplay } from './display.js';
-import { serviceProgress } from './service-progress.js';
+import { progressLines, serviceProgress } from './service-progress.js';
 import { type Expectation, judge } from './verdict.js';
 
 /** Between two looks, as in the docker CLI. */
@@ -34,7 +34,7 @@ export async function followService(
       const verdict = judge(service, progress, options, { sinceMs, nowMs: context.now() });
       const done = service.JobStatus === undefined ? `Service ${id} converged` : 'job complete';
       const note = verdict.kind === 'converged' ? done : verdict.kind === 'waiting' ? verdict.note : undefined;
-      display?.show([...progress.lines, ...(note === undefined ? [] : [{ id: 'verify', text: note }])]);
+      display?.show([...progressLines(progress), ...(note === undefined ? [] : [{ id: 'verify', text: note }])]);
       if (verdict.kind === 'converged') return;
       if (verdict.kind === 'failed') throw new CommandError(await withTaskError(client, id, verdict.message));
       sinceMs = verdict.sinceMs;

@@ -31,7 +31,15 @@ export interface ServiceProgress {
   readonly converged: boolean;
   /** Set when tasks ended for good and nothing is under way any more: it will never converge. */
   readonly hopeless: boolean;
-  readonly lines: readonly ProgressLine[];
+  /** The service as a whole. */
+  readonly overall: ProgressLine;
+  /** Its slots, in their order. */
+  readonly slots: readonly ProgressLine[];
+}
+
+/** The lines to show: of many slots none. */
+export function progressLines({ overall, slots }: ServiceProgress): ProgressLine[] {
+  return slots.length > MAX_TASK_LINES ? [overall] : [overall, ...slots];
 }
 
 interface Slot {
@@ -69,10 +77,8 @@ export function serviceProgress(
     wanted,
     converged: !waitsForTasks && done === wanted,
     hopeless: stuck > 0 && done + stuck === wanted,
-    lines: [
-      overallLine(done, wanted, { rollback, waitsForTasks }),
-      ...(slots.length > MAX_TASK_LINES ? [] : slots.map((slot) => slotLine(slot, isJob))),
-    ],
+    overall: overallLine(done, wanted, { rollback, waitsForTasks }),
+    slots: slots.map((slot) => slotLine(slot, isJob)),
   };
 }
 

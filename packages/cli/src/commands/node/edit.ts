@@ -10,16 +10,20 @@ import { checkAvailability } from '../swarm/membership.js';
 
 const ROLES = ['worker', 'manager'] as const;
 
-/** Reads a node, changes its spec and sends it back; false when the change left the spec alone. */
-async function editNode(context: CommandContext, ref: string, edit: (spec: NodeSpec) => NodeSpec): Promise<boolean> {
+/** Reads a node, changes its spec and sends it back; `changed` is false when the change left the spec alone. */
+async function editNode(
+  context: CommandContext,
+  ref: string,
+  edit: (spec: NodeSpec) => NodeSpec,
+): Promise<{ id: string; changed: boolean }> {
   const node = await getNode(context.client, ref);
   const spec = edit(node.Spec);
-  if (spec === node.Spec) return false;
+  if (spec === node.Spec) return { id: node.ID, changed: false };
   await context.client.post(objectPath('nodes', node.ID, 'update'), {
     query: { version: node.Version.Index },
     body: spec,
   });
-  return true;
+  return { id: node.ID, changed: true };
 }
 
 /** What `node update` changes in a spec. Throws CommandError for unknown words and for labels that are not there. */
@@ -105,9 +109,9 @@ function roleCommand(
     argument: 'node',
     async run(context, { args }) {
       for (const ref of args) {
-        const changed = await editNode(context, ref, (spec) => (spec.Role === Role ? spec : { ...spec, Role }));
-        if (changed) context.out.write(`${words.done(ref)}\n`);
-        else context.err.write(`${words.already(ref)}\n`);
+        const { id, changed } = await editNode(context, ref, (spec) => (spec.Role === Role ? spec : { ...spec, Role }));
+        if (changed) context.out.write(`${words.done(id)}\n`);
+        else context.err.write(`${words.already(id)}\n`);
       }
     },
   });

@@ -23,17 +23,18 @@ export const serviceCreate: Command = command({
     if (image === '') throw new CommandError('an image is required');
     const inputs = await lookUpInputs(context, invocation);
     let spec = editSpec(initialSpec(withDefaultTag(image), args), invocation, inputs);
+    let warning: string | undefined;
     const auth = withAuth ? await registryAuthFor(image, context.env) : undefined;
     if (!noResolve) {
       const pinned = await pinImage(client, spec, auth ?? (await registryAuthFor(image, context.env)));
       spec = pinned.spec;
-      if (pinned.warning !== undefined) printWarnings(context, [pinned.warning]);
+      warning = pinned.warning;
     }
     const { ID, Warnings } = await client.post<{ ID: string; Warnings?: string[] | null }>('/services/create', {
       body: spec,
       headers: auth === undefined ? {} : { 'X-Registry-Auth': auth },
     });
-    printWarnings(context, Warnings);
+    printWarnings(context, [...(Warnings ?? []), ...(warning === undefined ? [] : [warning])]);
     context.out.write(`${ID}\n`);
     return detach ? 0 : followService(context, ID, { quiet });
   },

@@ -30,6 +30,7 @@ export function describeService(service: ApiService, networks: ReadonlyMap<strin
     `Endpoint Mode:\t${Spec.EndpointSpec?.Mode ?? ''}`,
     ...portLines(service),
     ...healthLines(container),
+    '',
   ].join('\n');
 }
 
@@ -184,6 +185,6 @@ function healthLines({ Healthcheck }: ContainerSpec): string[] {
     `  Retries = ${Retries}`,
     `  StartPeriod =\t${formatDurationNs(StartPeriod)}`,
     `  Timeout =\t${formatDurationNs(Timeout)}`,
-    ...(Test?.length ? ['  Tests:', ...Test.map((test) => `\t Test = ${test}`)] : []),
+    ...(Test?.length ? [`  Tests:${Test.map((test) => `\n\t Test = ${test}`).join('')} `] : []),
   ];
 }

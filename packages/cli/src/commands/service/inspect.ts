@@ -4,6 +4,7 @@ import { isNotFound } from '../../client/errors.js';
 import { inspectFormatFlag } from '../../output/list.js';
 import { inspect, prettyFlag } from '../../output/pretty.js';
 import { type Command, command } from '../../program/command.js';
+import { CommandError } from '../../program/errors.js';
 import { describeService } from './describe.js';
 
 /** `service inspect`. */
@@ -16,8 +17,13 @@ export const serviceInspect: Command = command({
   flags: { format: inspectFormatFlag, pretty: prettyFlag },
   async run(context, { flags, args }) {
     const { client } = context;
-    const find = (ref: string): Promise<ApiService> =>
-      client.get(objectPath('services', ref), { query: { insertDefaults: true } });
+    const find = async (ref: string): Promise<ApiService> => {
+      try {
+        return await client.get<ApiService>(objectPath('services', ref), { query: { insertDefaults: true } });
+      } catch (thrown) {
+        throw isNotFound(thrown) ? new CommandError(`Error: no such service: ${ref}`) : thrown;
+      }
+    };
     const describe = async (service: ApiService): Promise<string> =>
       describeService(service, await networkNames(client, service), context.now());
     await inspect(context, args, flags, find, describe);

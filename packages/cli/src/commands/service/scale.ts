@@ -42,7 +42,10 @@ function parseTarget(target: string): [name: string, replicas: number] {
   const at = target.lastIndexOf('=');
   if (at <= 0) throw new CommandError(`invalid scale specifier '${target}'.\nSee 'swarmctl service scale --help'.`);
   const replicas = target.slice(at + 1);
-  if (!/^\d+$/.test(replicas)) throw new CommandError(`${target.slice(0, at)}: invalid replicas value ${replicas}`);
+  if (!/^\d+$/.test(replicas))
+    throw new CommandError(
+      `${target.slice(0, at)}: invalid replicas value ${replicas}: strconv.ParseUint: parsing ${JSON.stringify(replicas)}: invalid syntax`,
+    );
   return [target.slice(0, at), Number(replicas)];
 }
 

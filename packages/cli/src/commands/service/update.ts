@@ -59,6 +59,7 @@ export const serviceUpdate: Command = command({
     let spec = editSpec(service.Spec, invocation, await lookUpInputs(context, invocation));
     const image = spec.TaskTemplate?.ContainerSpec?.Image ?? '';
     const registryAuth = flags['with-registry-auth'] ? await registryAuthFor(image, context.env) : undefined;
+    let warning: string | undefined;
     if (given.has('image')) {
       spec = withImage(spec, withDefaultTag(image));
       if (!flags['no-resolve-image']) {
@@ -68,13 +69,14 @@ export const serviceUpdate: Command = command({
           registryAuth ?? (await registryAuthFor(image, context.env)),
         );
         spec = pinned.spec;
-        if (pinned.warning !== undefined) printWarnings(context, [pinned.warning]);
+        warning = pinned.warning;
       }
     }
     await postUpdate(context, service, spec, {
       rollback: flags.rollback,
       ...(registryAuth === undefined ? {} : { registryAuth }),
     });
+    if (warning !== undefined) printWarnings(context, [warning]);
     context.out.write(`${ref}\n`);
     return flags.detach
       ? 0

@@ -19,22 +19,54 @@ async function find<T>(client: Client, collection: string, name: string): Promis
   }
 }
 
-/** Checks that external networks exist and creates those of the stack that do not. */
-export async function createMissingNetworks({ client, out }: CommandContext, stack: Stack): Promise<void> {
-  for (const name of stack.externalNetworks) {
-    if (PREDEFINED.has(name)) continue;
-    const network = await find<ApiNetwork>(client, 'networks', name);
-    if (network === undefined) {
-      throw new CommandError(
-        `network ${JSON.stringify(name)} is declared as external, but could not be found. You need to create a swarm-scoped network before the stack is deployed`,
-      );
-    }
-    if (network.Scope !== 'swarm') {
-      throw new CommandError(
-        `network ${JSON.stringify(name)} is declared as external, but it is not in the right scope: ${JSON.stringify(network.Scope)} instead of "swarm"`,
-      );
+/** What the stack's secrets and configs are now, by name; absent ones are to be created. */
+export interface ExistingObjects {
+  readonly secrets: ReadonlyMap<string, ApiData>;
+  readonly configs: ReadonlyMap<string, ApiData>;
+}
+
+/**
+ * Looks at all that the stack refers to, so that a deploy that cannot succeed changes nothing. Throws CommandError for
+ * external objects that do not exist and for configs whose content is not what it was.
+ */
+export async function checkObjects({ client }: CommandContext, stack: Stack): Promise<ExistingObjects> {
+  for (const name of stack.externalNetworks) await checkExternalNetwork(client, name);
+  const existing = { secrets: new Map<string, ApiData>(), configs: new Map<string, ApiData>() };
+  for (const kind of ['secret', 'config'] as const) {
+    for (const { spec, external } of stack[`${kind}s`]) {
+      const found = await find<ApiData>(client, `${kind}s`, spec.Name);
+      if (found === undefined) {
+        if (!external) continue;
+        throw new CommandError(`${kind} not found: ${spec.Name} is declared as external; create it first`);
+      }
+      // A config's content can be compared here; a secret's only the manager knows.
+      const { Data } = found.Spec;
+      if (!external && Data !== undefined && spec.Data !== undefined && Data !== spec.Data) {
+        throw changedContent(kind, spec.Name);
+      }
+      existing[`${kind}s`].set(spec.Name, found);
     }
   }
+  return existing;
+}
+
+async function checkExternalNetwork(client: Client, name: string): Promise<void> {
+  if (PREDEFINED.has(name)) return;
+  const network = await find<ApiNetwork>(client, 'networks', name);
+  const declared = `network ${JSON.stringify(name)} is declared as external, but`;
+  if (network === undefined) {
+    throw new CommandError(
+      `${declared} could not be found. You need to create a swarm-scoped network before the stack is deployed`,
+    );
+  }
+  if (network.Scope !== 'swarm') {
+    const scope = JSON.stringify(network.Scope);
+    throw new CommandError(`${declared} it is not in the right scope: ${scope} instead of "swarm"`);
+  }
+}
+
+/** Creates the networks of the stack that do not exist. */
+export async function createMissingNetworks({ client, out }: CommandContext, stack: Stack): Promise<void> {
   const existing = new Set((await listNetworks(client, ofStack(stack.namespace))).map(({ Name }) => Name));
   for (const spec of stack.networks) {
     if (existing.has(spec.Name)) continue;
@@ -46,55 +78,50 @@ export async function createMissingNetworks({ client, out }: CommandContext, sta
   }
 }
 
-/** Creates the stack's secrets, or updates their labels; the IDs of all, external ones too, by name. */
-export async function putSecrets(context: CommandContext, stack: Stack): Promise<Map<string, string>> {
+/** Creates the stack's secrets or configs, or updates their labels; the IDs of all, external ones too, by name. */
+export async function putObjects(
+  context: CommandContext,
+  kind: 'secret' | 'config',
+  objects: Stack['secrets'] | Stack['configs'],
+  existing: ReadonlyMap<string, ApiData>,
+): Promise<Map<string, string>> {
   const ids = new Map<string, string>();
-  for (const { spec, external } of stack.secrets) {
-    ids.set(spec.Name, await putData(context, 'secret', spec, external));
+  for (const { spec, external } of objects) {
+    const found = existing.get(spec.Name);
+    if (found === undefined) ids.set(spec.Name, await createObject(context, kind, spec));
+    else {
+      if (!external) await updateObject(context, kind, spec, found);
+      ids.set(spec.Name, found.ID);
+    }
   }
   return ids;
 }
 
-/** As {@link putSecrets}, for configs. */
-export async function putConfigs(context: CommandContext, stack: Stack): Promise<Map<string, string>> {
-  const ids = new Map<string, string>();
-  for (const { spec, external } of stack.configs) {
-    ids.set(spec.Name, await putData(context, 'config', spec, external));
-  }
-  return ids;
-}
-
-async function putData(
+async function createObject(
   { client, out }: CommandContext,
   kind: 'secret' | 'config',
-  spec: SecretSpec & ConfigSpec,
-  external: boolean,
+  spec: SecretSpec | ConfigSpec,
 ): Promise<string> {
-  const collection = `${kind}s`;
-  const existing = await find<ApiData>(client, collection, spec.Name);
-  if (external) {
-    if (existing !== undefined) return existing.ID;
-    throw new CommandError(`${kind} not found: ${spec.Name} is declared as external; create it first`);
-  }
-  if (existing === undefined) {
-    out.write(`Creating ${kind} ${spec.Name}\n`);
-    const { ID } = await failingAs(`failed to create ${kind} ${spec.Name}`, () =>
-      client.post<{ ID: string }>(`/${collection}/create`, { body: spec }),
-    );
-    return ID;
-  }
-  // A config's content can be compared here; a secret's only the manager knows.
-  if (existing.Spec.Data !== undefined && spec.Data !== undefined && existing.Spec.Data !== spec.Data) {
-    throw changedContent(kind, spec.Name);
-  }
+  out.write(`Creating ${kind} ${spec.Name}\n`);
+  const { ID } = await failingAs(`failed to create ${kind} ${spec.Name}`, () =>
+    client.post<{ ID: string }>(`/${kind}s/create`, { body: spec }),
+  );
+  return ID;
+}
+
+async function updateObject(
+  { client }: CommandContext,
+  kind: 'secret' | 'config',
+  spec: SecretSpec | ConfigSpec,
+  existing: ApiData,
+): Promise<void> {
   try {
-    const path = objectPath(collection, existing.ID, 'update');
+    const path = objectPath(`${kind}s`, existing.ID, 'update');
     await client.post(path, { query: { version: existing.Version.Index }, body: spec });
   } catch (thrown) {
     if (thrown instanceof ApiError && thrown.status === 400) throw changedContent(kind, spec.Name, thrown);
     throw thrown;
   }
-  return existing.ID;
 }
 
 function changedContent(kind: string, name: string, cause?: ApiError): CommandError {

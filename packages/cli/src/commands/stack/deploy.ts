@@ -5,7 +5,7 @@ import { type Command, type CommandContext, command } from '../../program/comman
 import { CommandError } from '../../program/errors.js';
 import { bool, list, strings, text } from '../../program/flag-types.js';
 import { followStack } from '../../progress/follow-stack.js';
-import { createMissingNetworks, putConfigs, putSecrets } from './deploy-objects.js';
+import { checkObjects, createMissingNetworks, putObjects } from './deploy-objects.js';
 import { deployServices, RESOLVE_MODES } from './deploy-services.js';
 import { fileReader, readSources } from './files.js';
 import { prune } from './prune.js';
@@ -47,9 +47,10 @@ export const stackDeploy: Command = command({
     }
     const stack = await loadStack(context, namespace, flags);
     await requireManager(context);
+    const existing = await checkObjects(context, stack);
     await createMissingNetworks(context, stack);
-    const secrets = await putSecrets(context, stack);
-    const configs = await putConfigs(context, stack);
+    const secrets = await putObjects(context, 'secret', stack.secrets, existing.secrets);
+    const configs = await putObjects(context, 'config', stack.configs, existing.configs);
     const options = { resolveImage, withAuth: flags['with-registry-auth'], secrets, configs };
     const expectations = await deployServices(context, stack, options);
     if (flags.prune) await prune(context, stack);

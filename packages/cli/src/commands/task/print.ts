@@ -59,7 +59,11 @@ export async function printTasks(
     ? { service: (id: string) => id, node: (id: string) => id }
     : await resolveNames(context.client, tasks);
   const isTable = format === undefined || format === '' || format.startsWith('table');
-  const rows = taskRows(tasks, names, { truncate: !options['no-trunc'], indent: isTable, now: context.now() });
+  const rows = taskRows(tasks, names, {
+    truncate: !options['no-trunc'] && !quiet,
+    indent: isTable,
+    now: context.now(),
+  });
   printList(context, TASK_LAYOUT, rows, { format, quiet });
 }
 
