@@ -1,0 +1,65 @@
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { SwarmdError } from '@swarmd/model';
+import t from 'tap';
+import { readConfig } from '../src/config.js';
+
+function configOf(argv: string[], env: NodeJS.ProcessEnv = {}): unknown {
+  const invocation = readConfig(argv, env, '1.2.3');
+  if (!('run' in invocation)) throw new Error(`expected a configuration, got: ${invocation.text}`);
+  return invocation.run;
+}
+
+t.test('configuration › has the documented defaults and is frozen', async (t) => {
+  const config = configOf([]);
+  t.same(config, {
+    dataDir: '/var/lib/swarmd',
+    runDir: '/run/swarmd',
+    hostSocket: '/run/swarmd/swarmd.sock',
+    engineSocket: '/var/run/docker.sock',
+    listenAddr: '0.0.0.0:2377',
+    advertiseAddr: undefined,
+    group: 'docker',
+    logLevel: 'info',
+  });
+  t.ok(Object.isFrozen(config));
+});
+
+t.test('configuration › takes flags before the environment, and that before the file', async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), 'swarmd-config-')), 'swarmd.yaml');
+  writeFileSync(file, 'data-dir: /file\ngroup: file\nlog-level: warn\n');
+  const config = configOf(['--config', file, '--data-dir', '/flag'], { SWARMD_DATA_DIR: '/env', SWARMD_GROUP: 'env' });
+  t.match(config, { dataDir: '/flag', group: 'env', logLevel: 'warn' });
+});
+
+t.test('configuration › names the wrong setting and says what is allowed', async (t) => {
+  for (const [argv, message] of [
+    [['--host', 'tcp://0.0.0.0:2375'], /--host: tcp:\/\/ is refused: without client certificates/],
+    [['--engine', 'docker.sock'], /--engine: "docker.sock" is not unix:\/\/ followed by an absolute path/],
+    [['--listen-addr', 'here:2377'], /--listen-addr: "here:2377" is not IP:PORT/],
+    [['--listen-addr', '0.0.0.0:99999'], /--listen-addr: "0.0.0.0:99999" is not IP:PORT/],
+    [['--advertise-addr', 'eth0'], /--advertise-addr must be an IP address/],
+    [['--data-dir', 'relative'], /--data-dir must be an absolute path/],
+    [['--log-level', 'loud'], /--log-level must be one of trace, debug, info, warn, error, fatal/],
+    [['--config', '/nowhere.yaml'], /--config \/nowhere.yaml: ENOENT/],
+  ] as const) {
+    t.throws(
+      () => configOf([...argv]),
+      { code: 'invalid-argument', message } as unknown as SwarmdError,
+      argv.join(' '),
+    );
+  }
+});
+
+t.test('configuration › refuses settings that do not exist, in the file and on the command line', async (t) => {
+  const file = join(mkdtempSync(join(tmpdir(), 'swarmd-config-')), 'swarmd.yaml');
+  writeFileSync(file, 'data_dir: /x\n');
+  t.throws(() => configOf(['--config', file]), { message: /no such setting: data_dir/ } as unknown as Error);
+  t.match(readConfig(['--verbose'], {}, '1'), { exitCode: 2, text: /unknown option '--verbose'/ });
+});
+
+t.test('configuration › prints version and help without starting anything', async (t) => {
+  t.same(readConfig(['--version'], {}, '1.2.3'), { text: 'swarmd 1.2.3', exitCode: 0 });
+  t.match(readConfig(['--help'], {}, '1.2.3'), { text: /--advertise-addr/, exitCode: 0 });
+});
