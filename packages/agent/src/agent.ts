@@ -69,6 +69,7 @@ export function createAgent(options: AgentOptions): Agent {
   const end = async (): Promise<void> => {
     stopped.abort();
     parts?.worker.close();
+    parts?.ingress.close();
     await running;
   };
 

@@ -2,7 +2,7 @@ import type { AgentOptions } from './agent.js';
 import { containerName } from './convert/names.js';
 import { createBridgeNetworks } from './engine/bridge-networks.js';
 import { createImages } from './engine/images.js';
-import { createIngressPublisher } from './engine/ingress.js';
+import { createIngressPublisher, type IngressPublisher } from './engine/ingress.js';
 import { createPayloadStore } from './engine/payload-store.js';
 import { createTaskEngine } from './engine/task-engine.js';
 import type { EngineWatchHandlers } from './engine/watch.js';
@@ -19,6 +19,7 @@ export interface AgentParts {
   worker: Worker;
   host: Host;
   sessions: SessionClient;
+  ingress: IngressPublisher;
   engineHandlers: EngineWatchHandlers;
 }
 
@@ -29,6 +30,7 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
   const reporter = createStatusReporter();
   const networks = options.networks ?? createBridgeNetworks({ clusterId, logger: child('networks') });
   const payloadStore = createPayloadStore(options.runDir, { ownerOffset: () => host.userOffset() });
+  const ingress = options.ingress ?? createIngressPublisher({ clock, logger: child('ingress') });
   const engine = createTaskEngine({
     client: () => worker.client(),
     node: () => host.facts(worker.client().apiVersion),
@@ -38,7 +40,7 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     images: createImages({ clock, logger: child('images') }),
     networks,
     payloadStore,
-    ingress: options.ingress ?? createIngressPublisher(),
+    ingress,
   });
   const worker = new Worker({
     engine,
@@ -88,5 +90,5 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     onContainer: (containerId, taskId, exists) => worker.onContainer(containerId, taskId, exists),
     onDown: () => worker.onDown(),
   };
-  return { worker, host, sessions, engineHandlers };
+  return { worker, host, sessions, ingress, engineHandlers };
 }

@@ -38,6 +38,8 @@ export interface ConversionInput {
   networks: readonly TaskNetwork[];
   /** Ports that the container itself publishes on this node. */
   ports: readonly PortConfig[];
+  /** Ingress ports that are to lead to the container, whoever publishes them. */
+  ingress?: readonly PortConfig[];
   /** The cluster's log driver, for specs that name none. */
   defaultLogDriver?: Driver;
 }

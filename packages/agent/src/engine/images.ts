@@ -12,6 +12,8 @@ const STALL_MS = 120_000;
 /** After a failed pull of an image that is here, it is used as it is for this long without asking again. */
 const FAILED_PULL_MEMORY_MS = 60_000;
 const PULLS_AT_ONCE = 4;
+/** More failed pulls than this are not remembered. */
+const MAX_FAILED = 1_000;
 
 /** Gets images onto an engine. */
 export interface Images {
@@ -68,6 +70,7 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
           if (!isRecent(failed.get(image))) {
             logger.warn({ image, reason: error.message }, 'the pull failed: the image is used as it is here');
           }
+          if (failed.size >= MAX_FAILED) failed.clear();
           failed.set(image, clock.monotonic());
           return;
         }

@@ -1,11 +1,11 @@
-import { type Driver, type ServiceSpec, SwarmdError } from '@swarmd/model';
+import { type Driver, type PortConfig, type ServiceSpec, SwarmdError } from '@swarmd/model';
 import { toContainerRequest } from '../convert/container.js';
 import { expandSpec, templateContext } from '../convert/expand.js';
 import { ENGINE_NETWORKS, wantedNetworks } from '../convert/networks.js';
 import { type PayloadFile, type Payloads, payloadFiles } from '../convert/payload-files.js';
 import { taskPorts } from '../convert/ports.js';
 import type { ContainerRequest, NodeFacts, TaskNetwork } from '../convert/request.js';
-import { CLUSTER_LABEL, NETWORKS_LABEL, TASK_ID_LABEL } from '../labels.js';
+import { CLUSTER_LABEL, INGRESS_LABEL, NETWORKS_LABEL, TASK_ID_LABEL } from '../labels.js';
 import type { AssignedNetwork, AssignedSpec, Assignment } from '../task/assignment.js';
 import { engineNetwork, type NetworkProvider } from './bridge-networks.js';
 import type { EngineClient } from './client.js';
@@ -75,7 +75,7 @@ class DockerTaskEngine implements TaskEngine {
     const plan = this.#plan(work);
     const ports = taskPorts(assignment.ports, plan.spec.EndpointSpec);
     // A spec that cannot run here must not pull an image first.
-    this.#request(work, plan, [], []);
+    this.#request(work, plan, [], [], []);
     const image = plan.spec.TaskTemplate?.ContainerSpec?.Image ?? '';
     const [networks] = await Promise.all([
       this.#joinNetworks(work, signal),
@@ -83,7 +83,7 @@ class DockerTaskEngine implements TaskEngine {
       payloadStore.write(assignment.id, plan.files),
     ]);
     const published = [...ports.host, ...ingress.claim(assignment.id, ports.ingress)];
-    await this.#create(work, this.#request(work, plan, networks, published), signal);
+    await this.#create(work, this.#request(work, plan, networks, published, ports.ingress), signal);
   }
 
   async start(work: TaskWork, containerId: string): Promise<void> {
@@ -106,14 +106,19 @@ class DockerTaskEngine implements TaskEngine {
   async inspect(idOrName: string): Promise<Inspection | undefined> {
     const found = await this.#ours(idOrName);
     if (found === undefined || isHalfMade(found)) return undefined;
-    // After a restart of swarmd this is how it learns who publishes what.
-    if (found.facts.kind === 'running') this.#deps.ingress.claim(found.labels[TASK_ID_LABEL] ?? '', found.ports);
+    if (found.facts.kind === 'running') this.#publish(found);
     return found;
   }
 
   async release(taskId: string): Promise<void> {
     this.#deps.ingress.release(taskId);
     await this.#deps.payloadStore.remove(taskId);
+  }
+
+  #publish({ labels, addresses, ports }: Inspection): void {
+    const address = Object.values(addresses).find((one) => one !== '') ?? '';
+    const ingress = JSON.parse(labels[INGRESS_LABEL] ?? '[]') as PortConfig[];
+    this.#deps.ingress.running(labels[TASK_ID_LABEL] ?? '', address, ingress, ports);
   }
 
   async #ours(idOrName: string): Promise<Inspection | undefined> {
@@ -132,13 +137,23 @@ class DockerTaskEngine implements TaskEngine {
     { assignment }: TaskWork,
     { node, spec, files }: Plan,
     networks: readonly TaskNetwork[],
-    ports: ReturnType<typeof taskPorts>['host'],
+    ports: readonly PortConfig[],
+    ingress: readonly PortConfig[],
   ): ContainerRequest {
     const { payloadStore, payloads, defaultLogDriver } = this.#deps;
     const driver = defaultLogDriver();
     const mounted = payloadStore.paths(assignment.id, files);
     return toContainerRequest(
-      { assignment, spec, node, files: mounted, networks, ports, ...(driver ? { defaultLogDriver: driver } : {}) },
+      {
+        assignment,
+        spec,
+        node,
+        files: mounted,
+        networks,
+        ports,
+        ingress,
+        ...(driver ? { defaultLogDriver: driver } : {}),
+      },
       (configId) => {
         const config = payloads.config(configId);
         return config && Buffer.from(config.data).toString('utf8');

@@ -57,7 +57,9 @@ export function createStatusReporter(): StatusReporter {
     },
     attach(sender, all) {
       inFlight.clear();
-      for (const [taskId, status] of all) {
+      const still = new Map(all);
+      for (const taskId of refused.keys()) if (!still.has(taskId)) refused.delete(taskId);
+      for (const [taskId, status] of still) {
         if (refused.get(taskId) !== status && !pending.has(taskId)) pending.set(taskId, status);
       }
       send = sender;
