@@ -4,6 +4,7 @@ import { createCluster } from './support/cluster.js';
 import { waitFor } from './support/wait.js';
 
 const skip = whyNoHosts() ?? false;
+t.setTimeout(300_000);
 
 t.test(
   'cluster › three hosts run a replicated service that the docker CLI creates, scales and removes',
@@ -37,6 +38,8 @@ t.test(
       'web',
       '--replicas',
       '3',
+      '--stop-grace-period',
+      '1s',
       'busybox:latest',
       'sleep',
       '1000',

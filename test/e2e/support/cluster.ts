@@ -1,12 +1,15 @@
 import { mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { createLab, type Host, type Lab, type LabOptions } from '@swarmd/testkit';
+import { type CommandResult, createLab, type Host, type Lab, type LabOptions } from '@swarmd/testkit';
 import { waitFor } from './wait.js';
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..', 'packages');
 const swarmdEntry = join(packages, 'daemon', 'dist', 'src', 'main.js');
 const swarmctlEntry = join(packages, 'cli', 'dist', 'src', 'main.js');
+
+/** Longer than any command takes on a busy machine; one that hangs ends here. */
+const COMMAND_BOUNDS = { timeoutMs: 120_000 };
 
 /** The API socket of swarmd, as seen inside a host. */
 export const SWARMD_SOCKET = '/run/swarmd/swarmd.sock';
@@ -15,6 +18,8 @@ export const SWARMD_SOCKET = '/run/swarmd/swarmd.sock';
 export interface RunningSwarmd {
   /** Sends a signal and resolves with the exit code once it has ended. */
   stop(signal?: NodeJS.Signals): Promise<number>;
+  /** Sends a signal. */
+  signal(signal: NodeJS.Signals): Promise<void>;
   readonly log: string;
 }
 
@@ -29,6 +34,10 @@ export interface Cluster extends AsyncDisposable {
   docker(host: Host, ...args: string[]): Promise<string>;
   /** Runs swarmctl on a host; rejects unless it returns 0. */
   swarmctl(host: Host, ...args: string[]): Promise<string>;
+  /** Runs swarmctl on a host and resolves with whatever it returned. */
+  trySwarmctl(host: Host, ...args: string[]): Promise<CommandResult>;
+  /** Runs the docker CLI against a host's swarmd and resolves with whatever it returned. */
+  tryDocker(host: Host, ...args: string[]): Promise<CommandResult>;
   /** First host becomes the manager, the others join as workers; waits until all are ready. */
   form(): Promise<void>;
 }
@@ -45,8 +54,11 @@ export async function createCluster(options: LabOptions): Promise<Cluster> {
     running.set(host.name, started);
     return started;
   };
-  const docker = (host: Host, ...args: string[]): Promise<string> =>
-    host.run([dockerCli, '-H', `unix://${SWARMD_SOCKET}`, ...args], { timeoutMs: 120_000 });
+  const dockerArgv = (args: readonly string[]): string[] => [dockerCli, '-H', `unix://${SWARMD_SOCKET}`, ...args];
+  const swarmctlArgv = (args: readonly string[]): string[] => {
+    return [process.execPath, swarmctlEntry, '-H', `unix://${SWARMD_SOCKET}`, ...args];
+  };
+  const docker = (host: Host, ...args: string[]): Promise<string> => host.run(dockerArgv(args), COMMAND_BOUNDS);
   try {
     await Promise.all(lab.hosts.map((host) => startSwarmd(host)));
   } catch (error) {
@@ -63,8 +75,9 @@ export async function createCluster(options: LabOptions): Promise<Cluster> {
       return found;
     },
     docker,
-    swarmctl: (host, ...args) =>
-      host.run([process.execPath, swarmctlEntry, '-H', `unix://${SWARMD_SOCKET}`, ...args], { timeoutMs: 120_000 }),
+    swarmctl: (host, ...args) => host.run(swarmctlArgv(args), COMMAND_BOUNDS),
+    trySwarmctl: (host, ...args) => host.exec(swarmctlArgv(args), COMMAND_BOUNDS),
+    tryDocker: (host, ...args) => host.exec(dockerArgv(args), COMMAND_BOUNDS),
     form: () => form(lab, docker),
     [Symbol.asyncDispose]: () => lab.destroy(),
   };
@@ -87,12 +100,16 @@ async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[]): Promi
     const ping = await host.exec(['curl', '-sf', '--unix-socket', SWARMD_SOCKET, 'http://swarmd/_ping']);
     return ping.code === 0;
   });
+  const signal = async (name: NodeJS.Signals): Promise<void> => {
+    const found = await host.run(['pgrep', '-f', swarmdEntry]);
+    await host.exec(['kill', `-${name.slice(3)}`, ...found.trim().split('\n')]);
+  };
   return {
-    stop: async (signal = 'SIGTERM') => {
-      const pid = await host.run(['pgrep', '-f', swarmdEntry]);
-      for (const line of pid.trim().split('\n')) await host.exec(['kill', `-${signal.slice(3)}`, line]);
+    stop: async (name = 'SIGTERM') => {
+      await signal(name);
       return ended;
     },
+    signal,
     get log() {
       return readFileSync(logFile, 'utf8');
     },
