@@ -4,6 +4,8 @@ import type { Logger } from 'pino';
 
 /** While somebody else still has the port, this often it is asked for again. */
 const BUSY_RETRY_MS = 200;
+/** A container that stops has its port for a while; after this many attempts it is somebody else who has it. */
+const BUSY_RETRIES_UNTOLD = 50;
 
 /** Where connections go. */
 export interface Backend {
@@ -25,7 +27,7 @@ export function forwardPort(port: number, deps: { clock: Clock; logger: Logger; 
   let closed = false;
   let cancelRetry = () => {};
   let server: Server | undefined;
-  let told = false;
+  let attempts = 0;
 
   const listen = (): void => {
     server = createServer({ pauseOnConnect: true }, (client) => {
@@ -35,8 +37,10 @@ export function forwardPort(port: number, deps: { clock: Clock; logger: Logger; 
     });
     server.on('error', (error) => {
       if (closed) return;
-      if (!told) deps.logger.warn({ port, reason: error.message }, 'a published port is busy');
-      told = true;
+      attempts++;
+      if (attempts === BUSY_RETRIES_UNTOLD) {
+        deps.logger.warn({ port, reason: error.message }, 'a published port cannot be had on this node');
+      }
       cancelRetry = deps.clock.after(BUSY_RETRY_MS, listen);
     });
     // All connections of other programs matter more than keeping this process alive.
