@@ -56,7 +56,8 @@ async function startDockerd(
 ): Promise<void> {
   const log = openSync(logFile, 'a');
   const env = { ...process.env, PATH: searchPath() };
-  const child = spawn('dockerd', ['-H', `unix://${defaultSocket}`], {
+  // Without flags: what the machine's daemon.json says about hosts would clash with one.
+  const child = spawn('dockerd', [], {
     ...{ env, cwd: '/', detached: true, stdio: ['ignore', log, log] },
   });
   closeSync(log);

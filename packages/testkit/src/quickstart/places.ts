@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { homedir, userInfo } from 'node:os';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -54,7 +54,7 @@ export function preparePlaces(places: Places): void {
 
 /** A user may give a socket only to a group of their own. */
 function ownGroup(): string {
-  const { gid } = userInfo();
+  const gid = process.getgid?.() ?? 0;
   const lines = readFileSync('/etc/group', 'utf8').split('\n');
   return lines.find((line) => line.split(':')[2] === String(gid))?.split(':')[0] ?? String(gid);
 }
