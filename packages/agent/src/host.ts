@@ -5,6 +5,7 @@ import type { EngineClient } from './engine/client.js';
 import { describeNode, engineInfo, userOffset } from './engine/describe.js';
 import { engineError } from './engine/errors.js';
 import { pause } from './pause.js';
+import { Changes } from './worker/changes.js';
 import type { AgentState } from './worker/state.js';
 
 /** The node's description is asked for again this often (Docker Swarm's 20 s). */
@@ -36,7 +37,7 @@ export function createHost(deps: {
   const { nodeId, clusterId, state, clock, logger } = deps;
   let current = state.description();
   let offset = 0;
-  const waiting = new Set<() => void>();
+  const changes = new Changes();
 
   const ask = async (client: EngineClient, signal?: AbortSignal): Promise<void> => {
     try {
@@ -45,7 +46,7 @@ export function createHost(deps: {
       current = describeNode(info);
       state.setDescription(current);
       deps.onDescription(current);
-      for (const tell of waiting) tell();
+      changes.tell();
     } catch (thrown) {
       if (signal?.aborted) return;
       logger.warn({ reason: engineError(thrown).message }, 'the engine could not be asked about the host');
@@ -55,19 +56,13 @@ export function createHost(deps: {
   return {
     engineUp: (client) => void ask(client),
     async description(signal) {
-      while (current === undefined) {
-        signal.throwIfAborted();
-        await new Promise<void>((resolve) => {
-          const done = () => {
-            waiting.delete(done);
-            signal.removeEventListener('abort', done);
-            resolve();
-          };
-          waiting.add(done);
-          signal.addEventListener('abort', done, { once: true });
-        });
-      }
-      return current;
+      const known = await changes.until(
+        () => ({ current }),
+        (now) => now.current !== undefined,
+        signal,
+      );
+      if (known?.current === undefined) throw signal.reason;
+      return known.current;
     },
     facts: (apiVersion) => ({
       nodeId,

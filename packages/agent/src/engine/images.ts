@@ -40,7 +40,7 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
     failedAtMs !== undefined && clock.monotonic() - failedAtMs < FAILED_PULL_MEMORY_MS;
 
   const pull = (client: EngineClient, image: string, registryAuth: string, signal: AbortSignal): Promise<void> => {
-    const key = JSON.stringify([image, registryAuth]);
+    const key = keyOf(image, registryAuth);
     let entry = pulls.get(key);
     if (entry === undefined) {
       const giveUp = new AbortController();
@@ -58,20 +58,21 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
       const image = withDefaultTag(name);
       if (isPinned(image) && (await isHere(client, image, signal))) return;
       if (isImageId(image)) throw new SwarmdError('not-found', `No such image: ${image}`);
-      if (isRecent(failed.get(image)) && (await isHere(client, image, signal))) return;
+      const key = keyOf(image, registryAuth);
+      if (isRecent(failed.get(key)) && (await isHere(client, image, signal))) return;
       try {
         await pull(client, image, registryAuth, signal);
-        failed.delete(image);
+        failed.delete(key);
       } catch (thrown) {
         signal.throwIfAborted();
         const error = engineError(thrown);
         if (await isHere(client, image, signal)) {
           // Of callers that shared the pull one says so.
-          if (!isRecent(failed.get(image))) {
+          if (!isRecent(failed.get(key))) {
             logger.warn({ image, reason: error.message }, 'the pull failed: the image is used as it is here');
           }
           if (failed.size >= MAX_FAILED) failed.clear();
-          failed.set(image, clock.monotonic());
+          failed.set(key, clock.monotonic());
           return;
         }
         if (error.code === 'unavailable') throw error;
@@ -79,6 +80,11 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
       }
     },
   };
+}
+
+/** Whoever may not pull an image must not have it because somebody else may. */
+function keyOf(image: string, registryAuth: string): string {
+  return JSON.stringify([image, registryAuth]);
 }
 
 /** Waits for a shared pull; the last to lose interest ends it. */

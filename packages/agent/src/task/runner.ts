@@ -1,19 +1,13 @@
 import { compareStates, DEFAULTS, durationMs, isTerminal, SwarmdError, type TaskStatus } from '@swarmd/model';
 import type { Logger } from 'pino';
-import { engineError, isTemporary } from '../engine/errors.js';
+import { engineError } from '../engine/errors.js';
 import type { TaskWork } from '../engine/task-engine.js';
 import type { AssignedSpec, Assignment } from './assignment.js';
 import { ContainerView } from './container-view.js';
+import { failureOf, noEffect, tookEffect } from './operation.js';
 import type { StepExecutors, TaskRunnerDeps } from './runner-deps.js';
-import { firstStatus, statusAfter, statusWith, tookEffect } from './status.js';
-import {
-  nextStep,
-  type Operation,
-  type OperationFailure,
-  RETRY_DELAY_MS,
-  type Step,
-  type TaskObserved,
-} from './step.js';
+import { firstStatus, statusAfter, statusWith } from './status.js';
+import { nextStep, type Operation, RETRY_DELAY_MS, type Step, type TaskObserved } from './step.js';
 
 /** Carries one task through its life: asks {@link nextStep} whenever something changes, and does what it says. */
 export class TaskRunner {
@@ -193,12 +187,15 @@ export class TaskRunner {
       try {
         await act(giveUp.signal);
       } catch (thrown) {
-        this.#failed(operation, thrown, giveUp.signal.aborted);
+        if (!giveUp.signal.aborted) {
+          this.#observed.failure = failureOf(operation, thrown, this.#deps.clock.monotonic());
+          this.#logger.info({ operation, reason: this.#observed.failure.message }, 'an operation failed');
+        }
       }
       if (this.#closed) return;
       await this.#look();
       if (!giveUp.signal.aborted && !tookEffect(operation, this.#observed.container)) {
-        this.#observed.failure ??= this.#failure(operation, 'it had no effect', true);
+        this.#observed.failure ??= noEffect(operation, this.#deps.clock.monotonic());
       }
       delete this.#observed.operation;
       this.#observed.cancelling = false;
@@ -207,19 +204,6 @@ export class TaskRunner {
     };
     this.#spawn(finish());
     return false;
-  }
-
-  #failed(operation: Operation, thrown: unknown, gaveUp: boolean): void {
-    if (gaveUp) return;
-    const error = engineError(thrown);
-    // Docker's words for a start that failed; without them nobody would know which step it was.
-    const message = operation === 'start' ? `starting container failed: ${error.message}` : error.message;
-    this.#logger.info({ operation, code: error.code, reason: error.message }, 'an operation failed');
-    this.#observed.failure = this.#failure(operation, message, isTemporary(error));
-  }
-
-  #failure(operation: Operation, message: string, temporary: boolean): OperationFailure {
-    return { operation, message, temporary, atMs: this.#deps.clock.monotonic() };
   }
 
   async #refresh(): Promise<void> {

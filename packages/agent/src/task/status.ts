@@ -1,7 +1,7 @@
 import { type PortConfig, rfc3339, type TaskStatus } from '@swarmd/model';
 import type { Inspection } from '../engine/container-facts.js';
 import type { AssignedSpec, Assignment } from './assignment.js';
-import type { ContainerFacts, Operation, Step } from './step.js';
+import type { Step } from './step.js';
 
 /** The status of a task that has just been assigned (`nowMs`: wall time). */
 export function firstStatus(nowMs: number): TaskStatus {
@@ -48,17 +48,4 @@ function hostPorts(bound: readonly PortConfig[], wanted: readonly PortConfig[]):
         one.PublishMode === 'host' && one.TargetPort === port.TargetPort && (one.Protocol ?? 'tcp') === port.Protocol,
     ),
   );
-}
-
-/** What a container can be once an operation has done its work. */
-const EFFECTS: Readonly<Record<Operation, readonly ContainerFacts['kind'][]>> = {
-  prepare: ['created', 'running', 'exited'],
-  start: ['running', 'exited', 'gone'],
-  stop: ['created', 'exited', 'absent', 'gone'],
-  remove: ['absent', 'gone'],
-};
-
-/** Whether an operation has done its work. One that changed nothing must wait like a failed one before it is repeated. */
-export function tookEffect(operation: Operation, container: ContainerFacts): boolean {
-  return EFFECTS[operation].includes(container.kind);
 }

@@ -11,6 +11,7 @@ import type { EngineWatchHandlers, ListedContainer } from '../engine/watch.js';
 import type { AssignedNetwork, AssignedSpec, Assignment } from '../task/assignment.js';
 import { TaskRunner } from '../task/runner.js';
 import { type AssignmentSet, EMPTY_SET, takeAssignments } from './assignment-set.js';
+import { Changes } from './changes.js';
 import { Leftovers, type Wanted } from './leftovers.js';
 import type { AgentState } from './state.js';
 
@@ -38,8 +39,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
   /** Containers by task as the engine listed them when it last came up, for tasks that are assigned later. */
   #listed = new Map<string, string>();
   #complete = false;
-  /** Called at every change of a task. */
-  readonly #watchers = new Set<() => void>();
+  readonly #changes = new Changes();
 
   constructor(deps: WorkerDeps) {
     this.#deps = deps;
@@ -83,25 +83,8 @@ export class Worker implements EngineWatchHandlers, Payloads {
    * Resolves when `test` holds of a task: at once, or after one of its changes. With `undefined` when the task goes, when
    * it is not this node's, or when `signal` aborts.
    */
-  async waitFor(
-    id: string,
-    test: (runner: TaskRunner) => boolean,
-    signal: AbortSignal,
-  ): Promise<TaskRunner | undefined> {
-    for (;;) {
-      const runner = this.#runners.get(id);
-      if (signal.aborted || runner === undefined) return undefined;
-      if (test(runner)) return runner;
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          this.#watchers.delete(done);
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        this.#watchers.add(done);
-        signal.addEventListener('abort', done, { once: true });
-      });
-    }
+  waitFor(id: string, test: (runner: TaskRunner) => boolean, signal: AbortSignal): Promise<TaskRunner | undefined> {
+    return this.#changes.until(() => this.#runners.get(id), test, signal);
   }
 
   secret(id: string) {
@@ -223,13 +206,13 @@ export class Worker implements EngineWatchHandlers, Payloads {
           const runner = this.#runners.get(id);
           if (runner) this.#remember(runner);
           this.#deps.onStatus(id, changed);
-          for (const watcher of [...this.#watchers]) watcher();
+          this.#changes.tell();
         },
         onForgotten: (id) => {
           this.#runners.delete(id);
           this.#listed.delete(id);
           this.#deps.state.forgetTask(id);
-          for (const watcher of [...this.#watchers]) watcher();
+          this.#changes.tell();
           this.#releaseNetworks();
         },
       },
