@@ -82,7 +82,7 @@ export function createImages(deps: { clock: Clock; logger: Logger }): Images {
   };
 }
 
-/** Whoever may not pull an image must not have it because somebody else may. */
+/** Pulls are shared, and failures remembered, among callers with the same credentials. */
 function keyOf(image: string, registryAuth: string): string {
   return JSON.stringify([image, registryAuth]);
 }
