@@ -17,7 +17,10 @@ t.test('control › a node takes labels, availability and role, and keeps the re
     await refusal(control.updateNode('n1', version, {})),
     `out-of-sequence: ${rpc('Unknown', 'update out of sequence')}`,
   );
-  t.match(await refusal(control.updateNode('n1', 0, { Availability: 'asleep' })), /invalid value for Availability/);
+  t.equal(
+    await refusal(control.updateNode('n1', 0, { Availability: 'asleep' })),
+    'invalid-argument: invalid Availability: "asleep": accepted are active, pause, drain',
+  );
 });
 
 t.test('control › the last manager is neither demoted nor removed', async (t) => {
@@ -86,6 +89,16 @@ for (const kind of ['Secret', 'Config'] as const) {
       );
     }
     t.match(await refusal(control[`create${kind}`]({ Name: '-a', Data: base64(1) })), /invalid name, only 64/);
+    for (const [Data, at] of [
+      ['not base64!', 3],
+      ['abcde', 5],
+      ['ab=c', 4],
+    ] as const) {
+      t.equal(
+        await refusal(control[`create${kind}`]({ Name: 'a', Data })),
+        `invalid-argument: illegal base64 data at input byte ${at}`,
+      );
+    }
     const { ID } = await control[`create${kind}`]({ Name: 'a', Labels: null, Data: base64(limit - 1) });
     t.equal(
       await refusal(control[`create${kind}`]({ Name: 'A', Data: base64(1) })),

@@ -157,10 +157,25 @@ for (const [what, body, words] of REFUSED) {
   });
 }
 
-t.test('control › a field of the wrong type is named with what is allowed', async (t) => {
+const WRONG_WORDS: [Record<string, unknown>, string][] = [
+  [{ UpdateConfig: { Order: 'sideways' } }, 'unrecognized update order sideways: accepted are stop-first, start-first'],
+  [
+    { UpdateConfig: { FailureAction: 'cry' } },
+    'unrecognized update failure action cry: accepted are pause, continue, rollback',
+  ],
+  [
+    { TaskTemplate: { ContainerSpec: { Image: 'x' }, RestartPolicy: { Condition: 'maybe' } } },
+    'invalid RestartCondition: "maybe": accepted are none, on-failure, any',
+  ],
+  [{ EndpointSpec: { Mode: 'magic' } }, 'invalid resolution mode: "magic": accepted are vip, dnsrr'],
+  [container({ Image: 'x', Mounts: [{ Type: 'floppy', Target: '/a' }] }), 'invalid MountType: "floppy"'],
+];
+
+t.test('control › a word that is none of those allowed is refused with them, after the words of Docker', async (t) => {
   const { control } = await controlCluster();
-  const body = serviceBody('web', { UpdateConfig: { Order: 'sideways' } });
-  t.match(await refusal(control.createService(body, {})), /invalid value for UpdateConfig\.Order: .*stop-first/);
+  for (const [over, words] of WRONG_WORDS) {
+    t.equal(await refusal(control.createService(serviceBody('web', over), {})), `invalid-argument: ${words}`);
+  }
 });
 
 t.test('control › names are unique whatever their case, and free again at once after removal', async (t) => {

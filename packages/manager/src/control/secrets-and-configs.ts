@@ -12,6 +12,7 @@ import {
   type SecretSpec,
   SecretSpecSchema,
   type Service,
+  SwarmdError,
 } from '@swarmd/model';
 import type { ControlDependencies } from './dependencies.js';
 import { invalid, nameConflict, outOfSequence } from './errors.js';
@@ -109,7 +110,19 @@ function parseSpec(kind: Kind, body: unknown): DataSpec {
   return { ...(Object.fromEntries(kept) as DataSpec), Labels: spec.Labels ?? {} };
 }
 
+/** What Node would skip silently would be stored as something else than was sent. */
+function checkBase64(data: string): void {
+  const text = data.replace(/[\r\n]/g, '');
+  const valid = text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
+  if (valid) return;
+  const at = data.search(/[^A-Za-z0-9+/=\r\n]/);
+  throw new SwarmdError('invalid-argument', `illegal base64 data at input byte ${at === -1 ? data.length : at}`, {
+    field: 'Data',
+  });
+}
+
 function checkSize(kind: Kind, spec: DataSpec): void {
+  checkBase64(spec.Data ?? '');
   const driver = kind === 'secret' ? (spec as SecretSpec).Driver : undefined;
   const bytes = Buffer.byteLength(spec.Data ?? '', 'base64');
   if (driver?.Name) {

@@ -59,7 +59,7 @@ export function withDefaults(spec: ServiceSpec): ServiceSpec {
             },
           }
         : {}),
-      Resources: task.Resources ?? { Limits: {}, Reservations: {} },
+      Resources: task.Resources ?? {},
       RestartPolicy: { Condition: 'any', ...delay, MaxAttempts: 0, ...task.RestartPolicy },
       Placement: task.Placement ?? {},
     },
@@ -84,7 +84,9 @@ export function serviceStatus(view: ReadView, service: Service): ServiceStatus {
   if (mode === 'replicated-job') status.DesiredTasks = service.Spec.Mode?.ReplicatedJob?.MaxConcurrent ?? 1;
   for (const task of view.find('task', 'service', service.ID)) {
     if (!ofThisIteration(task, service)) continue;
-    if (global && (task.DesiredState === 'running' || task.DesiredState === 'complete')) status.DesiredTasks++;
+    // A job's tasks that are through count as completed alone: clients add the two.
+    const awaited = task.DesiredState === 'complete' && task.Status.State !== 'complete';
+    if (global && (task.DesiredState === 'running' || awaited)) status.DesiredTasks++;
     if (task.Status.State === 'running') status.RunningTasks++;
     if (task.Status.State === 'complete') status.CompletedTasks++;
   }

@@ -4,6 +4,7 @@ import {
   isErrorCode,
   type ServiceSpec,
   ServiceSpecSchema,
+  SwarmdError,
   type TaskSpec,
 } from '@swarmd/model';
 import { parseConstraints } from '../scheduler/constraint.js';
@@ -108,13 +109,19 @@ const IMAGE = new RegExp(
     '(?::[\\w][\\w.-]{0,127})?(?:@[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,})?$',
 );
 
+/** None at all is a bind mount, as in Docker. */
+const MOUNT_TYPES: readonly string[] = ['', 'bind', 'volume', 'tmpfs', 'npipe', 'cluster', 'image'];
+
 function checkContainer(container: ContainerSpec): void {
   const field = 'TaskTemplate.ContainerSpec';
   const image = container.Image ?? '';
   if (image === '') throw invalid('ContainerSpec: image reference must be provided', `${field}.Image`);
   if (!IMAGE.test(image)) throw invalid(`ContainerSpec: "${image}" is not a valid repository/tag`, `${field}.Image`);
   const targets = new Set<string>();
-  for (const { Target = '' } of container.Mounts ?? []) {
+  for (const { Type = '', Target = '' } of container.Mounts ?? []) {
+    if (!MOUNT_TYPES.includes(Type.toLowerCase())) {
+      throw new SwarmdError('invalid-argument', `invalid MountType: "${Type}"`, { field: `${field}.Mounts` });
+    }
     if (targets.has(Target)) throw invalid(`ContainerSpec: duplicate mount point: ${Target}`, `${field}.Mounts`);
     targets.add(Target);
   }
