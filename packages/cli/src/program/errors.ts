@@ -1,3 +1,6 @@
+/** Exit code of what Ctrl-C ended, as shells report it. */
+export const INTERRUPTED = 130;
+
 /** What ends a command with a message on stderr and an exit code; anything else thrown is a fault of ours. */
 export class CommandError extends Error {
   override readonly name = 'CommandError';

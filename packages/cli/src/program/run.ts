@@ -6,14 +6,12 @@ import { commandTree, findCommand } from '../commands/tree.js';
 import { complete, daemonNames } from '../completion/complete.js';
 import type { Screen } from '../output/screen.js';
 import type { Arity, Command, CommandContext, Flags } from './command.js';
-import { CommandError, UsageError } from './errors.js';
+import { CommandError, INTERRUPTED, UsageError } from './errors.js';
 import { bool, text } from './flag-types.js';
 import { parseFlags } from './parse.js';
 import { commandHelp, commandLines, flagLines, groupHelp, usageLine } from './usage.js';
 
 const PROGRAM = 'swarmctl';
-/** What a shell reports for a process that SIGINT ended. */
-const INTERRUPTED = 130;
 
 /** What `run` may use of the process it runs in. */
 export interface ProcessIo {

@@ -3,15 +3,13 @@ import type { ApiService, ApiTask } from '../client/api-types.js';
 import type { Client } from '../client/client.js';
 import { getService, listNodes, listTasks } from '../client/resources.js';
 import type { CommandContext } from '../program/command.js';
-import { CommandError } from '../program/errors.js';
+import { CommandError, INTERRUPTED } from '../program/errors.js';
 import { ProgressDisplay } from './display.js';
 import { progressLines, serviceProgress } from './service-progress.js';
 import { type Expectation, judge } from './verdict.js';
 
 /** Between two looks, as in the docker CLI. */
 export const POLL_MS = 200;
-/** What a shell reports for a command that Ctrl-C ended. */
-const INTERRUPTED = 130;
 
 /**
  * Follows a service until it has converged and stayed so for its monitor period. Resolves with the exit code; throws

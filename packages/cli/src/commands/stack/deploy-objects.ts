@@ -1,7 +1,7 @@
 import type { Stack } from '@swarmd/compose';
 import type { ConfigSpec, SecretSpec } from '@swarmd/model';
 import type { ApiData, ApiNetwork } from '../../client/api-types.js';
-import { type Client, objectPath } from '../../client/client.js';
+import { type Client, objectPath, type Query } from '../../client/client.js';
 import { ApiError, isNotFound } from '../../client/errors.js';
 import { listNetworks, ofStack } from '../../client/resources.js';
 import type { CommandContext } from '../../program/command.js';
@@ -10,9 +10,9 @@ import { CommandError } from '../../program/errors.js';
 /** Networks that every engine has: they are neither looked up nor created. */
 const PREDEFINED = new Set(['bridge', 'host', 'none', 'default']);
 
-async function find<T>(client: Client, collection: string, name: string): Promise<T | undefined> {
+async function find<T>(client: Client, collection: string, name: string, query: Query = {}): Promise<T | undefined> {
   try {
-    return await client.get<T>(objectPath(collection, name));
+    return await client.get<T>(objectPath(collection, name), { query });
   } catch (thrown) {
     if (isNotFound(thrown)) return undefined;
     throw thrown;
@@ -52,17 +52,11 @@ export async function checkObjects({ client }: CommandContext, stack: Stack): Pr
 
 async function checkExternalNetwork(client: Client, name: string): Promise<void> {
   if (PREDEFINED.has(name)) return;
-  const network = await find<ApiNetwork>(client, 'networks', name);
-  const declared = `network ${JSON.stringify(name)} is declared as external, but`;
-  if (network === undefined) {
-    throw new CommandError(
-      `${declared} could not be found. You need to create a swarm-scoped network before the stack is deployed`,
-    );
-  }
-  if (network.Scope !== 'swarm') {
-    const scope = JSON.stringify(network.Scope);
-    throw new CommandError(`${declared} it is not in the right scope: ${scope} instead of "swarm"`);
-  }
+  const network = await find<ApiNetwork>(client, 'networks', name, { scope: 'swarm' });
+  if (network !== undefined) return;
+  throw new CommandError(
+    `network ${JSON.stringify(name)} is declared as external, but could not be found. You need to create a swarm-scoped network before the stack is deployed`,
+  );
 }
 
 /** Creates the networks of the stack that do not exist. */

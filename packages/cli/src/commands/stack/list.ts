@@ -62,7 +62,7 @@ export const stackPs: Command = command({
   synopsis: 'STACK',
   arity: 1,
   argument: 'stack',
-  flags: TASK_FLAGS,
+  flags: { ...TASK_FLAGS, format: formatFlag },
   async run(context, { flags, args }) {
     const tasks = await listTasks(context.client, inStack(args[0]!, flags.filter));
     if (tasks.length === 0) {
