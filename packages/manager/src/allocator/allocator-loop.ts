@@ -53,10 +53,9 @@ function allocateService(tx: WriteTx, serviceId: string): void {
 
 /** The seam where addresses on networks will be given, too. */
 function pendingTask(task: Task, ports: readonly PortConfig[] | undefined, now: string): Task {
-  const hostPorts = (ports ?? []).filter((port) => !isIngress(port));
   return {
     ...task,
-    ...(hostPorts.length > 0 ? { Endpoint: { Ports: hostPorts } } : {}),
+    ...(ports !== undefined && ports.length > 0 ? { Endpoint: { Ports: [...ports] } } : {}),
     Status: { Timestamp: now, State: 'pending', Message: 'pending task scheduling', AppliedAt: now },
   };
 }
