@@ -29,9 +29,8 @@ export async function complete(
   if (found.kind === 'none') {
     if (found.unknown !== undefined) return [];
     const offered = found.group === undefined ? [...tree.commands, ...tree.groups] : found.group.commands;
-    const shown = offered.filter((item) => !('hidden' in item && item.hidden));
     return matching(
-      shown.map(({ name, summary }) => ({ word: name, about: summary })),
+      offered.map(({ name, summary }) => ({ word: name, about: summary })),
       current,
     );
   }
@@ -45,7 +44,7 @@ export async function complete(
     );
   }
   if (current.startsWith('-')) return matching(flagCandidates(command), current);
-  return matching(await argumentCandidates(command.argument, names), current) ?? [];
+  return argumentCandidates(command.argument, current, names);
 }
 
 function withoutGlobalFlags(words: readonly string[]): readonly string[] {
@@ -53,11 +52,8 @@ function withoutGlobalFlags(words: readonly string[]): readonly string[] {
   return words[0]?.startsWith('--host=') ? words.slice(1) : words;
 }
 
-function matching<T extends readonly Candidate[] | typeof FILES>(candidates: T, current: string): T {
-  if (candidates === FILES) return candidates;
-  return (candidates as readonly Candidate[]).filter(({ word }) =>
-    word.startsWith(current),
-  ) as readonly Candidate[] as T;
+function matching(candidates: readonly Candidate[], current: string): Candidate[] {
+  return candidates.filter(({ word }) => word.startsWith(current));
 }
 
 function flagCandidates({ flags }: Command): Candidate[] {
@@ -69,12 +65,16 @@ function flagCandidates({ flags }: Command): Candidate[] {
 
 async function argumentCandidates(
   kind: ArgumentKind | undefined,
+  current: string,
   names: NameSource,
 ): Promise<readonly Candidate[] | typeof FILES> {
   if (kind === undefined) return [];
   if (kind === 'file') return FILES;
   const words = typeof kind === 'string' ? await names(kind) : kind;
-  return words.map((word) => ({ word, about: '' }));
+  return matching(
+    words.map((word) => ({ word, about: '' })),
+    current,
+  );
 }
 
 /** Asks the daemon for names; where it does not answer there are none to offer. */

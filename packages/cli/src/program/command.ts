@@ -52,7 +52,6 @@ export interface Command {
   /** Whether flags may stand after the first argument. */
   readonly interspersed: boolean;
   readonly argument: ArgumentKind | undefined;
-  readonly hidden: boolean;
   run(context: CommandContext, invocation: Invocation<Flags>): Promise<number | undefined>;
 }
 
@@ -73,13 +72,12 @@ export interface CommandDefinition<F extends Flags> {
   arity?: Partial<Arity> | number;
   interspersed?: boolean;
   argument?: ArgumentKind;
-  hidden?: boolean;
   run(context: CommandContext, invocation: Invocation<F>): Promise<number | undefined> | Promise<void>;
 }
 
 /** A command from its definition; the values of its flags have the types that the flags say. */
 export function command<F extends Flags = Record<never, never>>(definition: CommandDefinition<F>): Command {
-  const { name, aliases = [], summary, argument, hidden = false, interspersed = true } = definition;
+  const { name, aliases = [], summary, argument, interspersed = true } = definition;
   const flags: Flags = definition.flags ?? {};
   const arity = definition.arity ?? 0;
   return {
@@ -91,7 +89,6 @@ export function command<F extends Flags = Record<never, never>>(definition: Comm
     arity: typeof arity === 'number' ? { min: arity, max: arity } : { min: 0, max: Number.POSITIVE_INFINITY, ...arity },
     interspersed,
     argument,
-    hidden,
     run: async (context, invocation) => (await definition.run(context, invocation as Invocation<F>)) ?? undefined,
   };
 }

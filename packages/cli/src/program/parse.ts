@@ -7,76 +7,96 @@ export interface Parsed extends Invocation<Flags> {
   readonly help: boolean;
 }
 
-const flagError = (message: string): UsageError => new UsageError(message, { exitCode: 125, prefixed: false });
-
 /**
  * Parses flags as pflag does: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-abc`, `--` ends them. With
  * `interspersed` false the first argument ends them too. Throws UsageError with exit code 125.
  */
 export function parseFlags(argv: readonly string[], flags: Flags, options: { interspersed: boolean }): Parsed {
-  const values = new Map<string, unknown>(Object.entries(flags).map(([name, flag]) => [name, flag.initial]));
-  const given = new Set<string>();
-  const args: string[] = [];
-  const byShort = new Map(
-    Object.entries(flags).flatMap(([name, flag]) => (flag.short === undefined ? [] : [[flag.short, name] as const])),
-  );
-  let help = false;
+  return new FlagParser(argv, flags).parse(options.interspersed);
+}
 
-  const set = (name: string, text: string): void => {
-    const flag = flags[name] as Flag<unknown>;
+const flagError = (message: string): UsageError => new UsageError(message, { exitCode: 125, prefixed: false });
+
+class FlagParser {
+  private readonly argv: readonly string[];
+  private readonly flags: Flags;
+  private readonly byShort: ReadonlyMap<string, string>;
+  private readonly values: Map<string, unknown>;
+  private readonly given = new Set<string>();
+  private help = false;
+  private index = 0;
+
+  constructor(argv: readonly string[], flags: Flags) {
+    this.argv = argv;
+    this.flags = flags;
+    const entries = Object.entries(flags);
+    this.byShort = new Map(
+      entries.flatMap(([name, { short }]) => (short === undefined ? [] : [[short, name] as const])),
+    );
+    this.values = new Map(entries.map(([name, flag]) => [name, flag.initial]));
+  }
+
+  parse(interspersed: boolean): Parsed {
+    const args: string[] = [];
+    while (this.index < this.argv.length) {
+      const word = this.argv[this.index++]!;
+      if (word.startsWith('--') && word.length > 2) this.long(word);
+      else if (word.startsWith('-') && word.length > 1 && word !== '--') this.shorts(word);
+      else {
+        if (word !== '--') args.push(word);
+        if (word !== '--' && interspersed) continue;
+        args.push(...this.argv.slice(this.index));
+        break;
+      }
+    }
+    return { flags: Object.fromEntries(this.values), given: this.given, args, help: this.help };
+  }
+
+  private long(word: string): void {
+    const [, name = '', value] = /^--([^=]*)(?:=(.*))?$/s.exec(word)!;
+    if (!Object.hasOwn(this.flags, name)) {
+      if (name !== 'help') throw flagError(`unknown flag: --${name}`);
+      this.help = true;
+    } else if (value !== undefined) this.set(name, value);
+    else this.set(name, this.isSwitch(name) ? 'true' : this.next(`--${name}`));
+  }
+
+  /** One or more flags of one letter; the first that takes a value takes the rest of the word. */
+  private shorts(word: string): void {
+    for (let at = 1; at < word.length; at++) {
+      const short = word[at]!;
+      const rest = word.slice(at + 1);
+      const name = this.byShort.get(short);
+      if (name === undefined) {
+        if (short !== 'h') throw flagError(`unknown shorthand flag: '${short}' in ${word}`);
+        this.help = true;
+      } else if (this.isSwitch(name) && !rest.startsWith('=')) this.set(name, 'true');
+      else {
+        const attached = rest.startsWith('=') ? rest.slice(1) : rest;
+        this.set(name, rest === '' ? this.next(`'${short}' in ${word}`) : attached);
+        return;
+      }
+    }
+  }
+
+  private isSwitch(name: string): boolean {
+    return this.flags[name]?.typeName === '';
+  }
+
+  private next(shown: string): string {
+    const value = this.argv[this.index++];
+    if (value === undefined) throw flagError(`flag needs an argument: ${shown}`);
+    return value;
+  }
+
+  private set(name: string, text: string): void {
+    const flag = this.flags[name] as Flag<unknown>;
     try {
-      values.set(name, flag.parse(text, values.get(name)));
+      this.values.set(name, flag.parse(text, this.values.get(name)));
     } catch (thrown) {
       const shown = flag.short === undefined ? `--${name}` : `-${flag.short}, --${name}`;
       throw flagError(`invalid argument ${JSON.stringify(text)} for "${shown}" flag: ${(thrown as Error).message}`);
     }
-    given.add(name);
-  };
-  const isSwitch = (name: string): boolean => flags[name]?.typeName === '';
-
-  let index = 0;
-  while (index < argv.length) {
-    const word = argv[index]!;
-    index++;
-    if (word === '--') {
-      args.push(...argv.slice(index));
-      break;
-    }
-    if (word.startsWith('--')) {
-      const [, name, value] = /^--([^=]*)(?:=(.*))?$/s.exec(word)!;
-      if (!Object.hasOwn(flags, name!)) {
-        if (name !== 'help') throw flagError(`unknown flag: --${name}`);
-        help = true;
-      } else if (value !== undefined) set(name!, value);
-      else if (isSwitch(name!)) set(name!, 'true');
-      else if (index < argv.length) set(name!, argv[index++]!);
-      else throw flagError(`flag needs an argument: --${name}`);
-    } else if (word.startsWith('-') && word.length > 1) {
-      for (let at = 1; at < word.length; at++) {
-        const short = word[at]!;
-        const name = byShort.get(short);
-        if (name === undefined) {
-          if (short !== 'h') throw flagError(`unknown shorthand flag: '${short}' in ${word}`);
-          help = true;
-          continue;
-        }
-        const rest = word.slice(at + 1);
-        if (rest.startsWith('=')) set(name, rest.slice(1));
-        else if (isSwitch(name)) {
-          set(name, 'true');
-          continue;
-        } else if (rest !== '') set(name, rest);
-        else if (index < argv.length) set(name, argv[index++]!);
-        else throw flagError(`flag needs an argument: '${short}' in ${word}`);
-        break;
-      }
-    } else {
-      args.push(word);
-      if (!options.interspersed) {
-        args.push(...argv.slice(index));
-        break;
-      }
-    }
+    this.given.add(name);
   }
-  return { flags: Object.fromEntries(values), given, args, help };
 }

@@ -34,8 +34,8 @@ export function groupHelp(path: string, group: Pick<Group, 'summary' | 'commands
 }
 
 /** A line a command: its name and summary. */
-export function commandLines(commands: readonly { name: string; summary: string; hidden?: boolean }[]): string {
-  const shown = commands.filter(({ hidden }) => hidden !== true).toSorted((a, b) => (a.name < b.name ? -1 : 1));
+export function commandLines(commands: readonly { name: string; summary: string }[]): string {
+  const shown = commands.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const width = Math.max(11, ...shown.map(({ name }) => name.length));
   return shown.map(({ name, summary }) => `  ${name.padEnd(width)} ${summary}`).join('\n');
 }

@@ -26,7 +26,7 @@ export const serviceCreate: Command = command({
     let warning: string | undefined;
     const auth = withAuth ? await registryAuthFor(image, context.env) : undefined;
     if (!noResolve) {
-      const pinned = await pinImage(client, spec, auth ?? (await registryAuthFor(image, context.env)));
+      const pinned = await pinImage(client, spec, auth);
       spec = pinned.spec;
       warning = pinned.warning;
     }

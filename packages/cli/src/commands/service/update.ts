@@ -63,11 +63,7 @@ export const serviceUpdate: Command = command({
     if (given.has('image')) {
       spec = withImage(spec, withDefaultTag(image));
       if (!flags['no-resolve-image']) {
-        const pinned = await pinImage(
-          context.client,
-          spec,
-          registryAuth ?? (await registryAuthFor(image, context.env)),
-        );
+        const pinned = await pinImage(context.client, spec, registryAuth);
         spec = pinned.spec;
         warning = pinned.warning;
       }

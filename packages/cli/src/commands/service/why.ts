@@ -2,7 +2,7 @@ import type { ServiceExplanation } from '@swarmd/model';
 import { alignColumns, toGoJson } from '@swarmd/template';
 import { getService } from '../../client/resources.js';
 import { printInspect } from '../../output/inspect.js';
-import { shortId, templateFailure } from '../../output/list.js';
+import { shortId } from '../../output/list.js';
 import { type Command, command } from '../../program/command.js';
 import { bool, text } from '../../program/flag-types.js';
 
@@ -28,11 +28,7 @@ export const why: Command = command({
       await printInspect(context, [args[0]!], flags.format, async () => explanation);
       return;
     }
-    try {
-      context.out.write(describeExplanation(explanation, flags['no-trunc']));
-    } catch (thrown) {
-      throw templateFailure(thrown);
-    }
+    context.out.write(describeExplanation(explanation, flags['no-trunc']));
   },
 });
 

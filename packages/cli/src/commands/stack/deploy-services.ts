@@ -38,8 +38,8 @@ export async function deployServices(
     const current = existing.get(name);
     const named = withDataIds(converted, options);
     const image = named.TaskTemplate?.ContainerSpec?.Image ?? '';
-    const auth = await registryAuthFor(image, context.env);
-    const headers: Record<string, string> = options.withAuth ? { 'X-Registry-Auth': auth } : {};
+    const auth = options.withAuth ? await registryAuthFor(image, context.env) : undefined;
+    const headers: Record<string, string> = auth === undefined ? {} : { 'X-Registry-Auth': auth };
     const spec = await resolveImage(context, named, current, options.resolveImage, auth);
     if (current === undefined) {
       out.write(`Creating service ${name}\n`);
@@ -52,7 +52,7 @@ export async function deployServices(
     }
     const answer = await failingAs(`failed to update service ${name}`, () =>
       client.post<{ Warnings?: string[] | null } | undefined>(objectPath('services', current.ID, 'update'), {
-        query: { version: current.Version.Index, registryAuthFrom: options.withAuth ? undefined : 'spec' },
+        query: { version: current.Version.Index, registryAuthFrom: auth === undefined ? 'spec' : undefined },
         body: spec,
         headers,
       }),
@@ -114,7 +114,7 @@ async function resolveImage(
   spec: ServiceSpec,
   current: ApiService | undefined,
   mode: DeployOptions['resolveImage'],
-  auth: string,
+  auth: string | undefined,
 ): Promise<ServiceSpec> {
   const isSameImage = current?.Spec.Labels?.[STACK_IMAGE_LABEL] === spec.Labels?.[STACK_IMAGE_LABEL];
   const kept = current !== undefined && isSameImage ? withImageOf(spec, current.Spec) : undefined;

@@ -105,29 +105,43 @@ function compareTimes(a: string, b: string): number {
   return fraction(a) < fraction(b) ? -1 : fraction(a) > fraction(b) ? 1 : 0;
 }
 
-/** Looks up each service and node that tasks name; what is gone keeps its ID. */
+/** From so many services or nodes on one list is cheaper than a look-up each. */
+const LIST_FROM = 8;
+
+/** Looks up the services and nodes that tasks name; what is gone keeps its ID. */
 export async function resolveNames(
   client: Client,
   tasks: readonly Pick<ApiTask, 'ServiceID' | 'NodeID'>[],
 ): Promise<TaskNames> {
-  const services = new Map<string, string>();
-  const nodes = new Map<string, string>([['', '']]);
-  for (const id of new Set(tasks.map(({ ServiceID }) => ServiceID))) {
-    services.set(id, (await find<ApiService>(client, 'services', id))?.Spec.Name ?? id);
-  }
-  for (const id of new Set(tasks.map(({ NodeID }) => NodeID ?? ''))) {
-    if (id === '') continue;
-    const node = await find<ApiNode>(client, 'nodes', id);
-    nodes.set(id, node?.Spec.Name || node?.Description.Hostname || id);
-  }
-  return { service: (id) => services.get(id) ?? id, node: (id) => nodes.get(id) ?? id };
+  const serviceIds = new Set(tasks.map(({ ServiceID }) => ServiceID));
+  const nodeIds = new Set(tasks.flatMap(({ NodeID = '' }) => (NodeID === '' ? [] : [NodeID])));
+  const services = await findAll<ApiService>(client, 'services', serviceIds);
+  const nodes = await findAll<ApiNode>(client, 'nodes', nodeIds);
+  return {
+    service: (id) => services.get(id)?.Spec.Name ?? id,
+    node: (id) => {
+      const node = nodes.get(id);
+      return node?.Spec.Name || node?.Description.Hostname || id;
+    },
+  };
 }
 
-async function find<T>(client: Client, collection: string, id: string): Promise<T | undefined> {
-  try {
-    return await client.get<T>(objectPath(collection, id));
-  } catch (thrown) {
-    if (isNotFound(thrown)) return undefined;
-    throw thrown;
+async function findAll<T extends { ID: string }>(
+  client: Client,
+  collection: string,
+  ids: ReadonlySet<string>,
+): Promise<Map<string, T>> {
+  const found = new Map<string, T>();
+  if (ids.size >= LIST_FROM) {
+    for (const object of await client.get<T[]>(`/${collection}`)) found.set(object.ID, object);
+    return found;
   }
+  for (const id of ids) {
+    try {
+      found.set(id, await client.get<T>(objectPath(collection, id)));
+    } catch (thrown) {
+      if (!isNotFound(thrown)) throw thrown;
+    }
+  }
+  return found;
 }
