@@ -75,7 +75,10 @@ export const globals: Scenario = {
     { run: 'service rm agent' },
     { run: 'service create -d --name job --mode replicated-job --replicas 3 --max-concurrent 2 app:1 true' },
     { run: ['service', 'ls', '--format', '{{.Name}} {{.Mode}} {{.Replicas}}'], until: /3\/3 completed/ },
-    { run: ['service', 'ps', 'job', '--format', '{{.Name}} {{.DesiredState}} {{.CurrentState}}'] },
+    {
+      run: ['service', 'ps', 'job', '--format', '{{.Name}} {{.DesiredState}} {{.CurrentState}}'],
+      anyOrder: true,
+    },
     { run: 'service inspect job' },
     { run: 'service inspect job --pretty' },
     { run: 'service create -d --name everywhere --mode global-job app:1 true' },

@@ -28,7 +28,8 @@ export const updates: Scenario = {
     {
       run: 'service update -d --env-add A=1 --env-add B=2 --label-add l=1 --container-label-add c=1 --hostname web --user www --group-add staff --host-add db:10.0.0.1 --dns-add 10.0.0.2 --mount-add type=tmpfs,dst=/t --limit-memory 64m --reserve-cpu 0.1 --stop-signal SIGTERM --read-only --init --replicas 1 --args 86401 --cap-add NET_ADMIN --sysctl-add net.core.somaxconn=100 --ulimit-add nofile=100 --log-driver none --entrypoint sleep --workdir /tmp --no-healthcheck --tty --constraint-add node.role!=worker --placement-pref-add spread=node.labels.x --replicas-max-per-node 5 --endpoint-mode dnsrr web',
     },
-    { run: spec },
+    // The CLI adds several variables in random order.
+    { run: spec, anyOrder: true },
     {
       run: 'service update -d --env-rm A --label-rm l --container-label-rm c --group-rm staff --host-rm db:10.0.0.1 --dns-rm 10.0.0.2 --mount-rm /t --limit-memory 0 --cap-drop NET_ADMIN --sysctl-rm net.core.somaxconn --ulimit-rm nofile --constraint-rm node.role!=worker --placement-pref-rm spread=node.labels.x --replicas-max-per-node 0 --endpoint-mode vip --restart-condition on-failure --update-parallelism 3 --rollback-delay 3s web',
     },

@@ -3,8 +3,11 @@ import { join } from 'node:path';
 import { busyboxImage, type CommandResult, createLab, type Host, importImage, type Lab } from '@swarmd/testkit';
 import { createCluster, SWARMD_SOCKET } from '../../e2e/support/cluster.js';
 
-/** Debian's CLI of the same release as the engines; a newer one that PATH finds first speaks the same API version. */
-const CLI = existsSync('/usr/bin/docker') ? '/usr/bin/docker' : 'docker';
+/**
+ * Debian's CLI of the same release as the engines; a newer one that PATH finds first may be tried by naming it. Against
+ * these engines it speaks their API version, against swarmd the latest that swarmd has.
+ */
+const CLI = process.env['SWARMD_COMPAT_CLI'] ?? (existsSync('/usr/bin/docker') ? '/usr/bin/docker' : 'docker');
 const ENGINE_SOCKET = '/run/docker.sock';
 const HOSTS = 3;
 const COMMAND_TIMEOUT_MS = 60_000;
