@@ -23,12 +23,15 @@ interface Point {
 /** Grace between SIGTERM and SIGKILL for a file that ran out of time, so that it can take its test hosts down. */
 const KILL_GRACE_MS = 20_000;
 
+/** Makes property tests repeatable; see that file. */
+const seedModule = new URL('./seed.js', import.meta.url).href;
+
 /** Runs one compiled test file in a node process of its own and reads its TAP. Killed after `timeoutMs`. */
 export function runFile(file: string, timeoutMs: number): Promise<FileResult> {
   const started = performance.now();
   const result: FileResult = { file, passed: 0, failed: 0, skipped: [], failures: [], durationMs: 0 };
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--enable-source-maps', file], {
+    const child = spawn(process.execPath, ['--enable-source-maps', '--import', seedModule, file], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, TAP_CHILD_ID: '1' },
     });
