@@ -5,7 +5,8 @@ import { type CommandResult, createLab, type Host, type Lab, type LabOptions } f
 import { waitFor } from './wait.js';
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..', 'packages');
-const swarmdEntry = join(packages, 'daemon', 'dist', 'src', 'main.js');
+/** The program of swarmd, the same path inside every host. */
+export const swarmdEntry = join(packages, 'daemon', 'dist', 'src', 'main.js');
 const swarmctlEntry = join(packages, 'cli', 'dist', 'src', 'main.js');
 
 /** Longer than any command takes on a busy machine; one that hangs ends here. */
@@ -103,6 +104,8 @@ async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[]): Promi
   const signal = async (name: NodeJS.Signals): Promise<void> => {
     const found = await host.run(['pgrep', '-f', swarmdEntry]);
     await host.exec(['kill', `-${name.slice(3)}`, ...found.trim().split('\n')]);
+    // nsenter stops itself when the process it started is stopped.
+    if (name === 'SIGCONT') process.kill(child.pid!, name);
   };
   return {
     stop: async (name = 'SIGTERM') => {

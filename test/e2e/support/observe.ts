@@ -97,6 +97,41 @@ export async function inspectContainer<T = Record<string, unknown>>(host: Host, 
   return JSON.parse(await callEngine(host.engineSocket, { path: `/containers/${id}/json` })) as T;
 }
 
+/** IDs of a service's running containers by host name, sorted. */
+export async function runningContainers(hosts: readonly Host[], service: string): Promise<Record<string, string[]>> {
+  const found = await Promise.all(
+    hosts.map(async (host) => {
+      const running = (await containersOn(host, service)).filter(({ State }) => State === 'running');
+      return [host.name, running.map(({ Id }) => Id).sort()] as const;
+    }),
+  );
+  return Object.fromEntries(found);
+}
+
+/**
+ * Waits until `count` tasks of a service run and the running containers of all hosts are just theirs; resolves with
+ * the containers' IDs by host name.
+ */
+export async function waitForExactly(
+  hosts: readonly Host[],
+  service: string,
+  count: number,
+): Promise<Record<string, string[]>> {
+  const manager = hosts[0]!;
+  let containers: Record<string, string[]> = {};
+  await waitFor(
+    `${count} tasks of ${service} run, each in one container, and no other container does`,
+    async () => {
+      const tasks = await waitForRunning(manager, service, count);
+      containers = await runningContainers(hosts, service);
+      const wanted = tasks.map(({ Status }) => Status.ContainerStatus?.ContainerID).sort();
+      return JSON.stringify(Object.values(containers).flat().sort()) === JSON.stringify(wanted);
+    },
+    { describe: async () => `${JSON.stringify(containers)}\n${await describeTasks(manager)}` },
+  );
+  return containers;
+}
+
 /** Waits until no host has a container of the cluster left. */
 export async function waitForNoContainers(hosts: readonly Host[], service?: string): Promise<void> {
   await waitFor(`no container of ${service ?? 'the cluster'} is left`, async () => {

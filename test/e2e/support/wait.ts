@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 
 /** Bounds of {@link waitFor}. */
 export interface WaitOptions {
-  /** 60,000 unless told: a bound on a hang, not a measure of speed. */
+  /** 120,000 unless told: a bound on a hang, not a measure of speed. */
   timeoutMs?: number;
   everyMs?: number;
   /** Called for the message when the time is up. */
@@ -15,7 +15,7 @@ export async function waitFor(
   condition: () => Promise<boolean> | boolean,
   options: WaitOptions = {},
 ): Promise<void> {
-  const { timeoutMs = 60_000, everyMs = 100 } = options;
+  const { timeoutMs = 120_000, everyMs = 100 } = options;
   const deadline = performance.now() + timeoutMs;
   while (!(await condition())) {
     if (performance.now() > deadline) {
