@@ -59,7 +59,7 @@ export const failures: Scenario = {
         'sleep 0.3; exit 3',
       ),
     },
-    { run: 'service ps --no-trunc bad', until: /Failed/ },
+    { run: 'service ps --no-trunc bad', until: /Shutdown {2}Failed/ },
     { run: 'service ps -q bad', keep: 'task' },
     { run: 'inspect ${task}' },
     {
@@ -74,11 +74,11 @@ export const failures: Scenario = {
         'true',
       ),
     },
-    { run: 'service ps --no-trunc once', until: /Complete/ },
+    { run: 'service ps --no-trunc once', until: /Shutdown {2}Complete/ },
     {
       run: create('--name', 'noimage', '--restart-condition', 'none', '--constraint', 'node.hostname==h1', 'nothere:1'),
     },
-    { run: 'service ps --no-trunc noimage', until: /Rejected/ },
+    { run: 'service ps --no-trunc noimage', until: /Shutdown {2}Rejected/ },
     {
       run: create(
         '--name',
@@ -91,7 +91,7 @@ export const failures: Scenario = {
         '/nothere',
       ),
     },
-    { run: 'service ps --no-trunc nocommand', until: /Failed|Rejected/ },
+    { run: 'service ps --no-trunc nocommand', until: /Shutdown {2}(Failed|Rejected)/ },
     {
       run: create(
         '--name',
@@ -105,7 +105,7 @@ export const failures: Scenario = {
         'app:1',
       ),
     },
-    { run: 'service ps --no-trunc nomount', until: /Failed|Rejected/ },
+    { run: 'service ps --no-trunc nomount', until: /Shutdown {2}(Failed|Rejected)/ },
     {
       run: create(
         '--name',
@@ -123,7 +123,7 @@ export const failures: Scenario = {
         'app:1',
       ),
     },
-    { run: 'service ps --no-trunc sick', until: /Failed/ },
+    { run: 'service ps --no-trunc sick', until: /Shutdown {2}Failed/ },
     {
       run: create(
         '--name',

@@ -73,9 +73,13 @@ const incidental: readonly (readonly [RegExp, string])[] = [
   [/\.TLSInfo\.(CertIssuerSubject|CertIssuerPublicKey)$/, '<bytes>'],
 ];
 
+/** What a container has just been doing, if anything. */
+const momentary = /\.(ExecIDs|Health\.Log)$/;
+
 function normaliseJson(value: unknown, path: string, step: Step): unknown {
   const special = incidental.find(([pattern]) => pattern.test(path));
   if (special !== undefined && value) return special[1];
+  if (momentary.test(path)) return '<momentary>';
   if (typeof value === 'string') return replaceAll(value, step).trimEnd();
   if (Array.isArray(value)) {
     const items = value.map((item) => normaliseJson(item, `${path}[]`, step));
