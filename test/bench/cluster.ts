@@ -22,7 +22,8 @@ const CALIBRATION_REPLICAS = 24;
  * Containers on three real engines of this machine: by the raw engine API, by Docker Swarm and by swarmd, in turns in one
  * run. Emits seconds as `cluster/<create|update|remove>/<replicas>/<raw|swarm|swarmd>`, the best of the rounds, and the
  * ratios `…/swarmd-vs-raw` and `…/swarmd-vs-swarm`. An update goes by a tenth of the replicas, so that of ten is one task
- * at a time; `cluster/update-one-by-one/<system>` is its share of one task. Arguments: `sizes=10,60,120`,
+ * at a time; `cluster/update-one-by-one/<system>` is its share of one task. `cluster/raw-concurrency/<create|remove>` is how many calls in flight the raw engines did most
+ * with. Arguments: `sizes=10,60,120`,
  * `systems=raw,swarm,swarmd`, `rounds=1`. Needs root.
  */
 export async function run(emit: (line: BenchLine) => void, args: readonly string[]): Promise<void> {
@@ -32,7 +33,7 @@ export async function run(emit: (line: BenchLine) => void, args: readonly string
   await Promise.all(cluster.hosts.map((host) => importBusyboxImage(host)));
   if (withSwarmd) await cluster.form();
   if (options.systems.includes('swarm')) await formDockerSwarm(cluster.hosts, SWARM_PORT);
-  const systems = await makeSystems(options.systems, cluster.hosts);
+  const systems = await makeSystems(options.systems, cluster.hosts, emit);
   for (const size of options.sizes) {
     const best = new Map<string, number>();
     for (let round = 0; round < options.rounds; round++) {
@@ -67,7 +68,11 @@ function parse(args: readonly string[]): Options {
   };
 }
 
-async function makeSystems(names: readonly SystemName[], hosts: readonly Host[]): Promise<System[]> {
+async function makeSystems(
+  names: readonly SystemName[],
+  hosts: readonly Host[],
+  emit: (line: BenchLine) => void,
+): Promise<System[]> {
   const agent = new Agent({ keepAlive: true });
   const engines = hosts.map((host) => {
     const options = { socketPath: host.engineSocket, agent };
@@ -76,7 +81,10 @@ async function makeSystems(names: readonly SystemName[], hosts: readonly Host[])
   const manager = hosts[0]!;
   const systems: System[] = [];
   if (names.includes('raw')) {
-    systems.push(createRawSystem(engines, await calibrate(engines, CANDIDATES, CALIBRATION_REPLICAS)));
+    const concurrency = await calibrate(engines, CANDIDATES, CALIBRATION_REPLICAS);
+    emit({ name: 'cluster/raw-concurrency/create', value: concurrency.create, unit: 'calls' });
+    emit({ name: 'cluster/raw-concurrency/remove', value: concurrency.remove, unit: 'calls' });
+    systems.push(createRawSystem(engines, concurrency));
   }
   if (names.includes('swarm')) systems.push(createOrchestratedSystem('swarm', manager.engineSocket, engines));
   if (names.includes('swarmd')) {
