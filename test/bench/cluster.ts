@@ -19,12 +19,14 @@ const CANDIDATES: readonly number[] = [3, 6, 12, 24];
 const CALIBRATION_REPLICAS = 24;
 
 /**
- * Containers on three real engines of this machine: by the raw engine API, by Docker Swarm and by swarmd, in turns in one
- * run. Emits seconds as `cluster/<create|update|remove>/<replicas>/<raw|swarm|swarmd>`, the best of the rounds, and the
- * ratios `…/swarmd-vs-raw` and `…/swarmd-vs-swarm`. An update goes by a tenth of the replicas, so that of ten is one task
- * at a time; `cluster/update-one-by-one/<system>` is its share of one task. `cluster/raw-concurrency/<create|remove>` is how many calls in flight the raw engines did most
- * with. Arguments: `sizes=10,60,120`,
- * `systems=raw,swarm,swarmd`, `rounds=1`. Needs root.
+ * Containers on three real engines of this machine: by the raw engine API, by Docker Swarm and by swarmd, in turns in
+ * one run. Emits, the best of the rounds each:
+ * - seconds as `cluster/<create|update|remove>/<replicas>/<raw|swarm|swarmd>`; an update goes by a tenth of the replicas;
+ * - ratios as `…/swarmd-vs-raw` and `…/swarmd-vs-swarm`;
+ * - `cluster/update-one-by-one/<system>`, seconds a task where that tenth is one task;
+ * - `cluster/raw-concurrency/<create|remove>`, how many calls in flight the raw engines did most with.
+ *
+ * Arguments: `sizes=10,60,120`, `systems=raw,swarm,swarmd`, `rounds=1`. Needs root.
  */
 export async function run(emit: (line: BenchLine) => void, args: readonly string[]): Promise<void> {
   const options = parse(args);
