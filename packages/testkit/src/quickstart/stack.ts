@@ -131,6 +131,6 @@ function notSettled(open: readonly string[], tasks: readonly TaskView[]): Swarmd
   const heard = errors.length > 0 ? `\nTheir tasks said: ${errors.join('; ')}` : '';
   return new SwarmdError(
     'deadline-exceeded',
-    `not running after ${settleTimeoutMs / 1000} s: ${open.join(', ')}${heard}\nSee: npx swarmctl service ps ${open[0]} --no-trunc`,
+    `not running after ${settleTimeoutMs / 1000} s: ${open.join(', ')}${heard}\nSee: npx swarmctl service ps --no-trunc ${open[0]}`,
   );
 }

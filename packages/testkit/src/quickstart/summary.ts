@@ -32,7 +32,7 @@ export async function summaryOfOneNode({ places, url, page, waiting }: OneNodeRe
   return [
     await tables(places.socket),
     explain(waiting, 'a cluster of one node has none: its only node is a manager.'),
-    `Open      ${url}`,
+    `Open      ${url}   (from elsewhere: this machine's address)`,
     `          it says: ${page}`,
     '',
     ...(isDefault ? [] : [`First     export SWARMCTL_HOST=unix://${places.socket}`]),
@@ -87,7 +87,7 @@ function explain(waiting: readonly WaitingService[], because: string): string {
         `${name} waits${onPurpose ? ', on purpose' : ''}. The scheduler says:`,
         indent(reason, '    '),
         ...(why ? [indent(why, '    ')] : []),
-        `    npx swarmctl service ps ${name} --no-trunc   shows this at any time.`,
+        `    Ask at any time: npx swarmctl why ${name}`,
         '',
       ].join('\n');
     })
