@@ -8,6 +8,26 @@ export interface Clock {
   after(delayMs: number, fn: () => void): () => void;
 }
 
+/**
+ * `clock` with a wall time that never goes back: when it is set back, time goes on from where it was until the clock has
+ * caught up. What is decided from stored times (which came first, how long ago) stays right over such a jump. Jumps
+ * forward are followed.
+ */
+export function steadyClock(clock: Clock): Clock {
+  let base = { wall: clock.now(), monotonic: clock.monotonic() };
+  return {
+    now: () => {
+      const [wall, monotonic] = [clock.now(), clock.monotonic()];
+      const steady = base.wall + Math.floor(monotonic - base.monotonic);
+      if (wall < steady) return steady;
+      base = { wall, monotonic };
+      return wall;
+    },
+    monotonic: () => clock.monotonic(),
+    after: (delayMs, fn) => clock.after(delayMs, fn),
+  };
+}
+
 /** Randomness, as a port. */
 export interface Random {
   /** `n` unpredictable bytes. */
