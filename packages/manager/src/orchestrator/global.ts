@@ -46,8 +46,9 @@ export function reconcileGlobal(observed: Observed): Plan {
     });
   }
   const update = planUpdate(kept, busy, observed, (slot) => ({ slot: 0, nodeId: slot.key as string }));
-  for (const action of update.actions) actions.push(action);
-  return { actions, wakeAtMs: earlier(wakeAtMs, update.wakeAtMs) };
+  // First: what else is created in this pass follows the spec that a rollback brings back.
+  for (const action of actions) update.actions.push(action);
+  return { actions: update.actions, wakeAtMs: earlier(wakeAtMs, update.wakeAtMs) };
 }
 
 function leave(task: Task): Action {

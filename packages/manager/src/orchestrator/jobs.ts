@@ -2,7 +2,7 @@ import { compareStates, isTerminal, type Node, type Task } from '@swarmd/model';
 import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import { type Action, earlier, type Plan } from './actions.js';
 import { groupSlots, mustLeave, type Observed, type Slot } from './observed.js';
-import { decideRestart, startAfterOf, startDueMs } from './restart.js';
+import { decideRestart, holdsItsNode, startAfterOf, startDueMs } from './restart.js';
 
 /** What became of one slot (or node) of a job's present iteration. */
 interface JobSlot {
@@ -87,8 +87,12 @@ function standingOf(
   observed: Observed,
   place: { slot: number; nodeId: string; iteration: number },
 ): JobSlot {
-  if (slot.tasks.some((task) => task.Status.State === 'complete'))
-    return { standing: 'completed', actions: [], wakeAtMs: undefined };
+  if (slot.tasks.some((task) => task.Status.State === 'complete')) {
+    // A task on a node that was lost may turn out to have completed after all.
+    const others = slot.live.filter((task) => !isTerminal(task.Status.State));
+    const actions = others.map((task) => stop(task, 'another has completed'));
+    return { standing: 'completed', actions, wakeAtMs: undefined };
+  }
   const atWork = slot.live.find((task) => !isTerminal(task.Status.State) && !leaves(task, observed));
   if (atWork !== undefined) {
     const dueMs = atWork.DesiredState === 'ready' ? startDueMs(atWork, slot, observed) : undefined;
@@ -101,7 +105,8 @@ function standingOf(
   const actions: Action[] = slot.live.map((task) => stop(task, 'ended, or its node can keep no tasks'));
   const decision = last === undefined ? undefined : decideRestart(last, slot, observed);
   if (decision === undefined || !decision.restart) return { standing: 'given-up', actions, wakeAtMs: undefined };
-  const waits = decision.startAfterMs === undefined ? {} : { desired: 'ready' as const };
+  const stopping = slot.tasks.some((task) => holdsItsNode(task, observed));
+  const waits = decision.startAfterMs === undefined && !stopping ? {} : { desired: 'ready' as const };
   actions.push({ ...newTask(place.iteration), ...place, ...waits, ...startAfterOf(decision.startAfterMs) });
   return { standing: 'active', actions, wakeAtMs: undefined };
 }

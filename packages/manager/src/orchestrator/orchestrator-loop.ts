@@ -34,11 +34,13 @@ export function startOrchestrator({ store, clock, random, logger }: Orchestrator
       name: 'orchestrator',
       dirtiedBy: (event, mark) => markServices(event, store.view, mark),
       allKeys: () => [...store.view.all('service')].map((service) => service.ID),
-      pass: async (serviceIds, { now, signal, wakeAfter }) => {
+      pass: async (serviceIds, { signal, wakeAfter }) => {
         const writes = [...serviceIds].map((serviceId) =>
           store.update((tx) => {
             const service = tx.get('service', serviceId);
             if (service === undefined) return;
+            // The store's reading of the time, which all that it is compared with came from.
+            const now = Date.parse(tx.now);
             const plan = reconcileService(observe(tx, service.ID, now));
             if (plan.wakeAtMs !== undefined) wakeAfter(serviceId, plan.wakeAtMs - now);
             applyActions(tx, service, plan.actions, random, (action, taskId) =>

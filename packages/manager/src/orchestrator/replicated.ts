@@ -1,8 +1,14 @@
 import type { Task } from '@swarmd/model';
 import { type Action, earlier, type Plan } from './actions.js';
 import { groupSlots, type Observed, type Slot } from './observed.js';
+import { holdsItsNode } from './restart.js';
 import { isRunning, keepSlot, type SlotUpkeep } from './slot-upkeep.js';
 import { planUpdate } from './updater.js';
+
+interface Kept {
+  slot: Slot;
+  upkeep: SlotUpkeep;
+}
 
 /**
  * One pass over a replicated service: replaces what ended, moves a running update on, fills free slot numbers and
@@ -11,40 +17,66 @@ import { planUpdate } from './updater.js';
 export function reconcileReplicated(observed: Observed): Plan {
   const wanted = observed.service.Spec.Mode?.Replicated?.Replicas ?? 1;
   const slots = groupSlots(observed.tasks, (task) => task.Slot);
-  const taken: { slot: Slot; upkeep: SlotUpkeep }[] = [];
+  const taken: Kept[] = [];
+  const free: Kept[] = [];
   for (const slot of slots.values()) {
     const upkeep = keepSlot(slot, observed, { slot: slot.key as number, nodeId: '' });
-    if (upkeep.taken) taken.push({ slot, upkeep });
+    (upkeep.taken ? taken : free).push({ slot, upkeep });
   }
-  const surplusCount = Math.max(0, taken.length - wanted);
   const surplus = new Set(
-    surplusCount === 0
+    taken.length <= wanted
       ? []
       : pickSurplus(
           taken.map((entry) => entry.slot),
-          surplusCount,
+          taken.length - wanted,
         ),
   );
-  const actions: Action[] = [];
-  let wakeAtMs: number | undefined;
-  const kept: Slot[] = [];
-  for (const { slot, upkeep } of taken) {
-    if (surplus.has(slot)) continue;
-    kept.push(slot);
+  const kept = taken.filter(({ slot }) => !surplus.has(slot));
+  const busy = new Set(kept.filter(({ upkeep }) => upkeep.actions.length > 0).map(({ slot }) => slot));
+  const update = planUpdate(
+    kept.map(({ slot }) => slot),
+    busy,
+    observed,
+    (slot) => ({ slot: slot.key as number, nodeId: '' }),
+  );
+  // First: what else is created in this pass follows the spec that a rollback brings back.
+  const { actions } = update;
+  let { wakeAtMs } = update;
+  for (const { upkeep } of kept) {
     for (const action of upkeep.actions) actions.push(action);
     wakeAtMs = earlier(wakeAtMs, upkeep.wakeAtMs);
   }
-  for (const slot of surplus) {
-    for (const task of slot.tasks)
-      actions.push({ kind: 'set-desired', taskId: task.ID, desired: 'remove', reason: 'scaled down' });
+  for (const slot of surplus) dismiss(slot, 'scaled down', actions);
+  fill(free, new Set(taken.map(({ slot }) => slot.key as number)), wanted - kept.length, observed, actions);
+  return { actions, wakeAtMs };
+}
+
+/** Takes `count` free slot numbers; what is left of slots that are not used goes. */
+function fill(
+  free: readonly Kept[],
+  taken: ReadonlySet<number>,
+  count: number,
+  observed: Observed,
+  actions: Action[],
+): void {
+  const numbers = freeNumbers(taken, count);
+  const waiting = new Set<number>();
+  if (free.length > 0) {
+    const used = new Set(numbers);
+    for (const { slot, upkeep } of free) {
+      if (!used.has(slot.key as number)) dismiss(slot, 'its slot is not used any more', actions);
+      else for (const action of upkeep.actions) actions.push(action);
+      if (slot.tasks.some((task) => holdsItsNode(task, observed))) waiting.add(slot.key as number);
+    }
   }
-  const busy = new Set(taken.filter(({ upkeep }) => upkeep.actions.length > 0).map(({ slot }) => slot));
-  const update = planUpdate(kept, busy, observed, (slot) => ({ slot: slot.key as number, nodeId: '' }));
-  for (const action of update.actions) actions.push(action);
-  const numbers = freeNumbers(new Set(taken.map(({ slot }) => slot.key as number)), wanted - kept.length);
-  for (const slot of numbers)
-    actions.push({ kind: 'create-task', slot, nodeId: '', desired: 'running', reason: 'replica missing' });
-  return { actions, wakeAtMs: earlier(wakeAtMs, update.wakeAtMs) };
+  for (const slot of numbers) {
+    const desired = waiting.has(slot) ? 'ready' : 'running';
+    actions.push({ kind: 'create-task', slot, nodeId: '', desired, reason: 'replica missing' });
+  }
+}
+
+function dismiss(slot: Slot, reason: string, actions: Action[]): void {
+  for (const task of slot.tasks) actions.push({ kind: 'set-desired', taskId: task.ID, desired: 'remove', reason });
 }
 
 /** The `count` smallest numbers from 1 on that are not taken. */
@@ -58,14 +90,18 @@ function freeNumbers(taken: ReadonlySet<number>, count: number): number[] {
  * Which slots a scale-down takes: first those where nothing runs, then those on the nodes that hold the most replicas
  * of this service (counted anew after each), then the highest number (swarmkit slots sorted by node).
  */
-function pickSurplus(slots: readonly Slot[], count: number): Slot[] {
+export function pickSurplus(slots: readonly Slot[], count: number): Slot[] {
   const byNode = new Map<string, Slot[]>();
   const idle: Slot[] = [];
   const number = (slot: Slot): number => slot.key as number;
   for (const slot of slots) {
     const running: Task | undefined = slot.live.find(isRunning);
     if (running === undefined) idle.push(slot);
-    else byNode.set(running.NodeID, [...(byNode.get(running.NodeID) ?? []), slot]);
+    else {
+      const onNode = byNode.get(running.NodeID);
+      if (onNode === undefined) byNode.set(running.NodeID, [slot]);
+      else onNode.push(slot);
+    }
   }
   idle.sort((a, b) => number(b) - number(a));
   const picked = idle.slice(0, count);

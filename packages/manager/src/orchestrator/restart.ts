@@ -1,6 +1,6 @@
 import { DEFAULTS, durationMs, isTerminal, type RestartPolicy, rfc3339, type Task } from '@swarmd/model';
 import type { Observed, Slot } from './observed.js';
-import { isLost, mustLeave } from './observed.js';
+import { isLive, isLost, mustLeave } from './observed.js';
 
 /** What follows the end (or the eviction) of a task. */
 export type RestartDecision = { restart: false } | { restart: true; startAfterMs: number | undefined };
@@ -8,7 +8,7 @@ export type RestartDecision = { restart: false } | { restart: true; startAfterMs
 /**
  * Whether a task that ended, or must leave its node, is replaced, and when the replacement may start.
  * History is the slot's kept tasks of the same spec version (swarmkit restart.go; the window counts on the leader's
- * clock). Nothing delays a task that is moved away from a drained or lost node.
+ * clock). Nothing delays a task that is moved away from a drained, lost or removed node.
  */
 export function decideRestart(task: Task, slot: Slot, observed: Observed): RestartDecision {
   const policy = observed.service.Spec.TaskTemplate?.RestartPolicy ?? undefined;
@@ -16,11 +16,19 @@ export function decideRestart(task: Task, slot: Slot, observed: Observed): Resta
   if (condition === 'none') return { restart: false };
   // What completed is done, for jobs whatever the condition.
   if ((condition === 'on-failure' || isJob(observed)) && task.Status.State === 'complete') return { restart: false };
-  const moved = !isTerminal(task.Status.State) && mustLeave(observed.node(task.NodeID));
-  if (!moved && attemptsSpent(task, slot, policy)) return { restart: false };
-  if (moved) return { restart: true, startAfterMs: undefined };
-  const delayMs = durationMs(policy?.Delay, DEFAULTS.restartDelayMs);
+  if (isMoved(task, observed)) return { restart: true, startAfterMs: undefined };
+  if (attemptsSpent(task, slot, policy)) return { restart: false };
+  const delayMs = restartDelayMs(observed);
   return { restart: true, startAfterMs: delayMs === 0 ? undefined : observed.now + delayMs };
+}
+
+function isMoved(task: Task, observed: Observed): boolean {
+  const { State } = task.Status;
+  return (!isTerminal(State) || State === 'orphaned') && mustLeave(observed.node(task.NodeID));
+}
+
+function restartDelayMs({ service }: Observed): number {
+  return durationMs(service.Spec.TaskTemplate?.RestartPolicy?.Delay, DEFAULTS.restartDelayMs);
 }
 
 function isJob({ service }: Observed): boolean {
@@ -33,9 +41,9 @@ function attemptsSpent(task: Task, slot: Slot, policy: RestartPolicy | undefined
   if (maxAttempts === 0) return false;
   const windowMs = durationMs(policy?.Window, 0);
   const endedMs = Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp);
-  const sameSpec = slot.tasks.filter((other) => other.SpecVersion === task.SpecVersion);
-  // Every task of this spec but the first is a restart.
-  const restarts = sameSpec.slice(1).filter((other) => {
+  // Every task of this run of one spec but the first is a restart; what the spec did before another came is forgotten.
+  const otherSpec = slot.tasks.findLastIndex((other) => other.SpecVersion !== task.SpecVersion);
+  const restarts = slot.tasks.slice(otherSpec + 2).filter((other) => {
     const createdMs = Date.parse(other.CreatedAt);
     if (createdMs > endedMs) return false;
     return windowMs === 0 || createdMs >= endedMs - windowMs;
@@ -45,22 +53,26 @@ function attemptsSpent(task: Task, slot: Slot, policy: RestartPolicy | undefined
 
 /**
  * When a task that waits in desired state `ready` may start: `now` or earlier means at once. It waits for its restart
- * delay and for the older tasks of its slot to stop, but not for lost nodes and no longer than a minute
+ * delay and for the other tasks of its slot to stop, but not for lost nodes and no longer than a minute
  * (swarmkit `DelayStart`).
  */
 export function startDueMs(task: Task, slot: Slot, observed: Observed): number {
-  const delayedUntil = task.StartAfter === undefined ? 0 : Date.parse(task.StartAfter);
-  const waitsForOld = slot.tasks.some(
-    (other) =>
-      other !== task &&
-      other.CreatedAt <= task.CreatedAt &&
-      !slot.live.includes(other) &&
-      other.NodeID !== '' &&
-      !isTerminal(other.Status.State) &&
-      !isLost(observed.node(other.NodeID)),
-  );
-  if (!waitsForOld) return delayedUntil;
+  let delayedUntil = task.StartAfter === undefined ? 0 : Date.parse(task.StartAfter);
+  // More than the whole delay can only be left when the clock was set back.
+  if (delayedUntil > observed.now + restartDelayMs(observed)) delayedUntil = 0;
+  if (!stillStopping(slot, observed)) return delayedUntil;
   return Math.max(delayedUntil, Date.parse(task.CreatedAt) + DEFAULTS.oldTaskTimeoutMs);
+}
+
+/** Whether a task of the slot that is not wanted any more may still run: what replaces it has to wait. */
+export function stillStopping(slot: Slot, observed: Observed): boolean {
+  if (slot.live.length === slot.tasks.length) return false;
+  return slot.tasks.some((task) => !isLive(task) && holdsItsNode(task, observed));
+}
+
+/** Whether a task may run on a node: it was given one that is not lost, and has not ended. */
+export function holdsItsNode(task: Task, observed: Observed): boolean {
+  return task.NodeID !== '' && !isTerminal(task.Status.State) && !isLost(observed.node(task.NodeID));
 }
 
 /** RFC 3339 of a time, or nothing. */

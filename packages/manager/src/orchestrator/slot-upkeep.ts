@@ -2,44 +2,45 @@ import { compareStates, isTerminal, type Task } from '@swarmd/model';
 import type { Action, Plan } from './actions.js';
 import { earlier } from './actions.js';
 import type { Observed, Slot } from './observed.js';
-import { isLost, mustLeave } from './observed.js';
-import { decideRestart, startAfterOf, startDueMs } from './restart.js';
+import { mustLeave } from './observed.js';
+import { decideRestart, holdsItsNode, startAfterOf, startDueMs, stillStopping } from './restart.js';
 
 /** What upkeep made of a slot. */
 export interface SlotUpkeep extends Plan {
   /** The slot counts as taken: something runs or will run in it, or its restart policy has let it rest. */
   taken: boolean;
-  /** Nothing runs in it and nothing will, unless the spec changes. */
-  resting: boolean;
 }
 
 /**
  * Keeps one slot of a service as it should be, whatever its mode: replaces what ended or must leave its node by the
- * restart policy, and starts what waits once it is due. `replace` says where a replacement goes.
+ * restart policy, and starts what waits once it is due. `replace` says where a replacement goes. The actions count even
+ * when the slot does not.
  */
 export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number; nodeId: string }): SlotUpkeep {
   const actions: Action[] = [];
   let wakeAtMs: number | undefined;
-  let alive = 0;
-  const leaves = (task: Task): boolean => task.NodeID !== '' && mustLeave(observed.node(task.NodeID));
+  const ends = (task: Task): boolean =>
+    isTerminal(task.Status.State) || (task.NodeID !== '' && mustLeave(observed.node(task.NodeID)));
+  const ending = slot.live.filter(ends);
+  // A slot that holds two tasks in mid-update needs one replacement at most.
+  let alive = slot.live.length - ending.length;
   for (const task of slot.live) {
-    const ended = isTerminal(task.Status.State);
-    if (!ended && !leaves(task)) {
-      alive++;
-      if (task.DesiredState === 'ready') {
-        const dueMs = startDueMs(task, slot, observed);
-        if (dueMs <= observed.now)
-          actions.push({ kind: 'set-desired', taskId: task.ID, desired: 'running', reason: 'due to start' });
-        else wakeAtMs = earlier(wakeAtMs, dueMs);
-      }
-      continue;
-    }
-    const why = ended ? `task ended (${task.Status.State})` : 'its node can keep no tasks';
+    if (task.DesiredState !== 'ready' || ending.includes(task)) continue;
+    const dueMs = startDueMs(task, slot, observed);
+    if (dueMs <= observed.now)
+      actions.push({ kind: 'set-desired', taskId: task.ID, desired: 'running', reason: 'due to start' });
+    else wakeAtMs = earlier(wakeAtMs, dueMs);
+  }
+  for (const task of ending) {
+    const why = isTerminal(task.Status.State) ? `task ended (${task.Status.State})` : 'its node can keep no tasks';
     actions.push({ kind: 'set-desired', taskId: task.ID, desired: 'shutdown', reason: why });
     const decision = decideRestart(task, slot, observed);
-    // A slot that holds two tasks in mid-update needs one replacement at most.
-    if (!decision.restart || alive > 0 || actions.some((action) => action.kind === 'create-task')) continue;
-    const waits = decision.startAfterMs !== undefined || (!ended && !isLost(observed.node(task.NodeID)));
+    if (!decision.restart || alive > 0) continue;
+    alive++;
+    const waits =
+      decision.startAfterMs !== undefined ||
+      stillStopping(slot, observed) ||
+      ending.some((other) => holdsItsNode(other, observed));
     actions.push({
       kind: 'create-task',
       slot: replace.slot,
@@ -49,9 +50,7 @@ export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number
       reason: why,
     });
   }
-  const creates = actions.some((action) => action.kind === 'create-task');
-  const resting = alive === 0 && !creates && restsByPolicy(slot, observed);
-  return { actions, wakeAtMs, taken: alive > 0 || creates || resting, resting };
+  return { actions, wakeAtMs, taken: alive > 0 || restsByPolicy(slot, observed) };
 }
 
 /** Whether the slot's newest task ended, or was sent off, under the current spec, with a policy against another try. */

@@ -9,6 +9,8 @@ export interface SlotProgress {
   dirty: Task[];
   /** Live tasks of the current make. */
   clean: Task[];
+  /** Tasks of the current make that came into being since the update began, ended ones too; oldest first. */
+  made: Task[];
   /** A task of the current make has come to running, or ended without. */
   reachedAtMs: number | undefined;
   /** A task of the current make is on its way and has not yet run. */
@@ -51,13 +53,15 @@ export function slotProgress(
   const clean: Task[] = [];
   for (const task of slot.live) (isTaskDirty(task, observed, compare) ? dirty : clean).push(task);
   let reachedAtMs: number | undefined;
-  if (startedAt !== undefined) {
-    for (const task of madeSince(slot, observed, startedAt)) {
-      const at = reachedAt(task);
-      if (at !== undefined && (reachedAtMs === undefined || at < reachedAtMs)) reachedAtMs = at;
-    }
+  const made = startedAt === undefined ? [] : madeSince(slot, observed, startedAt);
+  for (const task of made) {
+    const at = reachedAt(task);
+    if (at !== undefined && (reachedAtMs === undefined || at < reachedAtMs)) reachedAtMs = at;
   }
-  return { slot, dirty, clean, reachedAtMs, inFlight: clean.some(isOnItsWay) && reachedAtMs === undefined };
+  // Replicas that came into being while the update was under way take no place in it.
+  const updated = slot.tasks.some((task) => task.SpecVersion !== observed.service.SpecVersion);
+  const inFlight = updated && reachedAtMs === undefined && clean.some(isOnItsWay);
+  return { slot, dirty, clean, made, reachedAtMs, inFlight };
 }
 
 /** Tasks of the current spec version that were made since the update began. */
@@ -73,22 +77,28 @@ function isOnItsWay(task: Task): boolean {
 function reachedAt(task: Task): number | undefined {
   if (task.Status.RunningAt !== undefined) return Date.parse(task.Status.RunningAt);
   if (isOnItsWay(task)) return undefined;
-  return Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp);
+  return endedAtMs(task);
 }
 
 /**
- * New tasks that failed the update: they ended by themselves before they ever ran or within the monitoring time
- * (swarmkit updater.go counts them so). Newest last.
+ * Of each slot that failed the update the newest task that did: it ended by itself before it ever ran or within the
+ * monitoring time (swarmkit updater.go). A slot fails once, however often its new task is tried again.
  */
 export function failedTasks(slots: readonly Slot[], observed: Observed, startedAt: string, monitorMs: number): Task[] {
   const failed: Task[] = [];
   for (const slot of slots) {
-    for (const task of madeSince(slot, observed, startedAt)) {
-      if (!isTerminal(task.Status.State) || task.Status.State === 'shutdown') continue;
-      const endedMs = Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp);
-      const ranMs = task.Status.RunningAt === undefined ? endedMs : Date.parse(task.Status.RunningAt);
-      if (endedMs - ranMs <= monitorMs) failed.push(task);
-    }
+    const culprit = madeSince(slot, observed, startedAt).findLast((task) => failedEarly(task, monitorMs));
+    if (culprit !== undefined) failed.push(culprit);
   }
-  return failed.sort((a, b) => (a.UpdatedAt < b.UpdatedAt ? -1 : 1));
+  return failed.sort((a, b) => endedAtMs(a) - endedAtMs(b));
+}
+
+function failedEarly(task: Task, monitorMs: number): boolean {
+  if (!isTerminal(task.Status.State) || task.Status.State === 'shutdown') return false;
+  const ranMs = task.Status.RunningAt === undefined ? undefined : Date.parse(task.Status.RunningAt);
+  return ranMs === undefined || endedAtMs(task) - ranMs <= monitorMs;
+}
+
+function endedAtMs(task: Task): number {
+  return Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp);
 }

@@ -1,15 +1,17 @@
-import { isTerminal, rfc3339, type UpdateStatus } from '@swarmd/model';
+import { isTerminal, rfc3339, type Service, type Task, type UpdateStatus } from '@swarmd/model';
 import { type Action, earlier, type Plan } from './actions.js';
 import { specComparer } from './dirty.js';
 import type { Observed, Slot } from './observed.js';
-import { isLost } from './observed.js';
-import { decideRestart, startAfterOf } from './restart.js';
+import { decideRestart, holdsItsNode, startAfterOf, stillStopping } from './restart.js';
+import { isRunning } from './slot-upkeep.js';
 import { failedTasks, type SlotProgress, slotProgress, type UpdateRules, updateRules } from './update-progress.js';
 
 /** Where the replacement of a slot's task goes. */
 export type Place = (slot: Slot) => { slot: number; nodeId: string };
 
-const NOTHING: Plan = { actions: [], wakeAtMs: undefined };
+function nothing(): Plan {
+  return { actions: [], wakeAtMs: undefined };
+}
 
 /**
  * Moves a rolling update or rollback one step on. All that it knows stands in the store, so a new leader goes on where
@@ -19,22 +21,38 @@ const NOTHING: Plan = { actions: [], wakeAtMs: undefined };
 export function planUpdate(slots: readonly Slot[], busy: ReadonlySet<Slot>, observed: Observed, place: Place): Plan {
   const { service } = observed;
   const state = service.UpdateStatus?.State;
-  if (state === 'paused' || state === 'rollback_paused') return NOTHING;
   const active = state === 'updating' || state === 'rollback_started';
-  const progress = active ? service.UpdateProgress : undefined;
+  const progress = active ? currentProgress(service) : undefined;
   const compare = specComparer(observed);
   const standing = slots
     .filter((slot) => slot.live.length > 0)
     .map((slot) => slotProgress(slot, observed, compare, progress?.StartedAt));
   const unfinished = standing.filter((s) => s.dirty.length > 0 || s.clean.length > 1);
-  if (unfinished.length === 0 && !active) return NOTHING;
+  if (state !== undefined && !active) return tidy(unfinished);
+  if (unfinished.length === 0 && !active) return nothing();
   const rollingBack = state === 'rollback_started';
   const rules = updateRules(rollingBack ? service.Spec.RollbackConfig : service.Spec.UpdateConfig);
   if (progress === undefined) return begin(unfinished, standing, busy, observed, rules, place);
   const failure = judge(slots, observed, rules, progress);
   if (failure !== undefined) return failure;
-  if (unfinished.length === 0 && !standing.some((s) => s.inFlight)) return finish(standing, observed, rules);
-  return advance(standing, busy, observed, rules, place);
+  const { held, actions, wakeAtMs } = advance(standing, busy, observed, rules, place);
+  // Slots may be left whose restart policy allows no further try of the new task.
+  if (held === 0 && actions.length === 0 && busy.size === 0) return finish(standing, observed, rules);
+  return { actions, wakeAtMs };
+}
+
+/**
+ * Nothing is begun once an update has been paused or has ended, until the user writes the service again; slots whose
+ * new task runs still lose the old one.
+ */
+function tidy(unfinished: readonly SlotProgress[]): Plan {
+  const done = unfinished.filter(({ clean }) => clean.some(isRunning));
+  return { actions: done.flatMap(retireAll), wakeAtMs: undefined };
+}
+
+/** The record of the update under way; one that an earlier update left behind says nothing of it. */
+function currentProgress({ UpdateProgress, UpdateStatus }: Service): Service['UpdateProgress'] {
+  return (UpdateProgress?.StartedAt ?? '') >= (UpdateStatus?.StartedAt ?? '') ? UpdateProgress : undefined;
 }
 
 /** First step: the update is on record together with its first slots; one that changes no task is complete at once. */
@@ -49,7 +67,8 @@ function begin(
   const { service, now } = observed;
   const known = service.UpdateStatus;
   const active = known?.State === 'updating' || known?.State === 'rollback_started';
-  const at = rfc3339(now);
+  // Never before the update was asked for, even when the clock was set back since: see currentProgress.
+  const at = active && known.StartedAt !== undefined && known.StartedAt > rfc3339(now) ? known.StartedAt : rfc3339(now);
   if (unfinished.length === 0) return { actions: [closing(observed, known)], wakeAtMs: undefined };
   const status: UpdateStatus = active
     ? { ...known, StartedAt: known.StartedAt ?? at }
@@ -96,7 +115,8 @@ function finish(standing: readonly SlotProgress[], observed: Observed, rules: Up
   let lastMs = 0;
   for (const { reachedAtMs } of standing) lastMs = Math.max(lastMs, reachedAtMs ?? 0);
   const dueMs = lastMs + rules.monitorMs;
-  if (observed.now < dueMs) return { actions: [], wakeAtMs: dueMs };
+  // More than the whole time can only be left when the clock was set back.
+  if (observed.now < dueMs && dueMs <= observed.now + rules.monitorMs) return { actions: [], wakeAtMs: dueMs };
   return { actions: [closing(observed, observed.service.UpdateStatus)], wakeAtMs: undefined };
 }
 
@@ -111,66 +131,82 @@ function closing(observed: Observed, known: UpdateStatus | undefined): Action {
   return { kind: 'set-update', status, progress: undefined };
 }
 
-/** Takes as many further slots as the update's parallelism leaves room for, and retires what has been replaced. */
+/**
+ * Takes as many further slots as the update's parallelism leaves room for, and retires what has been replaced. `held`
+ * is how many places are taken then.
+ */
 function advance(
   standing: readonly SlotProgress[],
   busy: ReadonlySet<Slot>,
   observed: Observed,
   rules: UpdateRules,
   place: Place,
-): Plan {
+): Plan & { held: number } {
   const actions: Action[] = [];
   let wakeAtMs: number | undefined;
   let held = 0;
   const waiting: SlotProgress[] = [];
-  for (const standingSlot of standing) {
-    const { slot, dirty, clean, reachedAtMs, inFlight } = standingSlot;
-    if (clean.length === 0) {
-      if (dirty.length > 0 && !busy.has(slot)) waiting.push(standingSlot);
-      continue;
-    }
-    const holdsUntilMs = reachedAtMs === undefined ? undefined : reachedAtMs + rules.delayMs;
-    const holds = holdsUntilMs !== undefined && rules.delayMs > 0 && holdsUntilMs > observed.now;
-    if (inFlight || holds) held++;
-    if (holds) wakeAtMs = earlier(wakeAtMs, holdsUntilMs);
-    actions.push(...retire(standingSlot, rules));
+  for (const next of standing) {
+    const { slot, dirty, clean, inFlight } = next;
+    const holdsUntilMs = holdUntil(next, observed, rules);
+    if (inFlight || holdsUntilMs !== undefined) held++;
+    wakeAtMs = earlier(wakeAtMs, holdsUntilMs);
+    if (clean.length > 0) actions.push(...retire(next, rules));
+    // One whose new task has failed already is tried again in its time, and takes no further place.
+    else if (dirty.length > 0 && !busy.has(slot) && holdsUntilMs === undefined) waiting.push(next);
   }
   for (const next of waiting) {
-    if (held >= rules.parallelism) break;
+    const again = next.reachedAtMs !== undefined;
+    if (!again && held >= rules.parallelism) continue;
     const replacement = replace(next, observed, rules, place);
     if (replacement === undefined) continue;
-    held++;
+    if (!again) held++;
     actions.push(...replacement);
   }
-  return { actions, wakeAtMs };
+  return { actions, wakeAtMs, held };
+}
+
+/** Until when a slot keeps its place although its new task has run, or failed: the update's delay. */
+function holdUntil({ reachedAtMs }: SlotProgress, observed: Observed, rules: UpdateRules): number | undefined {
+  if (reachedAtMs === undefined) return undefined;
+  const leftMs = reachedAtMs + rules.delayMs - observed.now;
+  // More than the whole delay can only be left when the clock was set back.
+  return leftMs > 0 && leftMs <= rules.delayMs ? reachedAtMs + rules.delayMs : undefined;
 }
 
 /** Shuts down what a slot's new task has replaced, and all but one of several new ones. */
-function retire({ dirty, clean }: SlotProgress, rules: UpdateRules): Action[] {
-  const running = clean.find((task) => task.Status.State === 'running');
-  const keeper = running ?? clean[0];
-  const outdated = running !== undefined || rules.order === 'stop-first' ? dirty : [];
-  return [...outdated, ...clean.filter((task) => task !== keeper)].map((task) => ({
-    kind: 'set-desired',
-    taskId: task.ID,
-    desired: 'shutdown',
-    reason: 'replaced by the update',
-  }));
+function retire(standing: SlotProgress, rules: UpdateRules): Action[] {
+  const { dirty, clean } = standing;
+  if (clean.some(isRunning)) return retireAll(standing);
+  return [...superseded(dirty, rules), ...clean.slice(1)].map((task) => stop(task, 'replaced by the update'));
 }
 
-/** Begins a slot: the new task, and with stop-first the end of the old one. Nothing when its policy allows no more tries. */
+function retireAll({ dirty, clean }: SlotProgress): Action[] {
+  const keeper = clean.find(isRunning);
+  return [...dirty, ...clean.filter((task) => task !== keeper)].map((task) => stop(task, 'replaced by the update'));
+}
+
+/** The old tasks that need not wait for the new one to run: with start-first all but one that runs. */
+function superseded(dirty: readonly Task[], rules: UpdateRules): Task[] {
+  const serving = rules.order === 'start-first' ? dirty.find(isRunning) : undefined;
+  return dirty.filter((task) => task !== serving);
+}
+
+function stop(task: Task, reason: string): Action {
+  return { kind: 'set-desired', taskId: task.ID, desired: 'shutdown', reason };
+}
+
+/** Begins a slot: the new task, and the end of the old ones that need not wait for it. Nothing when its policy allows no more tries. */
 function replace(next: SlotProgress, observed: Observed, rules: UpdateRules, place: Place): Action[] | undefined {
-  const failedTry = next.slot.tasks
-    .filter((task) => task.SpecVersion === observed.service.SpecVersion && isTerminal(task.Status.State))
-    .at(-1);
+  const failedTry = next.made.findLast((task) => isTerminal(task.Status.State));
   const again = failedTry === undefined ? undefined : decideRestart(failedTry, next.slot, observed);
   if (again !== undefined && !again.restart) return undefined;
   const startAfter = startAfterOf(again?.restart ? again.startAfterMs : undefined);
-  const stopFirst = rules.order === 'stop-first';
-  const oldHolds = next.dirty.some(
-    (task) => task.NodeID !== '' && !isTerminal(task.Status.State) && !isLost(observed.node(task.NodeID)),
-  );
-  const waits = 'startAfter' in startAfter || (stopFirst && oldHolds);
+  const stopped = superseded(next.dirty, rules);
+  const waits =
+    'startAfter' in startAfter ||
+    stopped.some((task) => holdsItsNode(task, observed)) ||
+    (rules.order === 'stop-first' && stillStopping(next.slot, observed));
   const create: Action = {
     kind: 'create-task',
     ...place(next.slot),
@@ -178,12 +214,5 @@ function replace(next: SlotProgress, observed: Observed, rules: UpdateRules, pla
     ...startAfter,
     reason: 'update',
   };
-  if (!stopFirst) return [create];
-  const stops: Action[] = next.dirty.map((task) => ({
-    kind: 'set-desired',
-    taskId: task.ID,
-    desired: 'shutdown',
-    reason: 'update',
-  }));
-  return [...stops, create];
+  return [...stopped.map((task) => stop(task, 'update')), create];
 }
