@@ -81,6 +81,9 @@ t.test('constraint › matches nodes as Docker Swarm does', async (t) => {
     ['node.labels.==x', plain, false],
     ['node.labels.!=x', plain, false],
     ['constructor!=x', plain, false],
+    ['node.labels.constructor==x', labelled, false],
+    ['node.labels.constructor!=x', labelled, true],
+    ['engine.labels.__proto__==x', labelled, false],
   ];
   for (const [expression, on, expected] of table) t.equal(matches(expression, on), expected, expression);
   t.equal(nodeMatches(parseConstraints(['node.role==worker', 'node.id==n2']), plain), false, 'all must hold');

@@ -1,4 +1,4 @@
-import { type Filters, type Labels, SwarmdError } from '@swarmd/model';
+import { type Filters, type Labels, labelValue, SwarmdError } from '@swarmd/model';
 
 /** Refuses filters that a list does not know, as Docker does: a typo must not answer with everything. */
 export function checkFilters(filters: Filters, accepted: readonly string[]): void {
@@ -46,7 +46,7 @@ export function matchesLabels(wanted: readonly string[], labels: Labels | null |
     const cut = text.indexOf('=');
     const key = cut === -1 ? text : text.slice(0, cut);
     const value = cut === -1 ? '' : text.slice(cut + 1);
-    const actual = labels?.[key];
+    const actual = labelValue(labels, key);
     return actual !== undefined && (value === '' || actual === value);
   });
 }

@@ -1,4 +1,4 @@
-import { type Node, SwarmdError } from '@swarmd/model';
+import { labelValue, type Node, SwarmdError } from '@swarmd/model';
 import { parseAddress, parseSubnet, sameAddress, subnetContains } from './address.js';
 
 /** What of a node a constraint looks at. Keys that name nothing known are `unknown` and never match. */
@@ -24,14 +24,14 @@ export const ENGINE_LABEL_PREFIX = 'engine.labels.';
 const OPERATORS = ['==', '!='] as const;
 const KEY_PATTERN = /^[a-z_][a-z0-9\-_.]+$/i;
 const VALUE_PATTERN = /^[a-z0-9:\-_\t\n\f\r .*()?+[\]\\^$|/]+$/i;
-const PLAIN_SUBJECTS: Readonly<Record<string, Subject>> = {
-  'node.id': { kind: 'id' },
-  'node.hostname': { kind: 'hostname' },
-  'node.ip': { kind: 'ip' },
-  'node.role': { kind: 'role' },
-  'node.platform.os': { kind: 'os' },
-  'node.platform.arch': { kind: 'arch' },
-};
+const PLAIN_SUBJECTS: ReadonlyMap<string, Subject> = new Map<string, Subject>([
+  ['node.id', { kind: 'id' }],
+  ['node.hostname', { kind: 'hostname' }],
+  ['node.ip', { kind: 'ip' }],
+  ['node.role', { kind: 'role' }],
+  ['node.platform.os', { kind: 'os' }],
+  ['node.platform.arch', { kind: 'arch' }],
+]);
 
 /**
  * Parses placement constraints (`key==value`, `key!=value`; see the Docker documentation of `--constraint`).
@@ -59,7 +59,7 @@ function subjectOf(key: string): Subject {
   if (nodeLabel !== undefined) return { kind: 'node-label', label: nodeLabel };
   const engineLabel = labelAfter(ENGINE_LABEL_PREFIX, key);
   if (engineLabel !== undefined) return { kind: 'engine-label', label: engineLabel };
-  return PLAIN_SUBJECTS[key.toLowerCase()] ?? { kind: 'unknown' };
+  return PLAIN_SUBJECTS.get(key.toLowerCase()) ?? { kind: 'unknown' };
 }
 
 /** The label that `key` names below `prefix` (which may be in any case; the label itself is case-sensitive). */
@@ -94,9 +94,9 @@ function satisfies(constraint: Constraint, node: Node): boolean {
     case 'arch':
       return compares(constraint, node.Description?.Platform?.Architecture);
     case 'node-label':
-      return compares(constraint, node.Spec.Labels?.[subject.label]);
+      return compares(constraint, labelValue(node.Spec.Labels, subject.label));
     case 'engine-label':
-      return compares(constraint, node.Description?.Engine?.Labels?.[subject.label]);
+      return compares(constraint, labelValue(node.Description?.Engine?.Labels, subject.label));
     case 'ip':
       return comparesAddress(constraint, node.Status.Addr);
     case 'unknown':

@@ -1,3 +1,4 @@
+import { labelValue } from '@swarmd/model';
 import type { SpreadLabel } from './needs.js';
 import { NodeHeap } from './node-heap.js';
 import type { NodeInfo } from './node-info.js';
@@ -60,7 +61,7 @@ export class SpreadTree {
 
 function labelOf({ node }: NodeInfo, { source, label }: SpreadLabel): string {
   const labels = source === 'node' ? node?.Spec.Labels : node?.Description?.Engine?.Labels;
-  return labels?.[label] ?? '';
+  return labelValue(labels, label) ?? '';
 }
 
 class Branch {

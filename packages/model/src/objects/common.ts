@@ -5,6 +5,16 @@ export const LabelsSchema = z.record(z.string(), z.string());
 /** Free-form string pairs. */
 export type Labels = z.infer<typeof LabelsSchema>;
 
+/**
+ * The value of a label, `undefined` when there is none by that name: names come from users, and every object has a
+ * `constructor`. An engine may report labels of its own making: what is no text is no label.
+ */
+export function labelValue(labels: Labels | null | undefined, name: string): string | undefined {
+  if (labels === null || labels === undefined || !Object.hasOwn(labels, name)) return undefined;
+  const value: unknown = labels[name];
+  return typeof value === 'string' ? value : undefined;
+}
+
 /** The store index at which an object's spec last changed (Docker's `Version.Index`). It only grows. */
 export const VersionSchema = z.looseObject({ Index: z.number().int().nonnegative() });
 /** The store index at which an object's spec last changed. */
