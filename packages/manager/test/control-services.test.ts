@@ -66,6 +66,11 @@ t.test('control › sending back what was read leaves the service alone', async 
 
 const REFUSED: [string, Record<string, unknown>, string][] = [
   ['a name that is no DNS name', { Name: 'bad name!' }, 'name must be valid as a DNS name component'],
+  [
+    'a name of 62 letters with one that may not end it',
+    { Name: `${'x'.repeat(62)}-` },
+    'name must be valid as a DNS name component',
+  ],
   ['a name that is too long', { Name: 'x'.repeat(64) }, 'name must be 63 characters or fewer'],
   ['no image', container({ Image: '' }), 'ContainerSpec: image reference must be provided'],
   ['an image that is none', container({ Image: 'A b' }), 'ContainerSpec: "A b" is not a valid repository/tag'],
