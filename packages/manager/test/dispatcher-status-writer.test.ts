@@ -47,6 +47,46 @@ const reported = (taskId: string, State: string, Message = '') => ({
   status: Buffer.from(JSON.stringify({ Timestamp: '2026-01-01T00:00:00Z', State, Message })),
 });
 
+t.test(
+  'status writer › what an agent makes up is refused, or left out where readers count on another type',
+  async (t) => {
+    const store = await storeWithTasks(createMemoryLog(), { t1: { node: 'n1', state: 'assigned' } });
+    const fold = (status: unknown) => {
+      const submission = { nodeId: 'n1', statuses: [{ taskId: 't1', status: Buffer.from(JSON.stringify(status)) }] };
+      const { statuses, rejected } = foldStatuses(store.view, [submission]);
+      return statuses.get('t1') ?? rejected[0]?.[0]?.code;
+    };
+    const Timestamp = '2026-01-01T00:00:00.123456789Z';
+    for (const odd of ['1', '+275760-09-13T00:00:00Z', 'yesterday', '2026-13-01T00:00:00Z', 5]) {
+      t.equal(fold({ Timestamp: odd, State: 'running' }), 'invalid-argument', String(odd));
+    }
+    for (const State of ['constructor', 'remove', 'orphaned', 'new', null]) {
+      t.equal(fold({ Timestamp, State }), 'invalid-argument', String(State));
+    }
+    const odd = {
+      Message: { toString: 1 },
+      Err: 'x'.repeat(100_000),
+      ContainerStatus: { ContainerID: 5, PID: 'x', ExitCode: 3 },
+      PortStatus: { Ports: [null, 1, { PublishedPort: 80 }] },
+    };
+    t.same(fold({ Timestamp, State: 'running', ...odd }), {
+      Timestamp,
+      State: 'running',
+      Message: '',
+      Err: 'x'.repeat(4_096),
+      ContainerStatus: { ExitCode: 3 },
+      PortStatus: { Ports: [{ PublishedPort: 80 }] },
+    });
+    for (const none of [5, null, 'x', [1]]) {
+      t.same(fold({ Timestamp, State: 'running', ContainerStatus: none, PortStatus: none }), {
+        Timestamp,
+        State: 'running',
+        Message: '',
+      });
+    }
+  },
+);
+
 t.test('status writer › what arrives while a transaction is under way shares the next', async (t) => {
   const log = gatedLog();
   const tasks = Object.fromEntries(

@@ -1,4 +1,4 @@
-import { type NodeDescription, SwarmdError } from '@swarmd/model';
+import { type NodeDescription, NodeDescriptionSchema, SwarmdError } from '@swarmd/model';
 
 /** The most bytes of JSON that a host's description may take. */
 const MAX_BYTES = 256 << 10;
@@ -10,22 +10,16 @@ const MAX_BYTES = 256 << 10;
 export function parseDescription(json: Uint8Array): NodeDescription | undefined {
   if (json.length === 0) return undefined;
   if (json.length > MAX_BYTES) throw invalid('it is too large');
-  let value: Partial<NodeDescription> | null;
+  let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(json).toString('utf8')) as Partial<NodeDescription> | null;
+    value = JSON.parse(Buffer.from(json).toString('utf8'));
   } catch (error) {
     throw invalid((error as Error).message);
   }
-  if (typeof value !== 'object' || value === null || typeof value.Hostname !== 'string') throw invalid('no Hostname');
-  const { Platform, Resources, Engine } = value;
-  const number = (n: unknown): number => (typeof n === 'number' && Number.isFinite(n) && n >= 0 ? n : 0);
-  return {
-    ...value,
-    Hostname: value.Hostname,
-    Platform: { Architecture: String(Platform?.Architecture ?? ''), OS: String(Platform?.OS ?? '') },
-    Resources: { ...Resources, NanoCPUs: number(Resources?.NanoCPUs), MemoryBytes: number(Resources?.MemoryBytes) },
-    Engine: { ...Engine, EngineVersion: String(Engine?.EngineVersion ?? '') },
-  };
+  const parsed = NodeDescriptionSchema.safeParse(value);
+  if (!parsed.success) throw invalid('no Hostname');
+  // As it is stored: a field without a value is not there.
+  return JSON.parse(JSON.stringify(parsed.data)) as NodeDescription;
 }
 
 function invalid(why: string): SwarmdError {

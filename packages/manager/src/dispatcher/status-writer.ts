@@ -12,6 +12,10 @@ import {
 
 /** The most statuses written in one transaction. */
 const MAX_STATUSES_PER_TRANSACTION = 10_000;
+/** The most characters of a message or an error that are kept: a task has one status, but there are many tasks. */
+const MAX_TEXT = 4_096;
+/** Readers of the API parse what is stored: other forms of a time that JavaScript takes would stop them. */
+const RFC3339 = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:\d\d)$/;
 /** The most statuses that may wait while a transaction is under way. */
 const MAX_WAITING = 100_000;
 
@@ -143,15 +147,37 @@ function parseStatus(json: Uint8Array): TaskStatus | undefined {
   }
   if (typeof value !== 'object' || value === null || !isAgentState(value.State)) return undefined;
   const { Timestamp, State, Message, Err, ContainerStatus, PortStatus } = value;
-  if (typeof Timestamp !== 'string' || Number.isNaN(Date.parse(Timestamp))) return undefined;
+  if (typeof Timestamp !== 'string' || !RFC3339.test(Timestamp) || Number.isNaN(Date.parse(Timestamp)))
+    return undefined;
+  const container = containerStatus(ContainerStatus);
+  const ports = Array.isArray(PortStatus?.Ports) ? PortStatus.Ports.filter(isObject) : undefined;
   return {
     Timestamp,
     State,
-    Message: typeof Message === 'string' ? Message : '',
-    ...(typeof Err === 'string' && Err !== '' ? { Err } : {}),
-    ...(typeof ContainerStatus === 'object' && ContainerStatus !== null ? { ContainerStatus } : {}),
-    ...(typeof PortStatus === 'object' && PortStatus !== null ? { PortStatus } : {}),
+    Message: textOf(Message),
+    ...(textOf(Err) === '' ? {} : { Err: textOf(Err) }),
+    ...(container === undefined ? {} : { ContainerStatus: container }),
+    ...(ports === undefined ? {} : { PortStatus: { Ports: ports } }),
   };
+}
+
+/** What an agent says of a container; fields of another type than readers count on are left out. */
+function containerStatus(value: unknown): TaskStatus['ContainerStatus'] {
+  if (!isObject(value)) return undefined;
+  const { ContainerID, PID, ExitCode } = value;
+  return {
+    ...(typeof ContainerID === 'string' ? { ContainerID } : {}),
+    ...(typeof PID === 'number' ? { PID } : {}),
+    ...(typeof ExitCode === 'number' ? { ExitCode } : {}),
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? value.slice(0, MAX_TEXT) : '';
 }
 
 /** States that agents report: from accepted on, but neither `remove` (only ever desired) nor `orphaned` (the leader's). */

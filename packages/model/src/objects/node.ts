@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { LabelsSchema, type StoredObject } from './common.js';
-import type { GenericResource } from './service.js';
+import { type GenericResource, GenericResourceSchema } from './service.js';
 
 /** Docker's NodeSpec: what a user can say of a node. */
 export const NodeSpecSchema = z.looseObject({
@@ -20,6 +20,36 @@ export interface NodeDescription {
   Engine: { EngineVersion: string; Labels?: Record<string, string>; Plugins?: { Type: string; Name: string }[] };
   TLSInfo?: { TrustRoot: string; CertIssuerSubject: string; CertIssuerPublicKey: string };
 }
+
+/** What an agent leaves out, or what is no number, counts as none. */
+const amount = z.number().nonnegative().catch(0);
+const text = z.string().catch('');
+
+/**
+ * A host's description as its agent sends it. Only the name must be there; of the rest, what has not the type that
+ * loops and API count on is left out: what one node says of itself must not stop them for all. Unknown fields are kept.
+ */
+export const NodeDescriptionSchema = z.looseObject({
+  Hostname: z.string().min(1).max(255),
+  Platform: z.looseObject({ Architecture: text, OS: text }).catch({ Architecture: '', OS: '' }),
+  Resources: z
+    .looseObject({
+      NanoCPUs: amount,
+      MemoryBytes: amount,
+      GenericResources: z.array(GenericResourceSchema).optional().catch(undefined),
+    })
+    .catch({ NanoCPUs: 0, MemoryBytes: 0 }),
+  Engine: z
+    .looseObject({
+      EngineVersion: text,
+      Labels: LabelsSchema.optional().catch(undefined),
+      Plugins: z
+        .array(z.looseObject({ Type: z.string(), Name: z.string() }))
+        .optional()
+        .catch(undefined),
+    })
+    .catch({ EngineVersion: '' }),
+});
 
 /** Liveness as the leader sees it. */
 export type NodeState = 'unknown' | 'down' | 'ready' | 'disconnected';
