@@ -34,6 +34,23 @@ t.test('cluster › is made with its root, its tokens and its first manager', as
   t.equal(store.view.count('node'), 1);
 });
 
+t.test('cluster › is not made with a spec that no cluster can have', async (t) => {
+  const store = await openStore({ log: createMemoryLog(), clock: realClock });
+  const specs: [Record<string, unknown>, RegExp][] = [
+    [{ CAConfig: { NodeCertExpiry: 60e9 } }, /minimum certificate expiry time/],
+    [{ CAConfig: { NodeCertExpiry: 'soon' } }, /CAConfig.NodeCertExpiry/],
+    [{ Dispatcher: { HeartbeatPeriod: -1 } }, /cannot be a negative duration/],
+    [{ Labels: ['x'] }, /Labels/],
+  ];
+  for (const [spec, message] of specs) {
+    await t.rejects(bootstrapCluster(store, { ...deps, advertiseAddr: '10.0.0.1:2377', spec }), {
+      code: 'invalid-argument',
+      message,
+    });
+  }
+  t.equal(store.view.count('node'), 0);
+});
+
 t.test('manager › starts its loops once it serves, and stops them in the reverse order', async (t) => {
   const store = await openStore({ log: createMemoryLog(), clock: realClock });
   const identity = createIdentityHolder(await bootstrapCluster(store, { ...deps, advertiseAddr: '127.0.0.1:2377' }));

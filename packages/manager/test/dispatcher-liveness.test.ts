@@ -16,6 +16,8 @@ t.test('liveness › heartbeat period by number of nodes and by what the user se
     [20_000, dockersDefault, 20_000],
     [3, 2_000_000_000, 2_000],
     [5_000, 500_000_000, 500],
+    [3, 1, 200],
+    [3, Number.MAX_SAFE_INTEGER, 24 * 3_600_000],
   ];
   for (const [nodes, ns, expected] of cases) t.equal(heartbeatPeriodMs(nodes, ns), expected, `${nodes} nodes, ${ns}`);
   t.ok(gracePeriodMs(1_000, 0) >= 3_000 && gracePeriodMs(1_000, 0.999) <= 4_000, 'detected in 3 to 4 seconds');

@@ -15,6 +15,7 @@ import {
 import { type Identity, parseIdentity } from '@swarmd/wire';
 import { type CertificateAndKey, createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certificate.js';
 import { createJoinTokens } from '../ca/join-token.js';
+import { parseClusterSpec } from '../control/cluster.js';
 
 /** What a user may choose when a cluster is made. */
 export interface BootstrapOptions {
@@ -54,13 +55,14 @@ export function defaultClusterSpec(chosen: ClusterSpec = {}): ClusterSpec {
 
 /**
  * Makes a cluster in an empty store: root certificate, join tokens, cluster object, and this node as its first manager,
- * in one transaction. Resolves with this node's identity. `failed-precondition` when the store holds a cluster already.
+ * in one transaction. Resolves with this node's identity. `failed-precondition` when the store holds a cluster already,
+ * `invalid-argument` for a spec that no cluster can have.
  */
 export async function bootstrapCluster(store: Store, options: BootstrapOptions): Promise<Identity> {
   const { clock, random, advertiseAddr } = options;
   const clusterId = idFromBytes(random.bytes(17));
   const nodeId = idFromBytes(random.bytes(17));
-  const spec = defaultClusterSpec(options.spec);
+  const spec = defaultClusterSpec(parseClusterSpec(options.spec));
   const root = await createRootCa(clock.now(), random);
   const validityMs = durationMs(spec.CAConfig?.NodeCertExpiry, DEFAULTS.nodeCertExpiryMs);
   const identity = await issueOwn(root, { nodeId, clusterId, nowMs: clock.now(), validityMs }, random);

@@ -42,6 +42,13 @@ export function clusterControl({ store, tokens }: ControlDependencies): Pick<Con
   };
 }
 
+/** The spec of a cluster that is to be made, from a request body: checked as a change of one is. */
+export function parseClusterSpec(body: unknown): ClusterSpec {
+  const spec = parseBody(ClusterSpecSchema, body);
+  checkChange({}, spec);
+  return spec;
+}
+
 function existing(cluster: Cluster | undefined): Cluster {
   if (cluster === undefined) throw new SwarmdError('not-found', 'no cluster found');
   return cluster;

@@ -5,6 +5,8 @@ import { DEFAULTS, durationMs } from '@swarmd/model';
 const BEATS_PER_SECOND = 1_000;
 /** The shortest period between an agent's heartbeats. */
 const MIN_PERIOD_MS = 1_000;
+/** What a user may set it to: less would be silence to the tick below, more is past what timers take. */
+const CHOSEN_PERIOD_MS = { min: 200, max: 24 * 3_600_000 };
 /** Silence is looked at this often. */
 const TICK_MS = 100;
 /** The most that the silence of others may grow by in one turn of the event loop, however long the turn took. */
@@ -14,13 +16,15 @@ const GRACE_PERIODS = 3;
 
 /**
  * The period between a node's heartbeats. One second in small clusters, longer when there are more than a thousand
- * nodes, so that heartbeats cost the same; what the user sets in place of Docker's default is taken as it is.
+ * nodes, so that heartbeats cost the same; what the user sets in place of Docker's default is taken as it is, between
+ * 200 ms and a day.
  * `configuredNs`: `Spec.Dispatcher.HeartbeatPeriod` in nanoseconds.
  */
 export function heartbeatPeriodMs(nodes: number, configuredNs: number | null | undefined): number {
   const chosen = configuredNs !== DEFAULTS.heartbeatPeriodNs && configuredNs !== 0;
   const automatic = Math.max(MIN_PERIOD_MS, Math.ceil((nodes / BEATS_PER_SECOND) * 1000));
-  return chosen ? durationMs(configuredNs, automatic) : automatic;
+  if (!chosen) return automatic;
+  return Math.min(CHOSEN_PERIOD_MS.max, Math.max(CHOSEN_PERIOD_MS.min, durationMs(configuredNs, automatic)));
 }
 
 /** How long a node with this heartbeat period may be silent before it is down. `fraction` in [0, 1), drawn per session. */
