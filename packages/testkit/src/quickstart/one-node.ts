@@ -27,7 +27,37 @@ export async function startOneNode(screen: Screen, options: { webPort: number })
   const keep = (): void => writeNotes(notesFile(places), notes);
   keep();
   if (!places.root) screen.say(`Not root: everything goes to ${places.dataDir} and ${places.socket}.`);
+  await bringUpCluster(screen, places, notes, keep);
 
+  let webPort = 0;
+  await screen.step('Example stack', async (tell) => {
+    webPort = (await deployedWebPort(places.socket)) ?? 0;
+    if (webPort === 0) {
+      const { port, passedOver } = await findFreePort(options.webPort);
+      if (passedOver.length > 0) tell(`${passedOver.join('; ')}: taking ${port}`);
+      webPort = port;
+    }
+    await deployExample(places.socket, { webPort, registry: notes.image === 'pulled' }, tell);
+    return 'deployed from deploy/examples/quickstart.yml';
+  });
+
+  let waiting: WaitingService[] = [];
+  await screen.step('Its services', async (tell) => {
+    waiting = await followExample(places.socket, tell);
+    return waiting.length === 0 ? 'all run' : `all run but ${waiting.length}, explained below`;
+  });
+
+  const url = `http://127.0.0.1:${webPort}`;
+  let page = '';
+  await screen.step('Its page', async () => {
+    page = await untilPageAnswers(url);
+    return `${url} answers`;
+  });
+  screen.say(await summaryOfOneNode({ places, url, page, waiting }));
+}
+
+/** Engine, image, swarmd and cluster: each is made unless it is there; `keep` saves what was made at once. */
+async function bringUpCluster(screen: Screen, places: Places, notes: Notes, keep: () => void): Promise<void> {
   await screen.step('Docker Engine', async (tell) => {
     let socket = await findEngine();
     if (!socket) {
@@ -77,32 +107,6 @@ export async function startOneNode(screen: Screen, options: { webPort: number })
     keep();
     return made ? 'initialised, on the embedded store' : 'is there already';
   });
-
-  let webPort = 0;
-  await screen.step('Example stack', async (tell) => {
-    webPort = (await deployedWebPort(places.socket)) ?? 0;
-    if (webPort === 0) {
-      const { port, passedOver } = await findFreePort(options.webPort);
-      if (passedOver.length > 0) tell(`${passedOver.join('; ')}: taking ${port}`);
-      webPort = port;
-    }
-    await deployExample(places.socket, { webPort, registry: notes.image === 'pulled' }, tell);
-    return 'deployed from deploy/examples/quickstart.yml';
-  });
-
-  let waiting: WaitingService[] = [];
-  await screen.step('Its services', async (tell) => {
-    waiting = await followExample(places.socket, tell);
-    return waiting.length === 0 ? 'all run' : `all run but ${waiting.length}, explained below`;
-  });
-
-  const url = `http://127.0.0.1:${webPort}`;
-  let page = '';
-  await screen.step('Its page', async () => {
-    page = await untilPageAnswers(url);
-    return `${url} answers`;
-  });
-  screen.say(await summaryOfOneNode({ places, url, page, waiting }));
 }
 
 const imageWords: Readonly<Record<ImageSource, string>> = {
