@@ -55,7 +55,9 @@ export function createParallelismCheck(): CommitCheck {
       const nowMs = Date.parse(commit.events[0]!.object.UpdatedAt);
       const held = [...(replacements.get(service.ID) ?? [])]
         .map((id) => view.get('task', id))
-        .filter((task) => task !== undefined && task.SpecVersion === service.SpecVersion)
+        .filter((task) => task?.SpecVersion === service.SpecVersion)
+        // Those of the update that this rolls back to are its own no more.
+        .filter((task) => task!.CreatedAt >= (service.UpdateProgress?.StartedAt ?? ''))
         .filter((task) => holdsPlace(task!, nowMs, durationMs(config?.Delay, 0)));
       if (held.length > parallelism)
         wrong.push(

@@ -11,7 +11,8 @@ export interface LoopDefinition<K> {
   allKeys(): Iterable<K>;
   /**
    * Reconciles some dirty keys on the present state: decides synchronously, then applies in transactions that check
-   * again. Keys it could not finish may be marked again. `signal` fires when the loop stops.
+   * again. Keys it could not finish may be marked again. `signal` fires when the loop stops. A rejection counts as the
+   * failure of every key; see `eachKey` for keys that stand and fall alone.
    */
   pass(keys: ReadonlySet<K>, context: PassContext<K>): Promise<void>;
 }
@@ -25,6 +26,12 @@ export interface PassContext<K> {
   mark(key: K): void;
   /** Reconciles `key` again after `delayMs` at the latest; a nearer wake-up of the same key is kept. */
   wakeAfter(key: K, delayMs: number): void;
+  /** Leaves `key` alone for `ms`, whatever marks it meanwhile, then reconciles it if it was marked. */
+  rest(key: K, ms: number): void;
+  /** Logs `error` once and reconciles `keys` again after a time that doubles with every failure in a row of the same key. */
+  failed(keys: readonly K[], error: unknown): void;
+  /** Monotonic milliseconds. */
+  monotonic(): number;
 }
 
 /** A running loop. */
@@ -42,9 +49,11 @@ export interface LoopDependencies {
   logger: Logger;
 }
 
-/** After a failed pass its keys are tried again this long after, doubling to the maximum. */
+/** After a failure a key is tried again this long after, doubling to the maximum. */
 const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
+/** Keys that a message about a failure names: a store that cannot be written to fails them all. */
+const LOGGED_KEYS = 10;
 /** Everything is looked at again this often, so that a forgotten hint heals. */
 const RESYNC_MS = 60_000;
 
@@ -56,23 +65,30 @@ export function startLoop<K>(definition: LoopDefinition<K>, { store, clock, logg
   const log = logger.child({ component: definition.name });
   const abort = new AbortController();
   const wakes = new Map<K, { at: number; cancel: () => void }>();
+  /** Until when a key is left alone, and how often it has failed in a row. */
+  const rests = new Map<K, number>();
+  const failures = new Map<K, number>();
   let dirty = new Set<K>(definition.allKeys());
   let running: Promise<void> | undefined;
   let scheduled = false;
-  let retryMs = RETRY_MIN_MS;
 
+  const add = (key: K): void => {
+    const restMs = (rests.get(key) ?? 0) - clock.monotonic();
+    if (restMs > 0) wakeAfter(key, restMs);
+    else dirty.add(key);
+  };
   const mark = (key: K): void => {
-    dirty.add(key);
+    add(key);
     schedule();
   };
   const markAll = (): void => {
-    for (const key of definition.allKeys()) dirty.add(key);
+    for (const key of definition.allKeys()) add(key);
     schedule();
   };
   const wakeAfter = (key: K, delayMs: number): void => {
     const at = clock.monotonic() + delayMs;
     const planned = wakes.get(key);
-    if (planned !== undefined && planned.at <= at) return;
+    if (abort.signal.aborted || (planned !== undefined && planned.at <= at)) return;
     planned?.cancel();
     const cancel = clock.after(Math.max(0, delayMs), () => {
       wakes.delete(key);
@@ -80,19 +96,34 @@ export function startLoop<K>(definition: LoopDefinition<K>, { store, clock, logg
     });
     wakes.set(key, { at, cancel });
   };
+  const rest = (key: K, ms: number): void => {
+    const until = clock.monotonic() + ms;
+    rests.set(key, until);
+    clock.after(ms, () => {
+      if (rests.get(key) === until) rests.delete(key);
+    });
+  };
+  const failed = (keys: readonly K[], error: unknown): void => {
+    if (abort.signal.aborted) return;
+    log.error({ err: error, keys: keys.slice(0, LOGGED_KEYS), count: keys.length }, 'not reconciled; will try again');
+    for (const key of keys) {
+      const times = failures.get(key) ?? 0;
+      failures.set(key, times + 1);
+      wakeAfter(key, Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** times));
+    }
+  };
 
   const runOnce = async (): Promise<void> => {
     const keys = dirty;
     dirty = new Set();
+    const before = new Map(failures);
     try {
-      await definition.pass(keys, { now: clock.now(), signal: abort.signal, mark, wakeAfter });
-      retryMs = RETRY_MIN_MS;
+      const { monotonic } = clock;
+      await definition.pass(keys, { now: clock.now(), signal: abort.signal, mark, wakeAfter, rest, failed, monotonic });
     } catch (error) {
-      if (abort.signal.aborted) return;
-      log.error({ err: error, retryMs }, 'pass failed; will try again');
-      for (const key of keys) wakeAfter(key, retryMs);
-      retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
+      failed([...keys], error);
     }
+    for (const [key, times] of before) if (keys.has(key) && failures.get(key) === times) failures.delete(key);
   };
 
   function schedule(): void {
@@ -110,7 +141,12 @@ export function startLoop<K>(definition: LoopDefinition<K>, { store, clock, logg
   }
 
   const onCommit = (commit: Commit): void => {
-    for (const event of commit.events) definition.dirtiedBy(event, (key) => dirty.add(key));
+    try {
+      for (const event of commit.events) definition.dirtiedBy(event, add);
+    } catch (error) {
+      log.error({ err: error, index: commit.index }, 'a commit was not understood; looking at everything');
+      for (const key of definition.allKeys()) add(key);
+    }
     schedule();
   };
   const unwatch = store.watch(onCommit);

@@ -54,16 +54,23 @@ export function reconcileGlobalJob(observed: Observed): Plan {
       for (const task of slot.live) if (!isTerminal(task.Status.State)) actions.push(stop(task, 'its node is gone'));
       continue;
     }
+    if (isInterrupted(slot)) continue;
     const job = standingOf(slot, observed, { slot: 0, nodeId: node.ID, iteration });
     for (const action of job.actions) actions.push(action);
     wakeAtMs = earlier(wakeAtMs, job.wakeAtMs);
   }
   for (const node of observed.nodes()) {
     const slot = byNode.get(node.ID);
-    const interrupted = slot?.tasks.every((task) => task.Status.State === 'shutdown') ?? true;
-    if (interrupted && fits(node)) actions.push({ ...newTask(iteration), slot: 0, nodeId: node.ID });
+    if (slot === undefined || isInterrupted(slot)) {
+      if (fits(node)) actions.push({ ...newTask(iteration), slot: 0, nodeId: node.ID });
+    }
   }
   return { actions, wakeAtMs };
+}
+
+/** Whether a node's task was stopped because the node was away: it gets another as soon as it takes tasks again. */
+function isInterrupted(slot: Slot): boolean {
+  return slot.tasks.every((task) => task.Status.State === 'shutdown');
 }
 
 function iterationOf(observed: Observed): number {

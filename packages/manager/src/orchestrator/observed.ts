@@ -39,13 +39,12 @@ export function groupSlots(tasks: Iterable<Task>, keyOf: (task: Task) => number 
   for (const task of tasks) {
     if (task.DesiredState === 'remove') continue;
     const key = keyOf(task);
-    let slot = slots.get(key);
-    if (slot === undefined) {
-      slot = { key, tasks: [], live: [] };
-      slots.set(key, slot);
+    const slot = slots.get(key);
+    if (slot === undefined) slots.set(key, { key, tasks: [task], live: isLive(task) ? [task] : [] });
+    else {
+      slot.tasks.push(task);
+      if (isLive(task)) slot.live.push(task);
     }
-    slot.tasks.push(task);
-    if (isLive(task)) slot.live.push(task);
   }
   for (const slot of slots.values()) {
     if (slot.tasks.length > 1) slot.tasks.sort(byAge);

@@ -1,6 +1,7 @@
 import {
   type Clock,
   compareStates,
+  type Node,
   type Random,
   type ReadView,
   type Store,
@@ -9,10 +10,12 @@ import {
   type Task,
 } from '@swarmd/model';
 import type { Logger } from 'pino';
+import { eachKey } from '../loop/each-key.js';
 import { type Loop, startLoop } from '../loop/loop.js';
+import { concernsPlacement } from '../scheduler/task-place.js';
 import { applyActions } from './apply.js';
 import { versionedSpec } from './dirty.js';
-import type { Observed } from './observed.js';
+import { isLost, type Observed } from './observed.js';
 import { reconcileService } from './reconcile.js';
 
 /** What the orchestrator needs. */
@@ -34,23 +37,19 @@ export function startOrchestrator({ store, clock, random, logger }: Orchestrator
       name: 'orchestrator',
       dirtiedBy: (event, mark) => markServices(event, store.view, mark),
       allKeys: () => [...store.view.all('service')].map((service) => service.ID),
-      pass: async (serviceIds, { signal, wakeAfter }) => {
-        const writes = [...serviceIds].map((serviceId) =>
-          store.update((tx) => {
-            const service = tx.get('service', serviceId);
-            if (service === undefined) return;
-            // The store's reading of the time, which all that it is compared with came from.
-            const now = Date.parse(tx.now);
-            const plan = reconcileService(observe(tx, service.ID, now));
-            if (plan.wakeAtMs !== undefined) wakeAfter(serviceId, plan.wakeAtMs - now);
-            applyActions(tx, service, plan.actions, random, (action, taskId) =>
-              log.info({ serviceId, taskId, ...action }, action.kind),
-            );
-          }),
-        );
-        await Promise.all(writes);
-        signal.throwIfAborted();
-      },
+      pass: eachKey((serviceId, { wakeAfter }) =>
+        store.update((tx) => {
+          const service = tx.get('service', serviceId);
+          if (service === undefined) return;
+          // The store's reading of the time, which all that it is compared with came from.
+          const now = Date.parse(tx.now);
+          const plan = reconcileService(observe(tx, serviceId, now));
+          if (plan.wakeAtMs !== undefined) wakeAfter(serviceId, plan.wakeAtMs - now);
+          applyActions(tx, service, plan.actions, random, (action, taskId) =>
+            log.info({ serviceId, taskId, ...action }, action.kind),
+          );
+        }),
+      ),
     },
     { store, clock, logger },
   );
@@ -77,18 +76,27 @@ export function observe(view: ReadView, serviceId: string, now: number): Observe
 function markServices(event: StoreEvent, view: ReadView, mark: (serviceId: string) => void): void {
   if (event.table === 'service') mark(event.object.ID);
   else if (event.table === 'task') {
-    if (event.kind === 'update' && !concerns(event.object, event.previous)) return;
+    if (event.kind === 'update' && !concerns(event.object, event.previous, view)) return;
     // A new task that is to run at once asks for nothing more; one that waits must be started in time.
     if (event.kind !== 'create' || event.object.DesiredState === 'ready') mark(event.object.ServiceID);
-  } else if (event.table === 'node') {
-    for (const task of view.find('task', 'node', event.object.ID)) mark(task.ServiceID);
-    for (const service of view.all('service')) {
-      if (service.Spec.Mode?.Global || service.Spec.Mode?.GlobalJob) mark(service.ID);
-    }
-  }
+  } else if (event.table === 'node') markForNode(event.object, event.previous, view, mark);
 }
 
-function concerns(task: Task, previous: Task | undefined): boolean {
+function concerns(task: Task, previous: Task | undefined, view: ReadView): boolean {
   if (previous === undefined || task.DesiredState !== previous.DesiredState) return true;
-  return task.Status.State !== previous.Status.State && compareStates(task.Status.State, 'running') >= 0;
+  const { State } = task.Status;
+  if (State === previous.Status.State || compareStates(State, 'running') < 0) return false;
+  // That a task has come to run moves nothing but updates.
+  return State !== 'running' || view.get('service', task.ServiceID)?.UpdateProgress !== undefined;
+}
+
+/** Heartbeats, sessions and messages of nodes concern nobody; whether a node is known to be well, only global services. */
+function markForNode(node: Node, previous: Node | undefined, view: ReadView, mark: (serviceId: string) => void): void {
+  if (previous !== undefined && !concernsPlacement(previous, node)) return;
+  const described = node.Spec !== previous?.Spec || node.Description !== previous.Description;
+  if (described || isLost(node) !== isLost(previous))
+    for (const task of view.find('task', 'node', node.ID)) mark(task.ServiceID);
+  for (const service of view.all('service')) {
+    if (service.Spec.Mode?.Global || service.Spec.Mode?.GlobalJob) mark(service.ID);
+  }
 }

@@ -1,5 +1,6 @@
 import { type Clock, isTerminal, type Store, type StoreEvent, type WriteTx } from '@swarmd/model';
 import type { Logger } from 'pino';
+import { eachKey } from '../loop/each-key.js';
 import { type Loop, startLoop } from '../loop/loop.js';
 import { historyLimitOf, reapableTasks } from './reaper.js';
 
@@ -23,15 +24,10 @@ export function startReaper({ store, clock, logger }: ReaperDependencies): Loop 
         for (const task of store.view.all('task')) ids.add(task.ServiceID);
         return ids;
       },
-      pass: async (serviceIds, { signal }) => {
-        await Promise.all(
-          [...serviceIds].map(async (serviceId) => {
-            const reaped = await store.update((tx) => reapService(tx, serviceId));
-            if (reaped > 0) log.info({ serviceId, tasks: reaped }, 'tasks reaped');
-          }),
-        );
-        signal.throwIfAborted();
-      },
+      pass: eachKey(async (serviceId) => {
+        const reaped = await store.update((tx) => reapService(tx, serviceId));
+        if (reaped > 0) log.info({ serviceId, tasks: reaped }, 'tasks reaped');
+      }),
     },
     { store, clock, logger },
   );

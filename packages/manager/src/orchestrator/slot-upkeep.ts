@@ -17,6 +17,7 @@ export interface SlotUpkeep extends Plan {
  * when the slot does not.
  */
 export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number; nodeId: string }): SlotUpkeep {
+  if (isSteady(slot, observed)) return STEADY;
   const actions: Action[] = [];
   let wakeAtMs: number | undefined;
   const ends = (task: Task): boolean =>
@@ -51,6 +52,14 @@ export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number
     });
   }
   return { actions, wakeAtMs, taken: alive > 0 || restsByPolicy(slot, observed) };
+}
+
+const STEADY: SlotUpkeep = Object.freeze({ actions: [], wakeAtMs: undefined, taken: true });
+
+/** The slots of a large service nearly all hold one task that may go on: looking at them must cost next to nothing. */
+function isSteady({ tasks: [task], tasks }: Slot, observed: Observed): boolean {
+  if (task === undefined || tasks.length > 1 || task.DesiredState !== 'running') return false;
+  return !isTerminal(task.Status.State) && (task.NodeID === '' || !mustLeave(observed.node(task.NodeID)));
 }
 
 /** Whether the slot's newest task ended, or was sent off, under the current spec, with a policy against another try. */

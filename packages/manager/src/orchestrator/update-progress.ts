@@ -1,16 +1,16 @@
-import { DEFAULTS, durationMs, isTerminal, type Task, type UpdateConfig } from '@swarmd/model';
-import { isTaskDirty, type SpecComparer } from './dirty.js';
+import { DEFAULTS, durationMs, isTerminal, rfc3339, type Task, type UpdateConfig } from '@swarmd/model';
+import { isTaskDirty, type SpecComparer, specComparer } from './dirty.js';
 import type { Observed, Slot } from './observed.js';
 
 /** Where one slot stands in an update. */
 export interface SlotProgress {
   slot: Slot;
   /** Live tasks of an older make, still to be replaced. */
-  dirty: Task[];
+  dirty: readonly Task[];
   /** Live tasks of the current make. */
-  clean: Task[];
+  clean: readonly Task[];
   /** Tasks of the current make that came into being since the update began, ended ones too; oldest first. */
-  made: Task[];
+  made: readonly Task[];
   /** A task of the current make has come to running, or ended without. */
   reachedAtMs: number | undefined;
   /** A task of the current make is on its way and has not yet run. */
@@ -42,8 +42,42 @@ export function updateRules(config: UpdateConfig | null | undefined): UpdateRule
   };
 }
 
-/** Looks at one slot: what is old, what is new, how far the new has come since `startedAt` (RFC 3339). */
-export function slotProgress(
+/**
+ * Where the slots stand that an update still has to do with: what is old, what is new, how far the new has come since
+ * `startedAt` (RFC 3339). Slots whose one task is new and has run for longer than `monitoredMs` are left out: of a large
+ * service that is nearly all of them, whenever it is looked at.
+ */
+export function slotsInProgress(
+  slots: readonly Slot[],
+  observed: Observed,
+  startedAt: string | undefined,
+  monitoredMs: number,
+): SlotProgress[] {
+  const compare = specComparer(observed);
+  const settledBefore = startedAt === undefined ? LAST_TIME : rfc3339(observed.now - monitoredMs);
+  const standing: SlotProgress[] = [];
+  for (const slot of slots) {
+    const { live } = slot;
+    const only = live[0];
+    if (only === undefined) continue;
+    if (live.length === 1 && only.Status.State === 'running') {
+      if (isTaskDirty(only, observed, compare)) {
+        if (slot.tasks.length === 1) {
+          standing.push({ slot, dirty: live, clean: NONE, made: NONE, reachedAtMs: undefined, inFlight: false });
+          continue;
+        }
+      } else if ((only.Status.RunningAt ?? '') < settledBefore) continue;
+    }
+    standing.push(slotProgress(slot, observed, compare, startedAt));
+  }
+  return standing;
+}
+
+const NONE: readonly Task[] = [];
+/** Later than every time in RFC 3339. */
+const LAST_TIME = '~';
+
+function slotProgress(
   slot: Slot,
   observed: Observed,
   compare: SpecComparer,
@@ -53,7 +87,7 @@ export function slotProgress(
   const clean: Task[] = [];
   for (const task of slot.live) (isTaskDirty(task, observed, compare) ? dirty : clean).push(task);
   let reachedAtMs: number | undefined;
-  const made = startedAt === undefined ? [] : madeSince(slot, observed, startedAt);
+  const made = startedAt === undefined ? NONE : madeSince(slot, observed, startedAt);
   for (const task of made) {
     const at = reachedAt(task);
     if (at !== undefined && (reachedAtMs === undefined || at < reachedAtMs)) reachedAtMs = at;
@@ -66,8 +100,11 @@ export function slotProgress(
 
 /** Tasks of the current spec version that were made since the update began. */
 function madeSince(slot: Slot, observed: Observed, startedAt: string): Task[] {
-  const version = observed.service.SpecVersion;
-  return slot.tasks.filter((task) => task.SpecVersion === version && task.CreatedAt >= startedAt);
+  return slot.tasks.filter((task) => isMadeSince(task, observed, startedAt));
+}
+
+function isMadeSince(task: Task, { service }: Observed, startedAt: string): boolean {
+  return task.SpecVersion === service.SpecVersion && task.CreatedAt >= startedAt;
 }
 
 function isOnItsWay(task: Task): boolean {
@@ -87,7 +124,9 @@ function reachedAt(task: Task): number | undefined {
 export function failedTasks(slots: readonly Slot[], observed: Observed, startedAt: string, monitorMs: number): Task[] {
   const failed: Task[] = [];
   for (const slot of slots) {
-    const culprit = madeSince(slot, observed, startedAt).findLast((task) => failedEarly(task, monitorMs));
+    const culprit = slot.tasks.findLast(
+      (task) => failedEarly(task, monitorMs) && isMadeSince(task, observed, startedAt),
+    );
     if (culprit !== undefined) failed.push(culprit);
   }
   return failed.sort((a, b) => endedAtMs(a) - endedAtMs(b));

@@ -1,10 +1,9 @@
 import { isTerminal, rfc3339, type Service, type Task, type UpdateStatus } from '@swarmd/model';
 import { type Action, earlier, type Plan } from './actions.js';
-import { specComparer } from './dirty.js';
 import type { Observed, Slot } from './observed.js';
 import { decideRestart, holdsItsNode, startAfterOf, stillStopping } from './restart.js';
 import { isRunning } from './slot-upkeep.js';
-import { failedTasks, type SlotProgress, slotProgress, type UpdateRules, updateRules } from './update-progress.js';
+import { failedTasks, type SlotProgress, slotsInProgress, type UpdateRules, updateRules } from './update-progress.js';
 
 /** Where the replacement of a slot's task goes. */
 export type Place = (slot: Slot) => { slot: number; nodeId: string };
@@ -23,15 +22,13 @@ export function planUpdate(slots: readonly Slot[], busy: ReadonlySet<Slot>, obse
   const state = service.UpdateStatus?.State;
   const active = state === 'updating' || state === 'rollback_started';
   const progress = active ? currentProgress(service) : undefined;
-  const compare = specComparer(observed);
-  const standing = slots
-    .filter((slot) => slot.live.length > 0)
-    .map((slot) => slotProgress(slot, observed, compare, progress?.StartedAt));
+  const rollingBack = state === 'rollback_started';
+  const rules = updateRules(rollingBack ? service.Spec.RollbackConfig : service.Spec.UpdateConfig);
+  const monitoredMs = Math.max(rules.monitorMs, rules.delayMs);
+  const standing = slotsInProgress(slots, observed, progress?.StartedAt, monitoredMs);
   const unfinished = standing.filter((s) => s.dirty.length > 0 || s.clean.length > 1);
   if (state !== undefined && !active) return tidy(unfinished);
   if (unfinished.length === 0 && !active) return nothing();
-  const rollingBack = state === 'rollback_started';
-  const rules = updateRules(rollingBack ? service.Spec.RollbackConfig : service.Spec.UpdateConfig);
   if (progress === undefined) return begin(unfinished, standing, busy, observed, rules, place);
   const failure = judge(slots, observed, rules, progress);
   if (failure !== undefined) return failure;
