@@ -50,6 +50,24 @@ t.test('orchestrator › replaces an ended task after the restart delay, and kee
   t.equal(cluster.tasks('web').length, 5, 'five tasks are kept, the live one included');
 });
 
+t.test('restart › a task that is refused while it waits is tried again only when its delay is over', async (t) => {
+  for (const mode of [{ Replicated: { Replicas: 1 } }, { Global: {} }, { ReplicatedJob: { TotalCompletions: 1 } }]) {
+    const cluster = await simulatedCluster(1);
+    const created = new Set<string>();
+    cluster.store.watch(({ events }) => {
+      for (const event of events) if (event.table === 'task' && event.kind === 'create') created.add(event.object.ID);
+    });
+    cluster.behaviour.rejects = () => true;
+    await cluster.createService('web', buildServiceSpec('web', 1, { Mode: mode }));
+    await cluster.elapse(20_500);
+    t.equal(created.size, 6, `${Object.keys(mode)}: the first two at once, then one every five seconds`);
+    cluster.behaviour.rejects = () => false;
+    await cluster.elapse(12_000);
+    t.equal(cluster.running('web').length, 1);
+    await cluster.stop();
+  }
+});
+
 t.test('restart › stops at the maximum of attempts and lets the slot rest until the spec changes', async (t) => {
   const cluster = await simulatedCluster(1);
   t.teardown(() => cluster.stop());

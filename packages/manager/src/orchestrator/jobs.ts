@@ -1,8 +1,8 @@
 import { compareStates, isTerminal, type Node, type Task } from '@swarmd/model';
 import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import { type Action, earlier, type Plan } from './actions.js';
-import { groupSlots, mustLeave, type Observed, type Slot } from './observed.js';
-import { decideRestart, holdsItsNode, startAfterOf, startDueMs } from './restart.js';
+import { groupSlots, isLive, mustLeave, type Observed, type Slot } from './observed.js';
+import { decideRestart, heldUntil, holdsItsNode, startAfterOf, startDueMs } from './restart.js';
 
 /** What became of one slot (or node) of a job's present iteration. */
 interface JobSlot {
@@ -108,7 +108,9 @@ function standingOf(
     const start: Action = { kind: 'set-desired', taskId: atWork.ID, desired: 'complete', reason: 'due to start' };
     return { standing: 'active', actions: [start], wakeAtMs: undefined };
   }
-  const last = slot.tasks.at(-1);
+  const last = slot.live.at(-1) ?? slot.tasks.at(-1);
+  const heldUntilMs = last === undefined || !isLive(last) ? undefined : heldUntil(last, observed);
+  if (heldUntilMs !== undefined) return { standing: 'active', actions: [], wakeAtMs: heldUntilMs };
   const actions: Action[] = slot.live.map((task) => stop(task, 'ended, or its node can keep no tasks'));
   const decision = last === undefined ? undefined : decideRestart(last, slot, observed);
   if (decision === undefined || !decision.restart) return { standing: 'given-up', actions, wakeAtMs: undefined };

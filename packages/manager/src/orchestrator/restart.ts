@@ -22,6 +22,16 @@ export function decideRestart(task: Task, slot: Slot, observed: Observed): Resta
   return { restart: true, startAfterMs: delayMs === 0 ? undefined : observed.now + delayMs };
 }
 
+/**
+ * Until when a task that ended is left as it is: one that failed to get ready during its own restart delay is replaced
+ * only when that is over, or a missing image would be asked for without end. `undefined` when it is due.
+ */
+export function heldUntil(task: Task, observed: Observed): number | undefined {
+  if (task.StartAfter === undefined || !isTerminal(task.Status.State) || isMoved(task, observed)) return undefined;
+  const untilMs = Date.parse(task.StartAfter);
+  return untilMs > observed.now ? untilMs : undefined;
+}
+
 function isMoved(task: Task, observed: Observed): boolean {
   const { State } = task.Status;
   return (!isTerminal(State) || State === 'orphaned') && mustLeave(observed.node(task.NodeID));

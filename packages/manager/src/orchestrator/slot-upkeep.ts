@@ -3,7 +3,7 @@ import type { Action, Plan } from './actions.js';
 import { earlier } from './actions.js';
 import type { Observed, Slot } from './observed.js';
 import { mustLeave } from './observed.js';
-import { decideRestart, holdsItsNode, startAfterOf, startDueMs, stillStopping } from './restart.js';
+import { decideRestart, heldUntil, holdsItsNode, startAfterOf, startDueMs, stillStopping } from './restart.js';
 
 /** What upkeep made of a slot. */
 export interface SlotUpkeep extends Plan {
@@ -33,6 +33,12 @@ export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number
     else wakeAtMs = earlier(wakeAtMs, dueMs);
   }
   for (const task of ending) {
+    const heldUntilMs = heldUntil(task, observed);
+    if (heldUntilMs !== undefined) {
+      alive++;
+      wakeAtMs = earlier(wakeAtMs, heldUntilMs);
+      continue;
+    }
     const why = isTerminal(task.Status.State) ? `task ended (${task.Status.State})` : 'its node can keep no tasks';
     actions.push({ kind: 'set-desired', taskId: task.ID, desired: 'shutdown', reason: why });
     const decision = decideRestart(task, slot, observed);

@@ -113,8 +113,7 @@ function isOnItsWay(task: Task): boolean {
 
 function reachedAt(task: Task): number | undefined {
   if (task.Status.RunningAt !== undefined) return Date.parse(task.Status.RunningAt);
-  if (isOnItsWay(task)) return undefined;
-  return endedAtMs(task);
+  return endedByItself(task) ? endedAtMs(task) : undefined;
 }
 
 /**
@@ -133,9 +132,14 @@ export function failedTasks(slots: readonly Slot[], observed: Observed, startedA
 }
 
 function failedEarly(task: Task, monitorMs: number): boolean {
-  if (!isTerminal(task.Status.State) || task.Status.State === 'shutdown') return false;
+  if (!endedByItself(task)) return false;
   const ranMs = task.Status.RunningAt === undefined ? undefined : Date.parse(task.Status.RunningAt);
   return ranMs === undefined || endedAtMs(task) - ranMs <= monitorMs;
+}
+
+/** Rather than that it was stopped, or its node was removed: what comes of its spec, its successor will show. */
+function endedByItself({ Status: { State } }: Task): boolean {
+  return isTerminal(State) && State !== 'shutdown' && State !== 'orphaned';
 }
 
 function endedAtMs(task: Task): number {

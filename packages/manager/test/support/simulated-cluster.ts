@@ -18,6 +18,8 @@ import { startScheduler } from '../../src/scheduler/index.js';
 export interface Behaviour {
   /** State that a task of this service version ends in instead of running on, such as `failed`. */
   endsIn?(task: Task): TaskState | undefined;
+  /** Whether a task is refused by its node before it gets ready, as for want of its image. */
+  rejects?(task: Task): boolean;
   /** Whether this task is stuck and does not stop when told to. */
   hangs?(task: Task): boolean;
 }
@@ -145,6 +147,7 @@ function nextState(task: Task, behaviour: Behaviour): TaskState | undefined {
   if (compareStates(state, 'assigned') < 0) return undefined;
   if (compareStates(task.DesiredState, 'shutdown') >= 0) return behaviour.hangs?.(task) ? undefined : 'shutdown';
   if (state === 'running') return behaviour.endsIn?.(task);
+  if (behaviour.rejects?.(task)) return 'rejected';
   if (task.DesiredState === 'ready') return 'ready';
   return 'running';
 }
