@@ -20,8 +20,11 @@ import { swarmdRoutes } from './routes/swarmd.js';
 import { systemRoutes } from './routes/system.js';
 import { taskRoutes } from './routes/tasks.js';
 
-/** Configs hold up to 1,000 KiB, a third more in base64; labels and the rest of a spec come on top. */
-const MAX_BODY_BYTES = 8 * 1024 * 1024;
+/**
+ * Configs hold up to 1,000 KiB, a third more in base64; labels and the rest of a spec come on top. Whatever is taken here
+ * must fit into one message to an agent (4 MB): an object that does not would end every session of its nodes.
+ */
+const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
 /** `sun_path` of Linux less its final zero; longer paths are cut off silently. */
 const MAX_SOCKET_PATH_BYTES = 107;

@@ -84,6 +84,14 @@ t.test('api › bodies that are no JSON and versions that are no numbers are ref
   }
 });
 
+t.test('api › a spec that no agent could be sent is refused', async (t) => {
+  const world = await startTestApi(t);
+  const Env = [`LARGE=${'x'.repeat(2 << 20)}`];
+  const large = { ...WEB, TaskTemplate: { ContainerSpec: { Image: 'nginx', Env } } };
+  const answer = await world.request('POST', '/services/create', { body: large });
+  t.equal(answer.status, 413);
+});
+
 t.test('api › empty registry credentials are none', async (t) => {
   const world = await startTestApi(t);
   const encode = (value: unknown): string => Buffer.from(JSON.stringify(value)).toString('base64url');

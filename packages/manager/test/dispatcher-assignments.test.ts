@@ -1,7 +1,7 @@
 import { type ReadView, type Store, TASK_STATES, type TaskState, type WriteTx } from '@swarmd/model';
 import { createMemoryLog, openStore } from '@swarmd/store';
 import { buildNode, buildServiceSpec, buildTask, createService } from '@swarmd/testkit';
-import { AssignmentChange, Assignments } from '@swarmd/wire';
+import { AssignmentChange, Assignments, RECEIVE_BYTES } from '@swarmd/wire';
 import fc from 'fast-check';
 import t from 'tap';
 import { assignmentMessages } from '../src/dispatcher/assignment-messages.js';
@@ -186,4 +186,21 @@ t.test('assignments › messages keep to the limit unless one change alone is la
   );
   t.pass('in every run');
   t.end();
+});
+
+t.test('assignments › what no agent could receive is left out, the rest is sent', async (t) => {
+  const store = await openStore({ log: createMemoryLog(), clock: realClock });
+  await store.update((tx) => {
+    tx.create('node', buildNode('n1'));
+    for (const name of ['small', 'large']) {
+      const spec = buildServiceSpec(name, 1);
+      spec.Labels = { filler: 'x'.repeat(name === 'large' ? RECEIVE_BYTES : 10) };
+      const Status = { Timestamp: tx.now, State: 'assigned' as const, Message: '' };
+      tx.create('task', buildTask(createService(tx, name, spec), `task-${name}`, { NodeID: 'n1', Status }));
+    }
+  });
+  const messages = messagesFor(NONE, assignmentSet(store.view, 'n1'), 0);
+  for (const message of messages) t.ok(Assignments.encode(message).finish().length <= RECEIVE_BYTES);
+  const kinds = messages.flatMap(({ changes }) => changes.map(({ item }) => item?.$case)).sort();
+  t.same(kinds, ['spec', 'task', 'task']);
 });

@@ -1,4 +1,4 @@
-import { AssignmentChange, type Assignments, Assignments_Kind, MESSAGE_BYTES } from '@swarmd/wire';
+import { AssignmentChange, type Assignments, Assignments_Kind, MESSAGE_BYTES, RECEIVE_BYTES } from '@swarmd/wire';
 import type { AssignmentDiff, AssignmentItem } from './assignments.js';
 
 /** Room for what a message carries besides its changes. */
@@ -14,7 +14,8 @@ export interface AssignmentStep {
 
 /**
  * The messages that carry a difference, each at most `maxBytes` unless a single change is larger; the last is marked.
- * A full set makes at least one message, even when it is empty.
+ * A full set makes at least one message, even when it is empty. What agents could not receive is left out: its tasks
+ * wait for it, where sending it would end this session and every later one.
  */
 export function assignmentMessages(
   diff: AssignmentDiff,
@@ -41,6 +42,7 @@ function splitChanges(changes: readonly AssignmentChange[], maxBytes: number): A
   for (const change of changes) {
     // The tag and length in front of each change take up to six bytes.
     const size = AssignmentChange.encode(change).finish().length + 6;
+    if (size > RECEIVE_BYTES - ENVELOPE_BYTES) continue;
     if (bytes + size > maxBytes && parts.at(-1)!.length > 0) {
       parts.push([]);
       bytes = 0;
