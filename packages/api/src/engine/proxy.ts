@@ -28,6 +28,8 @@ export async function proxyRequest(
   body?: Buffer,
 ): Promise<void> {
   const path = urlForEngine(url, await engine.facts());
+  // The client may have gone meanwhile: nobody would end the request then.
+  if (response.destroyed) return;
   const outgoing = http.request({
     socketPath: engine.socketPath,
     agent: false,

@@ -32,6 +32,7 @@ export async function tunnel(
     const url = request.url ?? '/';
     checkVersion(splitVersion(url).version);
     const path = urlForEngine(url, await engine.facts());
+    if (client.destroyed) return;
     connect(engine, requestHead(request, path), client, head, tunnels);
   } catch (thrown) {
     refuse(client, thrown);

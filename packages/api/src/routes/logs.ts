@@ -57,6 +57,7 @@ async function sendLogs(
   reply.hijack();
   const { raw } = reply;
   raw.on('close', () => gone.abort());
+  if (raw.destroyed) gone.abort();
   raw.writeHead(200, {
     'Content-Type': `application/vnd.docker.${tty ? 'raw' : 'multiplexed'}-stream`,
     'Api-Version': API_VERSION,
@@ -94,6 +95,7 @@ async function writeRecords(
 
 function drained(raw: FastifyReply['raw'], gone: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
+    if (gone.aborted) return resolve();
     const done = (): void => {
       raw.off('drain', done);
       gone.removeEventListener('abort', done);
