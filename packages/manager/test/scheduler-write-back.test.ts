@@ -63,6 +63,7 @@ t.test('scheduler › tries again when the store could not write', async (t) => 
       failures-- > 0 ? Promise.reject(new SwarmdError('unavailable', 'the disk is busy')) : store.update(fn),
     watch: (onCommit) => store.watch(onCommit),
     waitFor: (index, signal) => store.waitFor(index, signal),
+    advance: (index) => store.advance(index),
     close: () => store.close(),
   });
   const world = await start(t, { store: failing });

@@ -1,4 +1,11 @@
-import { type AnyObject, type Log, type LogEntry, SwarmdError, type TableName } from '@swarmd/model';
+import {
+  type AnyObject,
+  type Log,
+  type LogEntry,
+  MAX_ADVANCED_INDEX,
+  SwarmdError,
+  type TableName,
+} from '@swarmd/model';
 import t from 'tap';
 import { openStore } from '../src/index.js';
 import { anyObject, type Content, contentOf, newTask, replayed, steppingClock } from './builders.js';
@@ -111,6 +118,34 @@ export function conformance(name: string, place: (t: Test) => Promise<LogPlace>)
     await log.close();
     await t.rejects(log.append([entry(1, ['task', 'x', anyObject('x', 1)])]), SwarmdError);
     t.strictSame(await reopened(open), { index: 0, content: {} });
+  });
+
+  check('an entry without operations raises the index, and indexes may be skipped', async (t, { open }) => {
+    await appendAll(open, [entry(1, ['task', 'x', anyObject('x', 1)]), entry(2 ** 40)], [entry(2 ** 41 + 7)]);
+    t.strictSame(await reopened(open), { index: 2 ** 41 + 7, content: { 'task/x': anyObject('x', 1) } });
+    await appendAll(open, [entry(2 ** 41 + 9, ['task', 'x', anyObject('x', 2 ** 41 + 9)])]);
+    t.strictSame(await reopened(open), { index: 2 ** 41 + 9, content: { 'task/x': anyObject('x', 2 ** 41 + 9) } });
+  });
+
+  check('takes the highest index that a store is raised to, and those that follow', async (t, { open }) => {
+    const index = MAX_ADVANCED_INDEX + 2 ** 32;
+    await appendAll(open, [entry(MAX_ADVANCED_INDEX)], [entry(index, ['task', 'x', anyObject('x', index)])]);
+    t.strictSame(await reopened(open), { index, content: { 'task/x': anyObject('x', index) } });
+  });
+
+  check('a store on it whose index was raised goes on from there after each reopening', async (t, { open }) => {
+    for (let round = 1; round <= 3; round++) {
+      const store = await openStore({ log: await open(), clock: steppingClock() });
+      const before = store.view.get('task', `${round - 1}`)?.Version.Index ?? 0;
+      t.equal(store.index, before);
+      const target = store.index + 2 ** 33;
+      const raised = store.advance(target);
+      const { Version } = await store.update((tx) => tx.create('task', newTask(`${round}`)));
+      await raised;
+      t.equal(Version.Index, target + 1);
+      t.equal(store.index, target + 1);
+      await store.close();
+    }
   });
 
   check('a store on it is the same after each reopening', async (t, { open }) => {

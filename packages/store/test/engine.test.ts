@@ -1,5 +1,5 @@
 import type { Commit, Task } from '@swarmd/model';
-import { SwarmdError } from '@swarmd/model';
+import { MAX_ADVANCED_INDEX, MAX_INDEX_JUMP, SwarmdError } from '@swarmd/model';
 import t from 'tap';
 import { createMemoryLog, openStore } from '../src/index.js';
 import { newService, newTask, steppingClock } from './builders.js';
@@ -60,6 +60,71 @@ t.test('store › transactions of one turn share a sync, and so do those that co
       [3, 4, 5],
     ],
   );
+});
+
+t.test(
+  'store › the index is raised once the log has it, after all that waits, and watchers are not told',
+  async (t) => {
+    const { log, store } = await controlledStore();
+    const heard: number[] = [];
+    store.watch(({ index }) => heard.push(index));
+    const created = store.update((tx) => tx.create('task', newTask('a')));
+    let isRaised = false;
+    const raised = store.advance(1000).then(() => {
+      isRaised = true;
+    });
+    const reached = store.waitFor(1000, never);
+    await turn();
+    t.equal(isRaised, false);
+    t.equal(store.index, 0);
+    await log.release();
+    await Promise.all([created, raised, reached]);
+    t.equal(store.index, 1000);
+    const later = store.update((tx) => tx.create('task', newTask('b')));
+    await turn();
+    await log.release();
+    t.equal((await later).Version.Index, 1001);
+    t.strictSame(heard, [1, 1001]);
+    t.strictSame(
+      log.appends.flat().map(({ index }) => index),
+      [1, 1000, 1001],
+    );
+  },
+);
+
+t.test('store › an index that is there, or waits to be, is not raised again', async (t) => {
+  const { log, store } = await controlledStore();
+  const raised = [store.advance(10), store.advance(10), store.advance(7)];
+  await turn();
+  await log.release();
+  await Promise.all(raised);
+  await store.advance(9);
+  t.equal(store.index, 10);
+  t.strictSame(
+    log.appends.flat().map(({ index }) => index),
+    [10],
+  );
+});
+
+t.test('store › the index is never raised to what no history can have reached', async (t) => {
+  const store = await memoryStore();
+  const absurd = [MAX_INDEX_JUMP + 1, MAX_ADVANCED_INDEX + 1, Number.MAX_SAFE_INTEGER, Number.NaN, 1.5, Infinity];
+  for (const index of absurd) await t.rejects(store.advance(index), { code: 'invalid-argument' });
+  t.equal(store.index, 0);
+  for (let index = MAX_INDEX_JUMP; index <= MAX_ADVANCED_INDEX; index += MAX_INDEX_JUMP) await store.advance(index);
+  const highest = store.index;
+  await t.rejects(store.advance(highest + MAX_INDEX_JUMP), { code: 'invalid-argument' });
+  t.equal((await store.update((tx) => tx.create('task', newTask('a')))).Version.Index, highest + 1);
+});
+
+t.test('store › a log that fails does not raise the index', async (t) => {
+  const { log, store } = await controlledStore();
+  const refused = t.rejects(store.advance(10), { code: 'unavailable' });
+  await turn();
+  await log.fail(new Error('disk full'));
+  await refused;
+  t.equal(store.index, 0);
+  await t.rejects(store.advance(10), { code: 'unavailable' });
 });
 
 t.test('store › a transaction that throws leaves nothing, not even above writes that wait for the disk', async (t) => {

@@ -7,7 +7,7 @@ export interface LogOperation {
   value: AnyObject | undefined;
 }
 
-/** One transaction as the log keeps it. */
+/** One transaction as the log keeps it. Indexes grow, with gaps; without operations it only raises the index. */
 export interface LogEntry {
   index: number;
   operations: readonly LogOperation[];

@@ -1,5 +1,10 @@
 import type { AnyObject, Commit, IndexName, TableName, TableTypes } from '../tables.js';
 
+/** How far ahead `Store.advance` goes at once: more transactions than a cluster makes in decades. */
+export const MAX_INDEX_JUMP = 2 ** 40;
+/** How high `Store.advance` goes at all: half of the 48 bits that logs keep of an index, so that it never runs out. */
+export const MAX_ADVANCED_INDEX = 2 ** 47;
+
 /** Synchronous reads of one consistent state. Objects are shared and must not be changed. */
 export interface ReadView {
   get<T extends TableName>(table: T, id: string): TableTypes[T] | undefined;
@@ -58,6 +63,14 @@ export interface Store {
   watch(onCommit: (commit: Commit) => void): () => void;
   /** Resolves once the durable index is at least `index`; rejects when the signal fires. */
   waitFor(index: number, signal: AbortSignal): Promise<void>;
+  /**
+   * Raises the store's index to at least `index`, durably and after all pending transactions: later transactions get
+   * higher ones, also when the store is opened again. Nothing else changes and watchers are not told. Resolves once the
+   * durable index is at least `index`. Only the store's one writer may ask for it. Throws `invalid-argument` for an index
+   * that no history of this cluster can have reached: more than {@link MAX_INDEX_JUMP} ahead, or beyond
+   * {@link MAX_ADVANCED_INDEX}.
+   */
+  advance(index: number): Promise<void>;
   /** Waits for pending transactions, then closes the log. */
   close(): Promise<void>;
 }

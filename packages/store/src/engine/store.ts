@@ -3,6 +3,8 @@ import {
   type Clock,
   type Commit,
   type Log,
+  MAX_ADVANCED_INDEX,
+  MAX_INDEX_JUMP,
   type ReadView,
   rfc3339,
   type Store,
@@ -25,9 +27,13 @@ export interface StoreOptions {
   logger?: Logger;
 }
 
-/** A transaction that has run and waits to be durable. Without operations it only waits for those before it. */
+/**
+ * A transaction that has run and waits to be durable. Without operations it only waits for those before it, or raises
+ * the index to its own.
+ */
 interface PendingTransaction {
   index: number;
+  raises: boolean;
   operations: readonly PendingOperation[];
   done: () => void;
   failed: (reason: unknown) => void;
@@ -91,19 +97,27 @@ class MemoryStore implements Store {
   }
 
   async update<R>(fn: (tx: WriteTx) => R): Promise<R> {
-    if (this.#refusal !== undefined) throw this.#refusal;
-    if (this.#inTransaction) throw new SwarmdError('internal', 'a transaction was started inside another');
-    if (this.#queue.length >= MAX_PENDING_TRANSACTIONS)
-      throw new SwarmdError('unavailable', 'too many writes wait for the disk: try again later');
+    this.#mustTakeWrites();
     const { result, operations } = this.#run(fn);
     // Even a transaction that wrote nothing may have seen what is not durable yet, and its result must not tell.
     if (operations.length === 0 && this.#pump === undefined) return result;
-    if (operations.length > 0) this.#headIndex++;
-    const index = this.#headIndex;
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ index, operations, done: () => resolve(result), failed: reject });
-      this.#pump ??= this.#drain();
-    });
+    const raises = operations.length > 0;
+    if (raises) this.#headIndex++;
+    await this.#enqueue(this.#headIndex, raises, operations);
+    return result;
+  }
+
+  async advance(index: number): Promise<void> {
+    if (index <= this.#index) return;
+    this.#mustTakeWrites();
+    const ahead = index - this.#headIndex;
+    if (!Number.isSafeInteger(index) || ahead > MAX_INDEX_JUMP || index > MAX_ADVANCED_INDEX)
+      throw new SwarmdError(
+        'invalid-argument',
+        `index ${index} is no later state of this store, which is at ${this.#headIndex}`,
+      );
+    if (ahead > 0) this.#headIndex = index;
+    await this.#enqueue(this.#headIndex, ahead > 0, []);
   }
 
   watch(onCommit: (commit: Commit) => void): () => void {
@@ -121,6 +135,20 @@ class MemoryStore implements Store {
     await this.#pump;
     this.#waiters.fail(this.#refusal);
     await this.#log.close();
+  }
+
+  #mustTakeWrites(): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#inTransaction) throw new SwarmdError('internal', 'a transaction was started inside another');
+    if (this.#queue.length >= MAX_PENDING_TRANSACTIONS)
+      throw new SwarmdError('unavailable', 'too many writes wait for the disk: try again later');
+  }
+
+  #enqueue(index: number, raises: boolean, operations: readonly PendingOperation[]): Promise<void> {
+    return new Promise((done, failed) => {
+      this.#queue.push({ index, raises, operations, done, failed });
+      this.#pump ??= this.#drain();
+    });
   }
 
   #run<R>(fn: (tx: WriteTx) => R): { result: R; operations: PendingOperation[] } {
@@ -149,7 +177,7 @@ class MemoryStore implements Store {
     while (this.#queue.length > 0) {
       this.#inFlight = this.#takeGroup();
       try {
-        const entries = this.#inFlight.filter((tx) => tx.operations.length > 0);
+        const entries = this.#inFlight.filter(({ raises }) => raises);
         if (entries.length > 0) await this.#log.append(entries);
       } catch (error) {
         this.#fail(error);
@@ -184,14 +212,14 @@ class MemoryStore implements Store {
   }
 
   #apply(tx: PendingTransaction, isLastPending: boolean): void {
-    if (tx.operations.length === 0) return;
+    if (!tx.raises) return;
     for (const operation of tx.operations) {
       this.#tables[operation.table].apply(operation.key, operation.before, operation.value);
       if (!isLastPending) this.#overlay[operation.table].settle(operation);
     }
     if (isLastPending) for (const table of Object.values(this.#overlay)) table.clear();
     this.#index = tx.index;
-    this.#watchers.tell(tx.index, tx.operations);
+    if (tx.operations.length > 0) this.#watchers.tell(tx.index, tx.operations);
     this.#waiters.reached(tx.index);
   }
 
