@@ -80,6 +80,7 @@ export function ownedStore(store: Store, writer: Writer, report: (problem: strin
     update: (fn) => store.update((tx) => fn(ownedTx(tx, rights, blame))),
     watch: (onCommit) => store.watch(onCommit),
     waitFor: (index, signal) => store.waitFor(index, signal),
+    advance: (index) => store.advance(index),
     close: () => store.close(),
   };
 }

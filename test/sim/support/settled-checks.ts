@@ -136,6 +136,9 @@ function checkUpdate(view: ReadView, service: Service, tasks: readonly Task[]): 
   if (state === 'updating' || state === 'rollback_started')
     return waits || pausedNode ? [] : [`its update never ended (${state})`];
   if (state === 'paused' || state === 'rollback_paused') return [];
+  // A policy may forbid to try the new task again where it failed; what an update start-first has left there stays.
+  const policy = service.Spec.TaskTemplate?.RestartPolicy;
+  if ((policy?.Condition || 'any') !== 'any' || policy?.MaxAttempts) return [];
   const current = JSON.stringify([service.Spec.TaskTemplate?.ContainerSpec, service.Spec.TaskTemplate?.ForceUpdate]);
   return tasks
     .filter((task) => isLive(task) && task.SpecVersion !== service.SpecVersion)

@@ -1,8 +1,9 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Clock, PortConfig, Service, Store, StoreEvent, Task, WriteTx } from '@swarmd/model';
 import type { Logger } from 'pino';
+import { eachKey } from '../loop/each-key.js';
 import { type Loop, startLoop } from '../loop/loop.js';
-import { allocatePorts, isIngress, portKey } from './ports.js';
+import { allocatePorts, isIngress, type OtherPorts, type PortAllocation, portKey } from './ports.js';
 
 /** What the allocator needs. */
 export interface AllocatorDependencies {
@@ -16,18 +17,14 @@ export interface AllocatorDependencies {
  * tasks `new` with the reason in `Status.Err`; freed ports are tried again at once.
  */
 export function startAllocator({ store, clock, logger }: AllocatorDependencies): Loop {
+  const allocateEach = eachKey<string>((serviceId) => store.update((tx) => allocateService(tx, serviceId)));
   return startLoop<string>(
     {
       name: 'allocator',
       dirtiedBy: (event, mark) => markServices(event, store, mark),
       allKeys: () => [...store.view.all('service')].map((service) => service.ID),
-      pass: async (serviceIds, { signal }) => {
-        // One transaction for all: services compete for ports in a set order.
-        await store.update((tx) => {
-          for (const serviceId of [...serviceIds].sort()) allocateService(tx, serviceId);
-        });
-        signal.throwIfAborted();
-      },
+      // In a set order: services compete for ports.
+      pass: (serviceIds, context) => allocateEach(new Set([...serviceIds].sort()), context),
     },
     { store, clock, logger },
   );
@@ -36,7 +33,7 @@ export function startAllocator({ store, clock, logger }: AllocatorDependencies):
 function allocateService(tx: WriteTx, serviceId: string): void {
   const service = tx.get('service', serviceId);
   if (service === undefined || service.PendingDelete) return;
-  const allocation = allocatePorts(service, needsPorts(service) ? portsInUse(tx, serviceId) : new Set());
+  const allocation = allocate(tx, service);
   if ('endpoint' in allocation && !isDeepStrictEqual(allocation.endpoint, service.Endpoint)) {
     tx.put('service', { ...service, Endpoint: allocation.endpoint });
   }
@@ -49,6 +46,13 @@ function allocateService(tx: WriteTx, serviceId: string): void {
       tx.put('task', pendingTask(task, allocation.endpoint.Ports, tx.now));
     }
   }
+}
+
+/** What a service was given stands as long as it asks for the same. */
+function allocate(tx: WriteTx, service: Service): PortAllocation {
+  const { Endpoint, Spec } = service;
+  if (Endpoint !== undefined && isDeepStrictEqual(Endpoint.Spec, Spec.EndpointSpec)) return { endpoint: Endpoint };
+  return allocatePorts(service, needsPorts(service) ? portsOfOthers(tx, service.ID) : NO_PORTS);
 }
 
 /** The seam where addresses on networks will be given, too. */
@@ -64,13 +68,18 @@ function needsPorts(service: Service): boolean {
   return (service.Spec.EndpointSpec?.Ports ?? []).some(isIngress);
 }
 
-function portsInUse(tx: WriteTx, except: string): Set<string> {
-  const inUse = new Set<string>();
+const NO_PORTS: OtherPorts = { taken: new Set(), claimed: new Set() };
+
+function portsOfOthers(tx: WriteTx, serviceId: string): OtherPorts {
+  const taken = new Set<string>();
+  const claimed = new Set<string>();
   for (const service of tx.all('service')) {
-    if (service.ID === except || service.PendingDelete) continue;
-    for (const port of service.Endpoint?.Ports ?? []) if (isIngress(port)) inUse.add(portKey(port));
+    if (service.ID === serviceId || service.PendingDelete) continue;
+    for (const port of service.Endpoint?.Ports ?? []) if (isIngress(port)) taken.add(portKey(port));
+    for (const port of service.Spec.EndpointSpec?.Ports ?? [])
+      if (isIngress(port) && port.PublishedPort) claimed.add(portKey(port));
   }
-  return inUse;
+  return { taken, claimed };
 }
 
 function markServices(event: StoreEvent, store: Store, mark: (serviceId: string) => void): void {

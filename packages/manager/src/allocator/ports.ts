@@ -3,8 +3,13 @@ import { DEFAULTS, type Endpoint, type PortConfig, type Service } from '@swarmd/
 /** What the allocation of a service's ports came to. */
 export type PortAllocation = { endpoint: Endpoint } | { error: string };
 
-/** Ingress ports in use by other services, `protocol/port`. */
-export type PortsInUse = ReadonlySet<string>;
+/** Ingress ports of other services, `protocol/port`. */
+export interface OtherPorts {
+  /** Given to one. */
+  taken: ReadonlySet<string>;
+  /** Asked for by one in its spec, which may not have been given them yet: no dynamic port may be in their way. */
+  claimed: ReadonlySet<string>;
+}
 
 /** Key of an ingress port across services. */
 export function portKey(port: Pick<PortConfig, 'Protocol' | 'PublishedPort'>): string {
@@ -20,7 +25,7 @@ export function isIngress(port: PortConfig): boolean {
  * The endpoint of a service: its ports with the dynamic ones (published port 0) filled in from 30000–32767. Ports that
  * the service already has are kept. Pure; an error says which port cannot be had.
  */
-export function allocatePorts(service: Service, inUse: PortsInUse): PortAllocation {
+export function allocatePorts(service: Service, others: OtherPorts): PortAllocation {
   const spec = service.Spec.EndpointSpec ?? { Mode: 'vip' };
   const had = service.Endpoint?.Ports ?? [];
   const mine = new Set<string>();
@@ -33,13 +38,13 @@ export function allocatePorts(service: Service, inUse: PortsInUse): PortAllocati
       continue;
     }
     if (port.PublishedPort) {
-      if (inUse.has(portKey(port))) {
+      if (others.taken.has(portKey(port))) {
         return { error: `port '${port.PublishedPort}/${port.Protocol ?? 'tcp'}' is already in use by another service` };
       }
       ports.push({ ...port, PublishMode: 'ingress' });
       continue;
     }
-    const published = dynamicPort(port, had, inUse, mine);
+    const published = dynamicPort(port, had, others, mine);
     if (published === undefined)
       return { error: `no free port left between 30000 and 32767 (${port.Protocol ?? 'tcp'})` };
     mine.add(portKey({ ...port, PublishedPort: published }));
@@ -55,21 +60,20 @@ export function allocatePorts(service: Service, inUse: PortsInUse): PortAllocati
 function dynamicPort(
   port: PortConfig,
   had: readonly PortConfig[],
-  inUse: PortsInUse,
+  { taken, claimed }: OtherPorts,
   mine: ReadonlySet<string>,
 ): number | undefined {
   const free = (published: number): boolean => {
     const key = portKey({ ...port, PublishedPort: published });
-    return !inUse.has(key) && !mine.has(key);
+    return !taken.has(key) && !claimed.has(key) && !mine.has(key);
   };
-  const before = had.find(
-    (old) =>
-      isIngress(old) && old.TargetPort === port.TargetPort && (old.Protocol ?? 'tcp') === (port.Protocol ?? 'tcp'),
-  )?.PublishedPort;
-  if (before !== undefined && before >= DEFAULTS.dynamicPortMin && before <= DEFAULTS.dynamicPortMax && free(before))
-    return before;
-  for (let candidate: number = DEFAULTS.dynamicPortMin; candidate <= DEFAULTS.dynamicPortMax; candidate++) {
-    if (free(candidate)) return candidate;
+  const { dynamicPortMin: min, dynamicPortMax: max } = DEFAULTS;
+  // Several ports may lead to one target: each keeps its own.
+  for (const old of had) {
+    const before = old.PublishedPort ?? 0;
+    const sameTarget = old.TargetPort === port.TargetPort && (old.Protocol ?? 'tcp') === (port.Protocol ?? 'tcp');
+    if (isIngress(old) && sameTarget && before >= min && before <= max && free(before)) return before;
   }
+  for (let candidate: number = min; candidate <= max; candidate++) if (free(candidate)) return candidate;
   return undefined;
 }

@@ -28,8 +28,15 @@ export function decideRestart(task: Task, slot: Slot, observed: Observed): Resta
  */
 export function heldUntil(task: Task, observed: Observed): number | undefined {
   if (task.StartAfter === undefined || !isTerminal(task.Status.State) || isMoved(task, observed)) return undefined;
-  const untilMs = Date.parse(task.StartAfter);
+  const untilMs = delayedUntilMs(task, observed);
   return untilMs > observed.now ? untilMs : undefined;
+}
+
+/** The end of a task's restart delay; 0 when it has none. */
+function delayedUntilMs(task: Task, observed: Observed): number {
+  const untilMs = task.StartAfter === undefined ? 0 : Date.parse(task.StartAfter);
+  // More than the whole delay can only be left when the clock was set back.
+  return untilMs > observed.now + restartDelayMs(observed) ? 0 : untilMs;
 }
 
 function isMoved(task: Task, observed: Observed): boolean {
@@ -67,9 +74,7 @@ function attemptsSpent(task: Task, slot: Slot, policy: RestartPolicy | undefined
  * (swarmkit `DelayStart`).
  */
 export function startDueMs(task: Task, slot: Slot, observed: Observed): number {
-  let delayedUntil = task.StartAfter === undefined ? 0 : Date.parse(task.StartAfter);
-  // More than the whole delay can only be left when the clock was set back.
-  if (delayedUntil > observed.now + restartDelayMs(observed)) delayedUntil = 0;
+  const delayedUntil = delayedUntilMs(task, observed);
   if (!stillStopping(slot, observed)) return delayedUntil;
   return Math.max(delayedUntil, Date.parse(task.CreatedAt) + DEFAULTS.oldTaskTimeoutMs);
 }

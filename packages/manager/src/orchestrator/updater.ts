@@ -34,7 +34,8 @@ export function planUpdate(slots: readonly Slot[], busy: ReadonlySet<Slot>, obse
   if (failure !== undefined) return failure;
   const { held, actions, wakeAtMs } = advance(standing, busy, observed, rules, place);
   // Slots may be left whose restart policy allows no further try of the new task.
-  if (held === 0 && actions.length === 0 && busy.size === 0) return finish(standing, observed, rules);
+  const trying = unfinished.some(({ clean }) => clean.length > 0);
+  if (held === 0 && actions.length === 0 && busy.size === 0 && !trying) return finish(standing, observed, rules);
   return { actions, wakeAtMs };
 }
 
@@ -149,8 +150,9 @@ function advance(
     if (inFlight || holdsUntilMs !== undefined) held++;
     wakeAtMs = earlier(wakeAtMs, holdsUntilMs);
     if (clean.length > 0) actions.push(...retire(next, rules));
+    else if (dirty.length > 1) actions.push(...leftover(next));
     // One whose new task has failed already is tried again in its time, and takes no further place.
-    else if (dirty.length > 0 && !busy.has(slot) && holdsUntilMs === undefined) waiting.push(next);
+    if (clean.length === 0 && dirty.length > 0 && !busy.has(slot) && holdsUntilMs === undefined) waiting.push(next);
   }
   for (const next of waiting) {
     const again = next.reachedAtMs !== undefined;
@@ -183,9 +185,15 @@ function retireAll({ dirty, clean }: SlotProgress): Action[] {
   return [...dirty, ...clean.filter((task) => task !== keeper)].map((task) => stop(task, 'replaced by the update'));
 }
 
+/** Shuts down all but one of several old tasks, which an update that started the new one first has left in mid-way. */
+function leftover({ dirty }: SlotProgress): Action[] {
+  const keeper = dirty.findLast(isRunning) ?? dirty.at(-1);
+  return dirty.filter((task) => task !== keeper).map((task) => stop(task, 'its slot has another'));
+}
+
 /** The old tasks that need not wait for the new one to run: with start-first all but one that runs. */
 function superseded(dirty: readonly Task[], rules: UpdateRules): Task[] {
-  const serving = rules.order === 'start-first' ? dirty.find(isRunning) : undefined;
+  const serving = rules.order === 'start-first' ? dirty.findLast(isRunning) : undefined;
   return dirty.filter((task) => task !== serving);
 }
 
