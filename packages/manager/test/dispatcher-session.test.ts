@@ -1,4 +1,4 @@
-import { rfc3339, specKey, type Task, type WriteTx } from '@swarmd/model';
+import { MAX_INDEX_JUMP, rfc3339, specKey, type Task, type WriteTx } from '@swarmd/model';
 import { buildServiceSpec, buildTask, createService } from '@swarmd/testkit';
 import type { Identity } from '@swarmd/wire';
 import {
@@ -148,15 +148,42 @@ t.test('dispatcher › a session', async (t) => {
     t.ok(await agent.next('heartbeat'));
   });
 
-  t.test('waits for the index that the agent has seen before it sends the full set', async (t) => {
+  t.test('of an agent that has seen later states raises the index above them before the full set', async (t) => {
     const identity = await test.join();
-    const ahead = test.store.index + 3;
+    const service = await test.store.update((tx) => createService(tx, 'restored', buildServiceSpec('restored', 1)));
+    const ahead = test.store.index + 1_000_000;
     const agent = startTestAgent(test.addr, identity, { seenIndex: ahead });
     t.teardown(() => agent.close());
-    await agent.next('welcome');
-    while (test.store.index < ahead)
-      await test.store.update((tx) => tx.create('secret', { ID: `s${tx.index}`, Spec: { Name: 's' } }));
     t.ok((await agent.next('assignments')).storeIndex >= ahead);
+    t.ok(test.store.index >= ahead);
+    const Status = { Timestamp: rfc3339(Date.now()), State: 'assigned', Message: '' } as const;
+    const task = await test.store.update((tx) =>
+      tx.create('task', buildTask(service, 'restored1', { NodeID: identity.nodeId, Slot: 1, Status })),
+    );
+    t.ok(task.Version.Index > ahead);
+    await agent.until(() => agent.assigned.has('task/restored1'));
+  });
+
+  t.test('is refused to an agent that claims to have seen what no history can have reached', async (t) => {
+    const identity = await test.join();
+    const before = test.store.index;
+    for (const seenIndex of [before + MAX_INDEX_JUMP * 2, Number.MAX_SAFE_INTEGER]) {
+      const agent = startTestAgent(test.addr, identity, { seenIndex });
+      t.teardown(() => agent.close());
+      t.match(await agent.ended, { code: 'failed-precondition', message: /claims to have seen index \d+.*join again/ });
+    }
+    t.ok(test.store.index < before + 100);
+    t.not(test.node(identity.nodeId)?.Status.State, 'ready');
+  });
+
+  t.test('of a node that was removed raises nothing', async (t) => {
+    const identity = await test.join();
+    await test.store.update((tx) => tx.delete('node', identity.nodeId));
+    const ahead = test.store.index + 1_000_000;
+    const agent = startTestAgent(test.addr, identity, { seenIndex: ahead });
+    t.teardown(() => agent.close());
+    t.equal((await agent.ended)?.code, 'permission-denied');
+    t.ok(test.store.index < ahead);
   });
 
   t.test('is refused to a node that registers again and again', async (t) => {

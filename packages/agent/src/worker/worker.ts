@@ -112,7 +112,8 @@ export class Worker implements EngineWatchHandlers, Payloads {
     const { state, logger } = this.#deps;
     const taken = takeAssignments(this.#set, message, this.#parts, state.seenIndex());
     if (taken.kind === 'stale') {
-      logger.warn({ index: message.storeIndex, seen: state.seenIndex() }, 'a manager sent an old set: it is refused');
+      const indexes = { index: message.storeIndex, seen: state.seenIndex() };
+      logger.warn(indexes, 'a manager sent a set that is older than what this node has seen: it is refused');
       return 'stale';
     }
     if (taken.kind === 'out-of-sequence') return 'out-of-sequence';

@@ -20,7 +20,6 @@ const PROBE_PERIODS = 1.5;
 /** Serves one session from its first message, which must be a Register, to its end. Never throws. */
 export function handleSession(context: DispatcherContext, call: SessionCall): void {
   const { clock, registry, logs } = context;
-  const closed = new AbortController();
   let session: AgentSession | undefined;
   let unacknowledged = 0;
 
@@ -29,7 +28,6 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
     onWritable: () => session?.update(),
     onClose: () => {
       cancelTimeout();
-      closed.abort();
       if (session === undefined) return;
       const current = registry.release(session);
       session.sign(false);
@@ -65,7 +63,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
       // What follows is read once the node is registered.
       call.pause();
       session = openSession(context, call, body.value, stream);
-      register(context, session, body.value, closed.signal, () => call.resume()).catch(fail);
+      register(context, session, body.value, () => call.resume()).catch(fail);
       return;
     }
     context.liveness.heard(session.nodeId, session.sessionId, context.graceMs());
@@ -109,7 +107,6 @@ async function register(
   context: DispatcherContext,
   session: AgentSession,
   message: Register,
-  closed: AbortSignal,
   registered: () => void,
 ): Promise<void> {
   const { store, registry, liveness, random, logger } = context;
@@ -119,6 +116,7 @@ async function register(
   await registry
     .claim(session, periodMs * PROBE_PERIODS)
     .catch((error: unknown) => reportDuplicate(context, session, error));
+  await catchUp(context, session, message.seenIndex);
   if (!stream.open) {
     registry.release(session);
     return;
@@ -139,14 +137,36 @@ async function register(
   const heartbeat = jittered(periodMs, random);
   stream.send({ $case: 'welcome', value: { sessionId, nodeId, clusterId, heartbeatPeriodMs: heartbeat } });
   registered();
-  try {
-    await store.waitFor(message.seenIndex, closed);
-  } catch (error) {
-    if (closed.aborted) return;
-    throw error;
-  }
   session.begin();
   context.logs.nodeConnected(nodeId);
+}
+
+/**
+ * Sees to it that the full set will not be older than what the node has seen, or it would refuse it ("No time travel").
+ * This manager is the store's only writer, so that a node can be ahead of it for one reason only: the store was put back
+ * from an older copy. History goes on from there, above all that nodes saw of the one that is lost. Throws
+ * `failed-precondition` for an index that no history can have reached.
+ */
+async function catchUp(
+  { store, logger }: DispatcherContext,
+  { nodeId }: AgentSession,
+  seenIndex: number,
+): Promise<void> {
+  const { index } = store;
+  // Only members have a say; others are turned away by what follows.
+  if (seenIndex <= index || store.view.get('node', nodeId) === undefined) return;
+  try {
+    await store.advance(seenIndex);
+  } catch (cause) {
+    if (!isErrorCode(cause, 'invalid-argument')) throw cause;
+    const problem = `node ${nodeId} claims to have seen index ${seenIndex}, and this manager’s store is at ${index}`;
+    const advice = 'no backup is as old as that; on the node, leave the cluster and join again';
+    throw new SwarmdError('failed-precondition', `${problem}: ${advice}`, { cause });
+  }
+  logger.warn(
+    { nodeId, seenIndex, index },
+    'a node has seen later states than the store: it was put back from an older copy, and nodes now follow that',
+  );
 }
 
 async function reportDuplicate(
