@@ -12,6 +12,10 @@ export async function writeFileDurably(path: string, content: Uint8Array, mode: 
   try {
     await file.writeFile(content);
     await file.sync();
+  } catch (error) {
+    // On a full disk what is left of each attempt would keep it full.
+    await unlink(beside).catch(() => {});
+    throw error;
   } finally {
     await file.close();
   }

@@ -341,6 +341,19 @@ t.test(
   },
 );
 
+t.test('store › whoever opened it hears once that it can no longer write', async (t) => {
+  const heard: SwarmdError[] = [];
+  const log = new ControlledLog();
+  const store = await openStore({ log, clock: steppingClock(), onFailure: (reason) => heard.push(reason) });
+  const lost = t.rejects(store.update((tx) => tx.create('task', newTask('lost'))));
+  await turn();
+  await log.fail(new Error('no space left on device'));
+  await lost;
+  await t.rejects(store.update((tx) => tx.create('task', newTask('later'))));
+  t.match(heard, [{ code: 'unavailable', message: /no space left on device/ }]);
+  await store.close();
+});
+
 t.test('store › closing waits for what is under way and refuses the rest', async (t) => {
   const { log, store } = await controlledStore();
   const write = store.update((tx) => tx.create('task', newTask('a')));

@@ -25,6 +25,8 @@ export interface StoreOptions {
   clock: Clock;
   /** For watchers that throw and for the failure of the log. */
   logger?: Logger;
+  /** The log failed: nothing more can be written until the store is opened anew. Called once, with why. */
+  onFailure?: (reason: SwarmdError) => void;
 }
 
 /**
@@ -67,6 +69,7 @@ class MemoryStore implements Store {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #logger: Logger | undefined;
+  readonly #onFailure: StoreOptions['onFailure'];
   readonly #tables: PerTable<Table>;
   readonly #overlay: Overlay;
   readonly #watchers: Watchers;
@@ -80,10 +83,11 @@ class MemoryStore implements Store {
   /** Why nothing more may be written. */
   #refusal: SwarmdError | undefined;
 
-  constructor({ log, clock, logger }: StoreOptions, tables: PerTable<Table>, index: number) {
+  constructor({ log, clock, logger, onFailure }: StoreOptions, tables: PerTable<Table>, index: number) {
     this.#log = log;
     this.#clock = clock;
     this.#logger = logger;
+    this.#onFailure = onFailure;
     this.#tables = tables;
     this.#overlay = overlayOf(tables);
     this.#watchers = new Watchers(logger);
@@ -235,5 +239,6 @@ class MemoryStore implements Store {
     this.#headIndex = this.#index;
     for (const tx of lost) tx.failed(refusal);
     this.#waiters.fail(refusal);
+    this.#onFailure?.(refusal);
   }
 }
