@@ -19,10 +19,12 @@ export async function lockDataDir(dataDir: string): Promise<DataDirLock> {
   try {
     await level.open();
   } catch (error) {
-    const locked = (error as { cause?: { code?: string } }).cause?.code === 'LEVEL_LOCKED';
-    throw locked
+    const cause = (error as { cause?: { code?: string; message?: string } }).cause;
+    throw cause?.code === 'LEVEL_LOCKED'
       ? new SwarmdError('failed-precondition', `another swarmd is running on the data directory ${dataDir}`)
-      : new SwarmdError('internal', `cannot lock the data directory ${dataDir}`, { cause: error });
+      : new SwarmdError('internal', `cannot lock the data directory ${dataDir}: ${cause?.message ?? String(error)}`, {
+          cause: error,
+        });
   }
   return { release: () => level.close() };
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createApi } from '@swarmd/api';
-import { asSwarmdError } from '@swarmd/model';
+import { asSwarmdError, type SwarmdError } from '@swarmd/model';
 import { type Logger, pino } from 'pino';
 import { type DaemonConfig, readConfig } from './config.js';
 import { lockDataDir } from './data-dir-lock.js';
@@ -33,6 +33,7 @@ async function main(): Promise<number> {
     base: undefined,
     redact: ['*.JoinToken', '*.token', '*.RegistryAuth', '*.registryAuth', '*.keyPem', '*.Data'],
   });
+  endOnSurprise(logger);
   try {
     return await serve(config, version, logger);
   } catch (error) {
@@ -46,17 +47,30 @@ async function main(): Promise<number> {
 async function serve(config: DaemonConfig, version: string, logger: Logger): Promise<number> {
   const lock = await lockDataDir(config.dataDir);
   const ports = { clock: systemClock(), random: systemRandom(), logger };
-  const membership = createMembership({ config, ports, version });
-  const api = createApi({ membership, engineSocket: config.engineSocket, logger });
-  const told = new Promise<NodeJS.Signals>((resolve) => {
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, resolve);
+  let end = (_exitCode: number): void => {};
+  const ended = new Promise<number>((resolve) => {
+    end = resolve;
   });
+  const onStoreFailure = (reason: SwarmdError): void => {
+    logger.fatal(
+      { code: reason.code },
+      `${reason.message}; swarmd ends: started again, it takes up what is on the disk`,
+    );
+    end(1);
+  };
+  const membership = createMembership({ config, ports, version, onStoreFailure });
+  const api = createApi({ membership, engineSocket: config.engineSocket, logger });
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      logger.info({ signal }, 'stopping; containers go on');
+      end(0);
+    });
+  }
   await mkdir(config.runDir, { recursive: true });
   await membership.resume();
   await api.listen(config.hostSocket, { group: config.group });
   logger.info({ version, dataDir: config.dataDir, engine: config.engineSocket }, 'swarmd is up');
-  const signal = await told;
-  logger.info({ signal }, 'stopping; containers go on');
+  const exitCode = await ended;
   const timer = setTimeout(() => {
     logger.error('stopping took too long; giving up');
     process.exit(1);
@@ -65,7 +79,17 @@ async function serve(config: DaemonConfig, version: string, logger: Logger): Pro
   await membership.stop();
   await lock.release();
   clearTimeout(timer);
-  return 0;
+  return exitCode;
+}
+
+/** What nobody expected leaves a state that nobody knows: it is logged, and the service manager starts swarmd again. */
+function endOnSurprise(logger: Logger): void {
+  for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+    process.on(event, (error: unknown) => {
+      logger.fatal({ err: error, event }, 'swarmd ends: an error that nothing handles');
+      process.exit(1);
+    });
+  }
 }
 
 process.exitCode = await main();

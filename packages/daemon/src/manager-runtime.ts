@@ -26,9 +26,25 @@ export function managerDir(dataDir: string): string {
   return join(dataDir, 'manager');
 }
 
+/** How {@link openClusterStore} opens. */
+export interface OpenStoreOptions {
+  /** The store of a cluster that exists: one that is not there is `damaged`, and none is made. */
+  mustExist?: boolean;
+  /** The store can no longer write. */
+  onFailure?: (reason: SwarmdError) => void;
+}
+
 /** Opens the embedded store of this node, making it when there is none. See `openLevelLog` for its errors. */
-export async function openClusterStore(dataDir: string, { clock, logger }: NodePorts): Promise<Store> {
+export async function openClusterStore(
+  dataDir: string,
+  { clock, logger }: NodePorts,
+  { mustExist = false, onFailure }: OpenStoreOptions = {},
+): Promise<Store> {
   const directory = managerDir(dataDir);
+  if (mustExist && !existsSync(join(directory, 'store'))) {
+    const advice = 'restore it from a backup, or remove the data directory and make a new cluster';
+    throw new SwarmdError('damaged', `the store of this manager in ${directory} is missing: ${advice}`);
+  }
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const [keyFile, storeDir] = [join(directory, 'data.key'), join(directory, 'store')];
   if (existsSync(storeDir) && !existsSync(keyFile)) {
@@ -38,7 +54,7 @@ export async function openClusterStore(dataDir: string, { clock, logger }: NodeP
   const dataKey = await loadOrCreateDataKey(keyFile);
   const child = logger.child({ component: 'store' });
   const log = await openLevelLog({ dir: storeDir, dataKey, logger: child });
-  return openStore({ log, clock, logger: child });
+  return openStore({ log, clock, logger: child, ...(onFailure ? { onFailure } : {}) });
 }
 
 /** Starts the manager over an open store that holds a cluster; the store is closed with it. */

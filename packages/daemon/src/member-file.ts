@@ -11,6 +11,8 @@ const MemberSchema = z.object({
   advertiseAddr: z.string(),
   /** Managers known at the last start, `host:port`. */
   managers: z.array(z.string()),
+  /** While an init, a join or a leave is under way: what a crash leaves of it is cleared away at the next start. */
+  unfinished: z.enum(['joining', 'leaving']).optional(),
 });
 
 /** What a node keeps of its membership besides its identity. */
@@ -41,7 +43,7 @@ export async function loadMember(dataDir: string): Promise<Member | undefined> {
   }
 }
 
-/** Forgets the membership. */
+/** Forgets the membership: the last thing to go, so that what it says of the rest stays true. */
 export async function removeMember(dataDir: string): Promise<void> {
   await rm(join(dataDir, FILE_NAME), { force: true });
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectEngine, describeNode, engineInfo } from '@swarmd/agent';
@@ -17,6 +18,7 @@ import type { DaemonConfig } from './config.js';
 import { managerDir, type NodePorts, openClusterStore } from './manager-runtime.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
 import { identityDir, type NodeRuntime, startNode } from './node-runtime.js';
+import { checkInit, checkJoin } from './requests.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
@@ -34,6 +36,8 @@ export interface MembershipDependencies {
   config: DaemonConfig;
   ports: NodePorts;
   version: string;
+  /** This manager's store can no longer write: swarmd is to end and to be started again. */
+  onStoreFailure(reason: SwarmdError): void;
 }
 
 /** This node's membership: in no cluster until `resume`, `init` or `join`. One change at a time. */
@@ -63,58 +67,79 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
     failure = '';
   };
   const forget = async (): Promise<void> => {
-    await removeMember(config.dataDir);
     await removeIdentity(identityDir(config.dataDir));
     await rm(managerDir(config.dataDir), { recursive: true, force: true });
     await rm(join(config.dataDir, 'agent'), { recursive: true, force: true });
+    await removeMember(config.dataDir);
     node = undefined;
     member = undefined;
     failure = '';
+  };
+  /** Becomes a member with the identity that `obtain` gets; what fails, or is cut off by a crash, leaves nothing. */
+  const enter = async (addresses: Member, obtain: () => Promise<Identity>): Promise<Identity> => {
+    try {
+      await saveMember(config.dataDir, { ...addresses, unfinished: 'joining' });
+      const identity = await obtain();
+      await saveIdentity(identityDir(config.dataDir), identity);
+      await run(identity, addresses);
+      await saveMember(config.dataDir, addresses);
+      return identity;
+    } catch (error) {
+      await node?.stop();
+      await forget();
+      throw error;
+    }
   };
   return {
     resume: () =>
       exclusively(async () => {
         const kept = await loadMember(config.dataDir);
+        if (kept?.unfinished !== undefined) {
+          ports.logger.warn({ unfinished: kept.unfinished }, 'clearing away a change of membership that was cut off');
+          return forget();
+        }
         const identity = await loadIdentity(identityDir(config.dataDir));
         if (kept !== undefined && identity !== undefined) await run(identity, kept);
-        // What an interrupted init or join left behind.
-        else if (kept !== undefined || identity !== undefined) await forget();
+        else refuseRemains(config.dataDir, kept, identity);
       }),
     stop: async () => node?.stop(),
-    init: (request) =>
+    init: (body) =>
       exclusively(async () => {
+        const request = checkInit(body);
         if (node !== undefined) throw new SwarmdError('unavailable', 'this node is in a cluster already');
         const addresses = resolveAddresses(config, request);
-        try {
-          const identity = await makeCluster(deps, request, addresses);
-          await saveIdentity(identityDir(config.dataDir), identity);
-          await saveMember(config.dataDir, addresses);
-          await run(identity, addresses);
-          return identity.nodeId;
-        } catch (error) {
-          await forget();
-          throw error;
-        }
+        return (await enter(addresses, () => makeCluster(deps, request, addresses))).nodeId;
       }),
-    join: (request) =>
+    join: (body) =>
       exclusively(async () => {
+        const request = checkJoin(body);
+        if (node !== undefined) throw new SwarmdError('unavailable', 'this node is in a cluster already');
         const addresses = { ...resolveAddresses(config, request), managers: [...request.RemoteAddrs] };
-        const identity = await requestCertificate({
-          remoteAddrs: request.RemoteAddrs,
-          token: request.JoinToken,
-          advertiseAddr: addresses.advertiseAddr.replace(/:\d+$/, ''),
-          ...(request.Availability ? { availability: request.Availability } : {}),
-          description: await describeHost(config),
-          signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
-        });
-        await saveIdentity(identityDir(config.dataDir), identity);
-        await saveMember(config.dataDir, addresses);
-        await run(identity, addresses);
+        await enter(addresses, async () =>
+          requestCertificate({
+            remoteAddrs: request.RemoteAddrs,
+            token: request.JoinToken,
+            advertiseAddr: addresses.advertiseAddr.replace(/:\d+$/, ''),
+            ...(request.Availability ? { availability: request.Availability } : {}),
+            description: await describeHost(config),
+            signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
+          }),
+        );
       }),
     leave: (force) =>
       exclusively(async () => {
-        if (node?.role === 'manager' && !force) throw new SwarmdError('unavailable', LAST_MANAGER_LEAVES);
-        await node?.leave();
+        if (node === undefined || member === undefined) throw new SwarmdError('unavailable', NOT_IN);
+        if (node.role === 'manager' && !force) throw new SwarmdError('unavailable', LAST_MANAGER_LEAVES);
+        try {
+          await node.leave();
+        } catch (error) {
+          if (!force) {
+            await run((await loadIdentity(identityDir(config.dataDir)))!, member);
+            throw error;
+          }
+          ports.logger.warn({ err: error }, 'left by force: containers of the cluster may remain on this engine');
+        }
+        await saveMember(config.dataDir, { ...member, unfinished: 'leaving' });
         await forget();
       }),
     info: () => describeMembership(node, member, failure),
@@ -122,8 +147,21 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
   };
 }
 
+const NOT_IN = 'This node is not part of a swarm';
 const LAST_MANAGER_LEAVES =
   'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
+
+/** Throws `damaged` when part of a membership is there and part is missing: what is left may be a whole cluster's state. */
+function refuseRemains(dataDir: string, kept: Member | undefined, identity: Identity | undefined): void {
+  const store = existsSync(managerDir(dataDir));
+  if (kept === undefined && identity === undefined && !store) return;
+  const missing = kept === undefined ? 'member.json' : join('certificates', 'node.pem');
+  const advice = 'restore it from a backup, or remove the data directory and start anew';
+  throw new SwarmdError(
+    'damaged',
+    `${join(dataDir, missing)} is missing, the rest of a membership is there: ${advice}`,
+  );
+}
 
 async function makeCluster(deps: MembershipDependencies, request: InitRequest, addresses: Member): Promise<Identity> {
   const { config, ports } = deps;

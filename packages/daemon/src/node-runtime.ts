@@ -25,6 +25,8 @@ export interface NodeOptions {
   member: Member;
   /** The cluster does not want this node any more. */
   onRejected(reason: SwarmdError): void;
+  /** This manager's store can no longer write: only a new start can tell what is on the disk. */
+  onStoreFailure(reason: SwarmdError): void;
 }
 
 /** A node of a cluster: its agent, and its manager if it is one. */
@@ -52,7 +54,9 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const holder = createIdentityHolder(identity);
   let manager: ManagerRuntime | undefined;
   if (identity.role === 'manager') {
-    manager = await startManager(await openClusterStore(config.dataDir, ports), holder, member, ports);
+    const onFailure = options.onStoreFailure;
+    const store = await openClusterStore(config.dataDir, ports, { mustExist: true, onFailure });
+    manager = await startManager(store, holder, member, ports);
   }
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
