@@ -78,6 +78,28 @@ t.test('swarmctl › fails with the error of the task when an update is paused o
   t.match(rolledBack.stderr, /service update rolled back: [\s\S]*non-zero exit \(3\)/);
 });
 
+t.test('swarmctl › follows a rollback to its end, whatever ended before', async (t) => {
+  const { swarmctl } = await withWorld(t);
+  const published = ['--publish', '8080:80', '--replicas', '5'];
+  await swarmctl(['service', 'create', '--name', 'web', ...published, '--env', 'A=1', 'nginx:1']);
+  t.equal((await swarmctl(['service', 'update', '--env-add', 'A=2', 'web'])).code, 0);
+  const running = async (): Promise<string> =>
+    (await swarmctl(['service', 'ls', '--format', '{{.Replicas}}', '--filter', 'name=web'])).stdout;
+  t.match(await swarmctl(['service', 'rollback', '-q', 'web']), { code: 0, stderr: '' });
+  t.match(await running(), '5/5');
+  const status = '{{.UpdateStatus.State}}';
+  t.equal((await swarmctl(['service', 'inspect', '--format', status, 'web'])).stdout, 'rollback_completed\n');
+  t.match(await swarmctl(['service', 'update', '-q', '--env-add', 'A=2', 'web']), { code: 0 }, 'and forth again');
+});
+
+t.test('swarmctl › follows a service that is scaled up to where it was before', async (t) => {
+  const { swarmctl } = await withWorld(t);
+  await swarmctl(['service', 'create', '--name', 'web', '--replicas', '3', 'nginx:1']);
+  for (const replicas of ['1', '3', '0', '2']) {
+    t.match(await swarmctl(['service', 'scale', `web=${replicas}`]), { code: 0, stderr: '' });
+  }
+});
+
 t.test('swarmctl › fails when tasks have ended for good', async (t) => {
   const { world, swarmctl } = await withWorld(t);
   world.fate = () => ({ state: 'failed', error: 'task: non-zero exit (1)' });

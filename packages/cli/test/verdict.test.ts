@@ -2,7 +2,7 @@ import t from 'tap';
 import type { ApiService } from '../src/client/api-types.js';
 import { ProgressDisplay } from '../src/progress/display.js';
 import type { ServiceProgress } from '../src/progress/service-progress.js';
-import { type Expectation, judge } from '../src/progress/verdict.js';
+import { type Expectation, judge, type Since } from '../src/progress/verdict.js';
 import { at, replicas, service, task } from './support/observed.js';
 import { CapturedScreen } from './support/swarmctl.js';
 
@@ -10,6 +10,8 @@ const running = at(replicas(1), task(1, 'running'));
 const starting = at(replicas(1), task(1, 'starting'));
 const withStatus = (State: string, StartedAt = 'now'): ApiService =>
   service({ Replicated: { Replicas: 1 } }, { UpdateStatus: { State, StartedAt, Message: 'told' } });
+const ended = at(replicas(1), task(1, 'failed', { DesiredState: 'shutdown' }));
+const globalUpdate = service({ Global: {} }, { UpdateStatus: { State: 'updating', StartedAt: 'now' } });
 const monitored = service({ Replicated: { Replicas: 1 } });
 monitored.Spec = { ...monitored.Spec, UpdateConfig: { Monitor: 2e9 } };
 
@@ -17,7 +19,7 @@ const verdicts: [
   name: string,
   of: ApiService,
   progress: ServiceProgress,
-  times: { sinceMs: number | undefined; nowMs: number },
+  times: Since & { nowMs: number },
   expectation: Expectation,
   verdict: object,
 ][] = [
@@ -110,12 +112,52 @@ const verdicts: [
     { kind: 'waiting', sinceMs: 5 },
   ],
   [
-    'fails when nothing more will come',
+    'makes sure that nothing more will come',
     replicas(1),
-    at(replicas(1), task(1, 'failed', { DesiredState: 'shutdown' })),
-    { sinceMs: undefined, nowMs: 0 },
+    ended,
+    { sinceMs: undefined, nowMs: 5 },
+    {},
+    { kind: 'waiting', hopelessSinceMs: 5 },
+  ],
+  [
+    'fails when nothing more has come',
+    replicas(1),
+    ended,
+    { sinceMs: undefined, hopelessSinceMs: 0, nowMs: 3000 },
     {},
     { kind: 'failed', message: /ended for good/ },
+  ],
+  [
+    'begins anew once something is under way again',
+    replicas(1),
+    starting,
+    { sinceMs: undefined, hopelessSinceMs: 0, nowMs: 3000 },
+    {},
+    { kind: 'waiting', hopelessSinceMs: undefined },
+  ],
+  [
+    'leaves it to an update under way to say how it went',
+    withStatus('updating'),
+    ended,
+    { sinceMs: undefined, hopelessSinceMs: 0, nowMs: 60_000 },
+    {},
+    { kind: 'waiting', hopelessSinceMs: undefined },
+  ],
+  [
+    'leaves it to a rollback under way, too',
+    withStatus('rollback_started'),
+    ended,
+    { sinceMs: undefined, hopelessSinceMs: 0, nowMs: 60_000 },
+    { rollback: true },
+    { kind: 'waiting', hopelessSinceMs: undefined },
+  ],
+  [
+    'waits for an update that goes from node to node',
+    globalUpdate,
+    at(globalUpdate, task(0, 'running')),
+    { sinceMs: 0, nowMs: 60_000 },
+    {},
+    { kind: 'waiting' },
   ],
 ];
 

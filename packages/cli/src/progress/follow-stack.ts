@@ -31,17 +31,14 @@ export async function followStack(
       const active = await activeNodes(client, signal);
       const rows: StackRow[] = [];
       for (const service of services) {
-        const progress = progressOf(
-          service,
-          tasks.filter(({ ServiceID }) => ServiceID === service.ID),
-          active,
-        );
+        const own = tasks.filter(({ ServiceID }) => ServiceID === service.ID);
+        const progress = await progressOf(client, service, { tasks: own, active }, signal);
         const last = verdicts.get(service.ID);
-        const sinceMs = last?.kind === 'waiting' ? last.sinceMs : undefined;
+        const since = last?.kind === 'waiting' ? last : { sinceMs: undefined };
         const settled = last !== undefined && last.kind !== 'waiting';
         const verdict = settled
           ? last
-          : judge(service, progress, expectations.get(service.ID)!, { sinceMs, nowMs: context.now() });
+          : judge(service, progress, expectations.get(service.ID)!, { ...since, nowMs: context.now() });
         verdicts.set(service.ID, verdict);
         rows.push({ name: service.Spec.Name ?? service.ID, progress, verdict });
       }

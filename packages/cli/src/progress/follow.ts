@@ -5,8 +5,8 @@ import { getService, listNodes, listTasks } from '../client/resources.js';
 import type { CommandContext } from '../program/command.js';
 import { CommandError, INTERRUPTED } from '../program/errors.js';
 import { ProgressDisplay } from './display.js';
-import { progressLines, serviceProgress } from './service-progress.js';
-import { type Expectation, judge } from './verdict.js';
+import { isOvertaken, progressLines, type ServiceProgress, serviceProgress } from './service-progress.js';
+import { type Expectation, judge, type Since } from './verdict.js';
 
 /** Between two looks, as in the docker CLI. */
 export const POLL_MS = 200;
@@ -24,18 +24,18 @@ export async function followService(
   const { client, signal } = context;
   const display = options.quiet ? undefined : new ProgressDisplay(context.out);
   const look = async (): Promise<void> => {
-    let sinceMs: number | undefined;
+    let since: Since = { sinceMs: undefined };
     for (;;) {
       const service = await getService(client, id, signal);
       const tasks = await listTasks(client, { service: [id], '_up-to-date': ['true'] }, signal);
-      const progress = progressOf(service, tasks, await activeNodes(client, signal));
-      const verdict = judge(service, progress, options, { sinceMs, nowMs: context.now() });
+      const progress = await progressOf(client, service, { tasks, active: await activeNodes(client, signal) }, signal);
+      const verdict = judge(service, progress, options, { ...since, nowMs: context.now() });
       const done = service.JobStatus === undefined ? `Service ${id} converged` : 'job complete';
       const note = verdict.kind === 'converged' ? done : verdict.kind === 'waiting' ? verdict.note : undefined;
       display?.show([...progressLines(progress), ...(note === undefined ? [] : [{ id: 'verify', text: note }])]);
       if (verdict.kind === 'converged') return;
       if (verdict.kind === 'failed') throw new CommandError(await withTaskError(client, id, verdict.message));
-      sinceMs = verdict.sinceMs;
+      since = verdict;
       await sleep(POLL_MS, undefined, { signal });
     }
   };
@@ -64,13 +64,20 @@ export async function activeNodes(client: Client, signal: AbortSignal): Promise<
   return new Set(nodes.filter(({ Status }) => Status.State !== 'down').map(({ ID }) => ID));
 }
 
-/** A service's progress, in the words for a rollback while one runs. */
-export function progressOf(
+/**
+ * A service's progress, from its up-to-date tasks and the nodes that are not down, in the words for a rollback while one
+ * runs. All its tasks are asked for before it is called hopeless.
+ */
+export async function progressOf(
+  client: Client,
   service: ApiService,
-  tasks: readonly ApiTask[],
-  active: ReadonlySet<string>,
-): ReturnType<typeof serviceProgress> {
-  return serviceProgress(service, tasks, active, service.UpdateStatus?.State === 'rollback_started');
+  { tasks, active }: { tasks: readonly ApiTask[]; active: ReadonlySet<string> },
+  signal: AbortSignal,
+): Promise<ServiceProgress> {
+  const progress = serviceProgress(service, tasks, active, service.UpdateStatus?.State === 'rollback_started');
+  if (!progress.hopeless) return progress;
+  const all = await listTasks(client, { service: [service.ID] }, signal);
+  return { ...progress, hopeless: !isOvertaken(service, tasks, all) };
 }
 
 /** The message with the newest error of a service's tasks, if there is one. */

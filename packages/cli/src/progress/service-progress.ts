@@ -29,7 +29,10 @@ export interface ServiceProgress {
   readonly done: number;
   readonly wanted: number;
   readonly converged: boolean;
-  /** Set when tasks ended for good and nothing is under way any more: it will never converge. */
+  /**
+   * Set when tasks ended by themselves and, as far as up-to-date tasks tell, nothing is under way any more: it may never
+   * converge. Tasks of other specs may still be in those slots: see {@link isOvertaken}.
+   */
   readonly hopeless: boolean;
   /** The service as a whole. */
   readonly overall: ProgressLine;
@@ -46,6 +49,7 @@ interface Slot {
   readonly id: string;
   /** The task that stands for the slot; none when it waits for one. */
   readonly task: ApiTask | undefined;
+  /** Its newest task ended by itself, and no other one is wanted or still there. */
   readonly givenUp: boolean;
 }
 
@@ -80,6 +84,23 @@ export function serviceProgress(
     overall: overallLine(done, wanted, { rollback, waitsForTasks }),
     slots: slots.map((slot) => slotLine(slot, isJob)),
   };
+}
+
+/**
+ * Whether slots whose up-to-date tasks have ended hold, or were last given, other tasks: an update or rollback is on its
+ * way or about to begin, and will replace them. `all` are all tasks of the service.
+ */
+export function isOvertaken(service: ApiService, upToDate: readonly ApiTask[], all: readonly ApiTask[]): boolean {
+  const ids = new Set(upToDate.map(({ ID }) => ID));
+  const newest = new Map<string | number, number>();
+  const { Global, GlobalJob } = service.Spec.Mode ?? {};
+  const keyOf = (task: ApiTask): string | number =>
+    Global != null || GlobalJob != null ? (task.NodeID ?? '') : (task.Slot ?? 0);
+  for (const task of upToDate) newest.set(keyOf(task), Math.max(newest.get(keyOf(task)) ?? 0, createdMs(task)));
+  return all.some(
+    (task) =>
+      !ids.has(task.ID) && (isWanted(task) || createdMs(task) > (newest.get(keyOf(task)) ?? Number.POSITIVE_INFINITY)),
+  );
 }
 
 function overallLine(
@@ -127,30 +148,50 @@ function groupBy<K>(tasks: readonly ApiTask[], key: (task: ApiTask) => K): Map<K
 function replicaSlots(service: ApiService, tasks: readonly ApiTask[]): Slot[] {
   const { Replicated, ReplicatedJob } = service.Spec.Mode ?? {};
   const replicas = ReplicatedJob != null ? (ReplicatedJob.TotalCompletions ?? 1) : (Replicated?.Replicas ?? 1);
-  const bySlot = groupBy(tasks, (task) => task.Slot ?? 0);
-  const numbers = [...bySlot.keys()].toSorted((a, b) => a - b).slice(0, replicas);
-  return Array.from({ length: replicas }, (_, index) => ({
-    id: `${index + 1}/${replicas}`,
-    ...representative(index < numbers.length ? bySlot.get(numbers[index]!)! : []),
-  }));
+  const present = [...groupBy(tasks, (task) => task.Slot ?? 0)]
+    .map(([number, ofSlot]) => ({ number, ...representative(ofSlot) }))
+    .filter(counts)
+    // Those of an earlier scale that ended must not take the place of others that are wanted.
+    .toSorted((a, b) => Number(a.givenUp) - Number(b.givenUp) || a.number - b.number)
+    .slice(0, replicas)
+    .toSorted((a, b) => a.number - b.number);
+  return Array.from({ length: replicas }, (_, index) => {
+    const { task, givenUp = false } = present[index] ?? {};
+    return { id: `${index + 1}/${replicas}`, task, givenUp };
+  });
 }
 
 function nodeSlots(tasks: readonly ApiTask[]): Slot[] {
   return [...groupBy(tasks, (task) => task.NodeID ?? '')]
     .map(([node, ofNode]) => ({ id: shortId(node), ...representative(ofNode) }))
+    .filter(counts)
     .toSorted((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 const order = (state: string): number => TASK_STATES.indexOf(state as TaskState);
+const createdMs = (task: ApiTask): number => Date.parse(task.CreatedAt);
+
+/** Whether a task is to run, or to complete. */
+function isWanted({ DesiredState }: ApiTask): boolean {
+  return order(DesiredState) <= order('complete');
+}
+
+/** Whether a task ended without having been told to. */
+function endedByItself({ Status }: ApiTask): boolean {
+  return ['complete', 'failed', 'rejected'].includes(Status.State);
+}
+
+/** Whether a slot counts by its tasks: tasks that were told to end say nothing of what is wanted now. */
+function counts({ task, givenUp }: Pick<Slot, 'task' | 'givenUp'>): boolean {
+  return task !== undefined && (isWanted(task) || givenUp);
+}
 
 /** Of the tasks of one slot the one with the lowest desired state, of equals the one that is furthest. */
 function representative(tasks: readonly ApiTask[]): Omit<Slot, 'id'> {
-  const sorted = tasks.toSorted(
+  const task = tasks.toSorted(
     (a, b) => order(a.DesiredState) - order(b.DesiredState) || order(b.Status.State) - order(a.Status.State),
-  );
-  const task = sorted[0];
-  const ended = (state: string): boolean => isTerminal(state as TaskState);
-  const givenUp =
-    task !== undefined && tasks.every(({ DesiredState, Status }) => ended(DesiredState) && ended(Status.State));
-  return { task, givenUp };
+  )[0];
+  const newest = tasks.toSorted((a, b) => createdMs(b) - createdMs(a))[0];
+  const isOver = tasks.every((one) => !isWanted(one) && isTerminal(one.Status.State as TaskState));
+  return { task, givenUp: isOver && newest !== undefined && endedByItself(newest) };
 }
