@@ -1,5 +1,7 @@
-import { buildServiceSpec } from '@swarmd/testkit';
+import { buildNode, buildServiceSpec } from '@swarmd/testkit';
 import t from 'tap';
+import { reconcileGlobalJob, reconcileReplicatedJob } from '../src/orchestrator/jobs.js';
+import { observedOf, serviceOf, taskOf } from './support/observed.js';
 import { simulatedCluster } from './support/simulated-cluster.js';
 
 t.test('jobs › a replicated job completes the wanted number, so many at a time', async (t) => {
@@ -56,4 +58,40 @@ t.test('jobs › a global job runs once on every node, later nodes too, and agai
   await cluster.elapse(1_000);
   t.same(nodes(), ['n1', 'n2', 'n3']);
   t.ok(cluster.tasks('sweep').every((task) => !first.has(task.ID) && task.Status.State === 'complete'));
+});
+
+t.test('jobs › one step from each standing', (t) => {
+  const replicated = serviceOf({
+    Spec: buildServiceSpec('web', 0, { Mode: { ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 1 } } }),
+  });
+  const everywhere = serviceOf({ Spec: buildServiceSpec('web', 0, { Mode: { GlobalJob: {} } }) });
+  const done = { slot: 0, state: 'complete', desired: 'complete' } as const;
+  const drained = [buildNode('n1', { Spec: { Role: 'worker', Availability: 'drain' } }), buildNode('n2')];
+  const actionsOf = ({ actions }: ReturnType<typeof reconcileReplicatedJob>): string[] =>
+    actions.map((action) => `${action.kind} ${'desired' in action ? action.desired : ''}`);
+
+  const late = [taskOf('a', { ...done, desired: 'shutdown' }), taskOf('b', { slot: 0, desired: 'ready', created: 1 })];
+  t.same(
+    actionsOf(reconcileReplicatedJob(observedOf(replicated, late, 2))),
+    ['set-desired shutdown'],
+    'what was started in place of a task that completed after all is stopped',
+  );
+  const leaving = [taskOf('a', { slot: 0, desired: 'complete' })];
+  t.same(
+    actionsOf(reconcileReplicatedJob(observedOf(replicated, leaving, 2, drained))),
+    ['set-desired shutdown', 'create-task ready'],
+    'a task that is moved has stopped before its successor starts',
+  );
+  const away = [taskOf('a', { slot: 0, state: 'shutdown', desired: 'shutdown' })];
+  t.same(
+    actionsOf(reconcileGlobalJob(observedOf(everywhere, away, 2, [buildNode('n1')]))),
+    ['create-task complete'],
+    'a node that was away gets one task, not two',
+  );
+  t.same(
+    actionsOf(reconcileGlobalJob(observedOf(everywhere, away, 2, [drained[0]!]))),
+    [],
+    'when it takes tasks again',
+  );
+  t.end();
 });

@@ -87,7 +87,9 @@ function replacesByUpdate(
     if (event.table === 'task' && event.previous !== undefined) before.set(event.object.ID, event.previous);
   const siblings = [...view.find('task', 'service', service.ID)].filter((other) => other.ID !== task.ID && same(other));
   // Where the new spec has been tried before, this is another try.
-  if (siblings.some((other) => other.SpecVersion === task.SpecVersion && isTerminal(other.Status.State))) return false;
+  const tried = (other: Task): boolean =>
+    other.SpecVersion === task.SpecVersion && (isTerminal(other.Status.State) || !isLive(other));
+  if (siblings.some(tried)) return false;
   for (const other of siblings) {
     const was = before.get(other.ID) ?? other;
     if (!isLive(was) || was.SpecVersion === task.SpecVersion) continue;

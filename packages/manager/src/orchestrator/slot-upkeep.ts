@@ -60,11 +60,13 @@ export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number
   return { actions, wakeAtMs, taken: alive > 0 || restsByPolicy(slot, observed) };
 }
 
+/** Later than every time in RFC 3339. */
+const LAST_TIME = '~';
 const STEADY: SlotUpkeep = Object.freeze({ actions: [], wakeAtMs: undefined, taken: true });
 
 /** The slots of a large service nearly all hold one task that may go on: looking at them must cost next to nothing. */
-function isSteady({ tasks: [task], tasks }: Slot, observed: Observed): boolean {
-  if (task === undefined || tasks.length > 1 || task.DesiredState !== 'running') return false;
+function isSteady({ live: [task], live }: Slot, observed: Observed): boolean {
+  if (task === undefined || live.length > 1 || task.DesiredState !== 'running') return false;
   return !isTerminal(task.Status.State) && (task.NodeID === '' || !mustLeave(observed.node(task.NodeID)));
 }
 
@@ -75,8 +77,10 @@ function restsByPolicy(slot: Slot, observed: Observed): boolean {
   if (!isTerminal(last.Status.State) && !mustLeave(observed.node(last.NodeID))) return false;
   // A global service's task that was sent off is wanted again as soon as its node is.
   if (observed.service.Spec.Mode?.Global && last.Status.State === 'shutdown') return false;
-  // A rollback makes its slots anew, whatever befell them under the failed spec.
-  if (observed.service.UpdateStatus?.State === 'rollback_started') return false;
+  // A rollback makes its slots anew, whatever befell them before it began.
+  const { UpdateStatus, UpdateProgress } = observed.service;
+  if (UpdateStatus?.State === 'rollback_started' && !(last.CreatedAt >= (UpdateProgress?.StartedAt ?? LAST_TIME)))
+    return false;
   return !decideRestart(last, slot, observed).restart;
 }
 
