@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { PayloadFile } from '../src/convert/payload-files.js';
 import { createPayloadStore } from '../src/engine/payload-store.js';
 
@@ -16,6 +16,22 @@ const file = (target: string, text: string, over: Partial<PayloadFile> = {}): Pa
   mode: 0o444,
   ...over,
 });
+
+const NOBODY = 65534;
+
+/** Runs `body` as a user without rights, with a directory of its own on a tmpfs; files of its making go with the test. */
+async function asNobody(t: Pick<Test, 'teardown'>, body: (directory: string) => Promise<void>): Promise<void> {
+  process.setegid!(NOBODY);
+  process.seteuid!(NOBODY);
+  try {
+    const directory = mkdtempSync('/dev/shm/swarmd-payloads-');
+    t.teardown(() => rmSync(directory, { recursive: true, force: true }));
+    await body(directory);
+  } finally {
+    process.seteuid!(0);
+    process.setegid!(0);
+  }
+}
 
 if (process.getuid?.() !== 0) {
   t.pass('skipped: files of other users need root', { skip: 'files of other users need root' });
@@ -51,6 +67,35 @@ if (process.getuid?.() !== 0) {
       [false, true, false],
     );
     await store.remove('t1');
+  });
+
+  t.test('payloads › without root: files for root stay our own, with the mode asked for', async (t) => {
+    await asNobody(t, async (directory) => {
+      const store = createPayloadStore(directory);
+      const files = [file('/a', 'x'), file('/b', 'y', { mode: 0o400 }), file('/c', 'z', { uid: NOBODY, gid: NOBODY })];
+      await store.write('t1', files);
+      const found = store.paths('t1', files).map(({ hostPath }) => statSync(hostPath));
+      t.strictSame(
+        found.map(({ uid, gid, mode }) => [uid, gid, mode & 0o7777]),
+        [0o444, 0o400, 0o444].map((mode) => [NOBODY, NOBODY, mode]),
+      );
+      t.equal(readFileSync(store.paths('t1', files)[1]!.hostPath, 'utf8'), 'y');
+    });
+  });
+
+  t.test('payloads › without root: files for others are refused, in words', async (t) => {
+    await asNobody(t, async (directory) => {
+      const store = createPayloadStore(directory);
+      const message = /^secret \/a for user 7 and group 0 needs swarmd to run as root on this node$/;
+      await t.rejects(store.write('t1', [file('/a', 'x', { uid: 7 })]), { code: 'failed-precondition', message });
+      await t.rejects(store.write('t1', [file('/a', 'x', { gid: 8 })]), { code: 'failed-precondition' });
+      t.notOk(await store.has('t1', 1));
+      const remapped = createPayloadStore(directory, { ownerOffset: () => 100_000 });
+      await remapped.write('t2', [file('/a', 'x')]);
+      await t.rejects(remapped.write('t3', [file('/a', 'x', { mode: 0o400 })]), {
+        message: /of remapped users needs swarmd to run as root/,
+      });
+    });
   });
 
   t.test('payloads › a task’s ID is not a path', async (t) => {

@@ -7,6 +7,8 @@ import type { PayloadFile } from '../convert/payload-files.js';
 import type { MountedFile } from '../convert/request.js';
 
 const TMPFS_MAGIC = 0x01021994;
+/** Bit of a file's mode. */
+const READ_BY_OTHERS = 0o004;
 /** Room for payloads when the agent mounts its own tmpfs; only what is used takes memory. */
 const TMPFS_SIZE = '256m';
 
@@ -14,7 +16,10 @@ const TMPFS_SIZE = '256m';
 export interface PayloadStore {
   /** Where the files of a task will be, before they are written: known from the task alone. */
   paths(taskId: string, files: readonly PayloadFile[]): MountedFile[];
-  /** Writes a task's files; nothing of them reaches a disk. Throws `failed-precondition` when there is no tmpfs to be had. */
+  /**
+   * Writes a task's files; nothing of them reaches a disk. Throws `failed-precondition` when there is no tmpfs to be had,
+   * or when they are to be another user's and this process may not make them so.
+   */
   write(taskId: string, files: readonly PayloadFile[]): Promise<void>;
   /** Whether a task's files are there. */
   has(taskId: string, count: number): Promise<boolean>;
@@ -45,6 +50,8 @@ export function createPayloadStore(directory: string, options: { ownerOffset?: (
     paths: (taskId, files) => files.map((file, index) => ({ hostPath: path(taskId, index), target: file.target })),
     async write(taskId, files) {
       if (files.length === 0) return;
+      // Refused before anything is written.
+      for (const file of files) ownerOf(file, ownerOffset());
       ready ??= ensureTmpfs(root);
       try {
         await ready;
@@ -58,7 +65,8 @@ export function createPayloadStore(directory: string, options: { ownerOffset?: (
           const target = path(taskId, index);
           // Renamed into place: a container that starts meanwhile sees all of it or none.
           await writeFile(`${target}.new`, file.data, { mode: 0o600 });
-          await chown(`${target}.new`, file.uid + ownerOffset(), file.gid + ownerOffset());
+          const owner = ownerOf(file, ownerOffset());
+          if (owner !== undefined) await chown(`${target}.new`, owner.uid, owner.gid);
           await chmod(`${target}.new`, file.mode & 0o7777);
           await rename(`${target}.new`, target);
         }),
@@ -78,6 +86,27 @@ export function createPayloadStore(directory: string, options: { ownerOffset?: (
   };
 }
 
+/**
+ * Who a file is to belong to; `undefined`: nobody else than this process, which is not root. Root's files, which are those
+ * that name no user, may then stay our own: root in a container reads whatever the engine mounts, unless users are
+ * remapped, and the others by the file's mode.
+ */
+function ownerOf(
+  { uid, gid, kind, target, mode }: PayloadFile,
+  offset: number,
+): { uid: number; gid: number } | undefined {
+  const [ownUid, ownGid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  if (ownUid === 0) return { uid: uid + offset, gid: gid + offset };
+  const isReadable = offset === 0 || (mode & READ_BY_OTHERS) !== 0;
+  const isOwn = (id: number, own: number): boolean => id + offset === own || (id === 0 && isReadable);
+  if (isOwn(uid, ownUid) && isOwn(gid, ownGid)) return undefined;
+  const wanted = `user ${uid} and group ${gid}${offset === 0 ? '' : ' of remapped users'}`;
+  throw new SwarmdError(
+    'failed-precondition',
+    `${kind} ${target} for ${wanted} needs swarmd to run as root on this node`,
+  );
+}
+
 async function ensureTmpfs(root: string): Promise<void> {
   await mkdir(root, { recursive: true, mode: 0o700 });
   if ((await statfs(root)).type === TMPFS_MAGIC) return;
@@ -85,7 +114,9 @@ async function ensureTmpfs(root: string): Promise<void> {
     const options = `size=${TMPFS_SIZE},mode=0700,nosuid,nodev,noexec`;
     await promisify(execFile)('mount', ['-t', 'tmpfs', '-o', options, 'swarmd', root]);
   } catch (thrown) {
-    throw new SwarmdError('failed-precondition', `secrets need a tmpfs at ${root}, and none could be mounted`, {
+    const problem = `secrets and configs need a tmpfs at ${root}, and none could be mounted`;
+    const advice = ': swarmd needs to run as root, or its socket (--host) to lie on a tmpfs';
+    throw new SwarmdError('failed-precondition', process.geteuid?.() === 0 ? problem : problem + advice, {
       cause: thrown,
     });
   }
