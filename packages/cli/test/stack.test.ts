@@ -53,6 +53,18 @@ async function started(t: Test): Promise<Project> {
 
 const lines = (text: string): string[] => text.split('\n').filter((line) => line !== '');
 
+t.test('stack deploy › back to what ran before waits for it, whatever ended in between', async (t) => {
+  const { deploy, write } = await project(t);
+  for (const tag of ['1', '2', '1']) {
+    write(
+      'compose.yaml',
+      `services: {web: {image: "nginx:${tag}", deploy: {replicas: 3}}, all: {image: "nginx:${tag}", deploy: {mode: global}}}`,
+    );
+    const { code, stderr } = await deploy('-c', 'compose.yaml', 'app');
+    t.equal(code, 0, stderr);
+  }
+});
+
 t.test('stack deploy › creates networks, secrets, configs, then services, and waits for them', async (t) => {
   const { deploy, swarmctl } = await started(t);
   const outcome = await deploy('-c', 'compose.yaml', 'app');
