@@ -103,6 +103,11 @@ const REFUSED: [string, Record<string, unknown>, string][] = [
     { TaskTemplate: { ContainerSpec: { Image: 'x' }, RestartPolicy: { Delay: -1 } } },
     'TaskSpec: restart-delay cannot be negative',
   ],
+  [
+    'more replicas than anything can run',
+    { Mode: { Replicated: { Replicas: 1_000_001 } } },
+    'Number of replicas must be a whole number from 0 to 1000000',
+  ],
   ['a negative update delay', { UpdateConfig: { Delay: -1 } }, 'TaskSpec: update-delay cannot be negative'],
   ['a negative rollback delay', { RollbackConfig: { Delay: -1 } }, 'TaskSpec: rollback-delay cannot be negative'],
   [
@@ -175,6 +180,24 @@ const WRONG_WORDS: [Record<string, unknown>, string][] = [
   [{ EndpointSpec: { Mode: 'magic' } }, 'invalid resolution mode: "magic": accepted are vip, dnsrr'],
   [container({ Image: 'x', Mounts: [{ Type: 'floppy', Target: '/a' }] }), 'invalid MountType: "floppy"'],
 ];
+
+t.test('control › numbers that clients written in Go could not read back are refused', async (t) => {
+  const { control } = await controlCluster();
+  const secret = (Mode: number) => ({ SecretID: 'a', SecretName: 's', File: { Name: 's', Mode } });
+  const bodies: [Record<string, unknown>, string][] = [
+    [container({ Image: 'x', Secrets: [secret(-1)] }), 'Secrets.0.File.Mode'],
+    [container({ Image: 'x', Secrets: [secret(2 ** 32)] }), 'Secrets.0.File.Mode'],
+    [
+      container({ Image: 'x', Mounts: [{ Type: 'tmpfs', Target: '/x', TmpfsOptions: { Mode: -1 } }] }),
+      'TmpfsOptions.Mode',
+    ],
+    [container({ Image: 'x', Ulimits: [{ Name: 'nofile', Soft: 1.5, Hard: 2 }] }), 'Ulimits.0.Soft'],
+    [resources({ MemoryBytes: 5_000_000.5 }), 'Reservations.MemoryBytes'],
+  ];
+  for (const [body, field] of bodies) {
+    t.match(await refusal(control.createService({ ...serviceBody('web'), ...body }, {})), new RegExp(field));
+  }
+});
 
 t.test('control › a word that is none of those allowed is refused with them, after the words of Docker', async (t) => {
   const { control } = await controlCluster();

@@ -25,7 +25,7 @@ const WORDS: Readonly<Record<string, string>> = {
   'RollbackConfig.Delay': 'TaskSpec: rollback-delay cannot be negative',
   'RollbackConfig.Monitor': 'TaskSpec: rollback-monitor cannot be negative',
   'RollbackConfig.MaxFailureRatio': 'TaskSpec: rollback-maxfailureratio cannot be less than 0 or bigger than 1',
-  'Mode.Replicated.Replicas': 'Number of replicas must be a non-negative whole number',
+  'Mode.Replicated.Replicas': 'Number of replicas must be a whole number from 0 to 1000000',
 };
 
 /**

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { DriverSchema, DurationNsSchema, LabelsSchema } from './common.js';
 
 const strings = z.array(z.string()).nullish();
+/** A file mode: clients written in Go cannot read a list with a number that is none. */
+const fileMode = z.number().int().min(0).max(0xffff_ffff);
 
 /** Docker's HealthConfig. Durations in nanoseconds. `Test` is `['NONE']`, `['CMD', …]` or `['CMD-SHELL', …]`. */
 export const HealthcheckSchema = z.looseObject({
@@ -35,7 +37,7 @@ export const MountSchema = z.looseObject({
       DriverConfig: DriverSchema.nullish(),
     })
     .nullish(),
-  TmpfsOptions: z.looseObject({ SizeBytes: z.number().optional(), Mode: z.number().optional() }).nullish(),
+  TmpfsOptions: z.looseObject({ SizeBytes: z.number().int().optional(), Mode: fileMode.optional() }).nullish(),
 });
 /** Docker's Mount. */
 export type Mount = z.infer<typeof MountSchema>;
@@ -45,7 +47,7 @@ export const FileTargetSchema = z.looseObject({
   Name: z.string(),
   UID: z.string().optional(),
   GID: z.string().optional(),
-  Mode: z.number().int().optional(),
+  Mode: fileMode.optional(),
 });
 
 /** A service's use of a secret. */
@@ -95,7 +97,7 @@ export const ContainerSpecSchema = z.looseObject({
   Sysctls: z.record(z.string(), z.string()).nullish(),
   CapabilityAdd: strings,
   CapabilityDrop: strings,
-  Ulimits: z.array(z.looseObject({ Name: z.string(), Soft: z.number(), Hard: z.number() })).nullish(),
+  Ulimits: z.array(z.looseObject({ Name: z.string(), Soft: z.number().int(), Hard: z.number().int() })).nullish(),
   OomScoreAdj: z.number().int().optional(),
 });
 /** Docker's ContainerSpec. */

@@ -13,12 +13,16 @@ export type GenericResource = z.infer<typeof GenericResourceSchema>;
 /** Limits and reservations. CPU in units of 10⁻⁹ of a core, memory in bytes. */
 export const ResourceRequirementsSchema = z.looseObject({
   Limits: z
-    .looseObject({ NanoCPUs: z.number().optional(), MemoryBytes: z.number().optional(), Pids: z.number().optional() })
+    .looseObject({
+      NanoCPUs: z.number().int().optional(),
+      MemoryBytes: z.number().int().optional(),
+      Pids: z.number().int().optional(),
+    })
     .nullish(),
   Reservations: z
     .looseObject({
-      NanoCPUs: z.number().optional(),
-      MemoryBytes: z.number().optional(),
+      NanoCPUs: z.number().int().optional(),
+      MemoryBytes: z.number().int().optional(),
       GenericResources: z.array(GenericResourceSchema).nullish(),
     })
     .nullish(),
@@ -100,14 +104,20 @@ export const EndpointSpecSchema = z.looseObject({
 /** How clients reach a service. */
 export type EndpointSpec = z.infer<typeof EndpointSpecSchema>;
 
+/**
+ * Tasks of one service: the orchestrator thinks of all of them at once, so a number that no cluster can run (a slip of
+ * the finger) must not get as far as the store, where it would end every manager at its start.
+ */
+const taskCount = z.number().int().nonnegative().max(1_000_000).nullish();
+
 /** Exactly one of the four service modes. */
 export const ServiceModeSchema = z.looseObject({
-  Replicated: z.looseObject({ Replicas: z.number().int().nonnegative().nullish() }).nullish(),
+  Replicated: z.looseObject({ Replicas: taskCount }).nullish(),
   Global: z.looseObject({}).nullish(),
   ReplicatedJob: z
     .looseObject({
-      MaxConcurrent: z.number().int().nonnegative().nullish(),
-      TotalCompletions: z.number().int().nonnegative().nullish(),
+      MaxConcurrent: taskCount,
+      TotalCompletions: taskCount,
     })
     .nullish(),
   GlobalJob: z.looseObject({}).nullish(),
