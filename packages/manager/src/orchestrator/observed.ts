@@ -53,7 +53,8 @@ export function groupSlots(tasks: Iterable<Task>, keyOf: (task: Task) => number 
   return slots;
 }
 
-function byAge(a: Task, b: Task): number {
+/** Orders tasks by their creation, oldest first. */
+export function byAge(a: Task, b: Task): number {
   if (a.CreatedAt !== b.CreatedAt) return a.CreatedAt < b.CreatedAt ? -1 : 1;
   return a.ID < b.ID ? -1 : 1;
 }

@@ -35,26 +35,22 @@ export function startReaper({ store, clock, logger }: ReaperDependencies): Loop 
 
 function reapService(tx: WriteTx, serviceId: string): number {
   const service = tx.get('service', serviceId);
-  const reapable = reapableTasks(tx.find('task', 'service', serviceId), service, historyLimitOf(tx));
-  for (const task of reapable) tx.delete('task', task.ID);
+  const tasks = [...tx.find('task', 'service', serviceId)];
+  const reapable = new Set(reapableTasks(tasks, service, historyLimitOf(tx)));
   const needed = new Set<number>();
-  if (service !== undefined) {
+  for (const task of tasks) {
+    if (reapable.has(task)) tx.delete('task', task.ID);
+    else needed.add(task.SpecVersion);
+  }
+  if (service?.PendingDelete && needed.size === 0) tx.delete('service', serviceId);
+  else if (service !== undefined) {
     needed.add(service.SpecVersion);
     if (service.PreviousSpecVersion !== undefined) needed.add(service.PreviousSpecVersion);
-  }
-  let tasksLeft = false;
-  for (const task of tx.find('task', 'service', serviceId)) {
-    needed.add(task.SpecVersion);
-    tasksLeft = true;
-  }
-  if (service?.PendingDelete && !tasksLeft) {
-    tx.delete('service', serviceId);
-    needed.clear();
   }
   for (const record of [...tx.find('spec', 'service', serviceId)]) {
     if (!needed.has(record.SpecVersion)) tx.delete('spec', record.ID);
   }
-  return reapable.length;
+  return reapable.size;
 }
 
 /** Only the end of tasks and changes of services give the reaper something to do. */

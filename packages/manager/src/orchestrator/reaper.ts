@@ -1,42 +1,43 @@
 import { compareStates, DEFAULTS, isTerminal, type ReadView, type Service, type Task } from '@swarmd/model';
+import { byAge } from './observed.js';
 
 /**
  * Which tasks of a service may go: those on their way out that have stopped (or never had a node), and of each slot's
  * ended ones the oldest, until no more than `historyLimit` tasks are left of the slot, the live one included. Pure.
  * (swarmkit taskreaper.)
  */
-export function reapableTasks(tasks: Iterable<Task>, service: Service | undefined, historyLimit: number): Task[] {
+export function reapableTasks(tasks: readonly Task[], service: Service | undefined, historyLimit: number): Task[] {
   const reapable: Task[] = [];
-  const slots = new Map<number | string, { ended: Task[]; others: number }>();
+  const endedBySlot = new Map<number | string, Task[]>();
   const perNode = Boolean(service?.Spec.Mode?.Global ?? service?.Spec.Mode?.GlobalJob);
+  const slotOf = (task: Task): number | string => (perNode ? task.NodeID : task.Slot);
+  const others: Task[] = [];
   for (const task of tasks) {
     const ended = isTerminal(task.Status.State);
     const unplaced = compareStates(task.Status.State, 'assigned') < 0;
+    const dismissed = compareStates(task.DesiredState, 'shutdown') >= 0;
     if (task.DesiredState === 'remove' || service === undefined) {
       if (ended || unplaced) reapable.push(task);
-      continue;
-    }
-    const dismissed = compareStates(task.DesiredState, 'shutdown') >= 0;
-    // A task that never had a node leaves nothing worth remembering, but shows an update that its slot is being updated.
-    if (dismissed && unplaced && service.UpdateProgress === undefined) {
-      reapable.push(task);
-      continue;
-    }
-    const key = perNode ? task.NodeID : task.Slot;
-    let slot = slots.get(key);
-    if (slot === undefined) {
-      slot = { ended: [], others: 0 };
-      slots.set(key, slot);
-    }
-    if (dismissed && ended) slot.ended.push(task);
-    else slot.others++;
+      // A task that never had a node leaves nothing worth remembering, but shows an update that its slot is being updated.
+    } else if (dismissed && unplaced && service.UpdateProgress === undefined) reapable.push(task);
+    else if (dismissed && ended) {
+      const kept = endedBySlot.get(slotOf(task));
+      if (kept === undefined) endedBySlot.set(slotOf(task), [task]);
+      else kept.push(task);
+    } else others.push(task);
   }
   const limit = retention(service, historyLimit);
-  if (limit < 0) return reapable;
-  for (const { ended, others } of slots.values()) {
-    const surplus = ended.length + others - limit;
-    if (surplus <= 0 || ended.length === 0) continue;
-    ended.sort((a, b) => (a.CreatedAt === b.CreatedAt ? (a.ID < b.ID ? -1 : 1) : a.CreatedAt < b.CreatedAt ? -1 : 1));
+  if (limit < 0 || endedBySlot.size === 0) return reapable;
+  const roomBySlot = new Map<number | string, number>();
+  for (const slot of endedBySlot.keys()) roomBySlot.set(slot, limit);
+  for (const task of others) {
+    const room = roomBySlot.get(slotOf(task));
+    if (room !== undefined) roomBySlot.set(slotOf(task), room - 1);
+  }
+  for (const [slot, ended] of endedBySlot) {
+    const surplus = ended.length - roomBySlot.get(slot)!;
+    if (surplus <= 0) continue;
+    ended.sort(byAge);
     for (const task of ended.slice(0, surplus)) reapable.push(task);
   }
   return reapable;
