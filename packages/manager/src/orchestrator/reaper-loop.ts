@@ -53,11 +53,11 @@ function reapService(tx: WriteTx, serviceId: string): number {
   return reapable.size;
 }
 
-/** Only the end of tasks and changes of services give the reaper something to do. */
+/** Beginnings and ends of tasks and changes of services give the reaper something to do; what comes between does not. */
 function markServices(event: StoreEvent, mark: (serviceId: string) => void): void {
   if (event.table === 'service') mark(event.object.ID);
-  if (event.table !== 'task' || event.kind === 'create') return;
+  if (event.table !== 'task') return;
   const ended = isTerminal(event.object.Status.State) && event.previous?.Status.State !== event.object.Status.State;
   const dismissed = event.object.DesiredState !== event.previous?.DesiredState;
-  if (event.kind === 'delete' || ended || dismissed) mark(event.object.ServiceID);
+  if (event.kind !== 'update' || ended || dismissed) mark(event.object.ServiceID);
 }
