@@ -113,8 +113,10 @@ if (why) {
     };
     const make = (name: string, labels: Record<string, string>) =>
       docker.createContainer({ name, Image: 'busybox', Cmd: ['sleep', '1000'], Labels: labels });
-    const ours = await make('ours', { [CLUSTER_LABEL]: 'c', [TASK_ID_LABEL]: 't1' });
-    await make('others', { [CLUSTER_LABEL]: 'd', [TASK_ID_LABEL]: 't2' });
+    const ours = await make('web.1.t1', { [CLUSTER_LABEL]: 'c', [TASK_ID_LABEL]: 't1' });
+    await make('web.1.t2', { [CLUSTER_LABEL]: 'd', [TASK_ID_LABEL]: 't2' });
+    // As of an image that was committed from a task's container.
+    const copy = await make('copy', { [CLUSTER_LABEL]: 'c', [TASK_ID_LABEL]: 't3' });
     const done = watchEngine(
       { socketPath: host.engineSocket, clusterId: 'c', clock, logger },
       {
@@ -127,6 +129,7 @@ if (why) {
     await until(() => seen.some((line) => line.startsWith('up')));
     t.ok(seen.includes('up t1'));
     const before = seen.length;
+    await copy.start();
     await ours.start();
     await until(() => seen.slice(before).includes('t1 true'));
     await ours.remove({ force: true });
@@ -137,7 +140,7 @@ if (why) {
     await until(() => seen.includes('down'));
     await host.run(`kill -CONT ${pid}`);
     await until(() => seen.lastIndexOf('up ') > seen.lastIndexOf('down'));
-    t.notOk(seen.some((line) => line.includes('t2')));
+    t.notOk(seen.some((line) => /t2|t3/.test(line)));
     stop.abort();
     await done;
   });

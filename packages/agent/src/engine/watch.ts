@@ -96,8 +96,11 @@ async function follow(
         Action?: string;
         Actor?: { ID?: string; Attributes?: Record<string, string> };
       };
-      const taskId = event.Actor?.Attributes?.[TASK_ID_LABEL];
-      if (event.Actor?.ID && taskId) handlers.onContainer(event.Actor.ID, taskId, event.Action !== 'destroy');
+      const { ID, Attributes = {} } = event.Actor ?? {};
+      const taskId = Attributes[TASK_ID_LABEL];
+      if (ID && taskId && isNamedAfter(taskId, Attributes['name'])) {
+        handlers.onContainer(ID, taskId, event.Action !== 'destroy');
+      }
     }
   } finally {
     stopPinging();
@@ -106,7 +109,7 @@ async function follow(
   }
 }
 
-/** All containers of a cluster on an engine, running or not. Throws `SwarmdError`s. */
+/** All containers of a cluster's tasks on an engine, running or not. Throws `SwarmdError`s. */
 export async function listContainers(
   client: EngineClient,
   clusterId: string,
@@ -126,7 +129,16 @@ export async function listContainers(
 
 function readListed(info: Docker.ContainerInfo): ListedContainer[] {
   const taskId = info.Labels[TASK_ID_LABEL];
-  return taskId === undefined ? [] : [{ id: info.Id, taskId, state: info.State }];
+  if (taskId === undefined || !info.Names.some((name) => isNamedAfter(taskId, name))) return [];
+  return [{ id: info.Id, taskId, state: info.State }];
+}
+
+/**
+ * Whether a container has the name that a task's gets. Labels alone do not make it ours: an image committed from one of
+ * our containers has them all, and what a user runs from it is not to be removed.
+ */
+function isNamedAfter(taskId: string, name: string | undefined): boolean {
+  return name?.endsWith(`.${taskId}`) ?? false;
 }
 
 /** Pings until told to stop; an engine that does not answer in time hangs. */
