@@ -3,6 +3,7 @@ import { asSwarmdError, ERROR_CODES, ERROR_TABLE, type ErrorCode, SwarmdError } 
 
 const CODE_KEY = 'swarmd-code';
 const FIELD_KEY = 'swarmd-field';
+const RPC_KEY = 'swarmd-rpc';
 
 /** What each gRPC status means when its sender gave no code of ours (a proxy, grpc-js itself). */
 const CODE_OF_STATUS: Readonly<Partial<Record<status, ErrorCode>>> = {
@@ -24,12 +25,16 @@ const CODE_OF_STATUS: Readonly<Partial<Record<status, ErrorCode>>> = {
   [status.UNAUTHENTICATED]: 'unauthenticated',
 };
 
-/** The gRPC status for any thrown value. Our own code travels in the metadata, so {@link fromGrpcError} gives it back. */
+/**
+ * The gRPC status for any thrown value. What gRPC has no place for (our code, the field, the form of the message)
+ * travels in the metadata: {@link fromGrpcError} gives it back.
+ */
 export function toGrpcStatus(thrown: unknown): StatusObject & Error {
   const error = asSwarmdError(thrown);
   const metadata = new Metadata();
   metadata.set(CODE_KEY, error.code);
   if (error.field !== undefined) metadata.set(FIELD_KEY, encodeURIComponent(error.field));
+  if (error.rpc) metadata.set(RPC_KEY, '1');
   const details = error.message;
   return Object.assign(new Error(details), { code: ERROR_TABLE[error.code].grpc, details, metadata });
 }
@@ -44,6 +49,7 @@ export function fromGrpcError(thrown: unknown): SwarmdError {
   const known = ERROR_CODES.find((candidate) => candidate === told) ?? CODE_OF_STATUS[code] ?? 'internal';
   return new SwarmdError(known, details || message || `gRPC status ${code}`, {
     cause: thrown,
+    rpc: metadata?.get(RPC_KEY)[0] === '1',
     ...(typeof field === 'string' ? { field: decodeURIComponent(field) } : {}),
   });
 }

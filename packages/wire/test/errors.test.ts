@@ -10,6 +10,10 @@ t.test('errors › every code of ours comes back from its gRPC status, with mess
     const back = fromGrpcError(sent);
     t.match(back, { code, message: 'was füllt das Fass', field: 'Spec.Náme' });
   }
+  for (const rpc of [true, false]) {
+    const sent = new SwarmdError('not-found', 'nothing here', { rpc });
+    t.equal(fromGrpcError(toGrpcStatus(sent)).apiMessage, sent.apiMessage, 'as the API shows it');
+  }
   t.end();
 });
 
