@@ -111,6 +111,24 @@ t.test(
   },
 );
 
+t.test('loop › a wake-up that is further away than timers reach does not come at once', async (t) => {
+  let passes = 0;
+  const pass: LoopDefinition<string>['pass'] = async (_keys, { wakeAfter }) => {
+    passes++;
+    wakeAfter('s', 2 ** 40);
+  };
+  const { clock, add } = await loopOf(t, pass, { allKeys: () => [] });
+  await add('s');
+  await turns();
+  t.equal(passes, 1);
+  clock.advance(3_599_999);
+  await turns();
+  t.equal(passes, 1);
+  clock.advance(1);
+  await turns();
+  t.equal(passes, 2, 'but within the hour, to ask again');
+});
+
 t.test('loop › a commit that it does not understand makes it look at everything', async (t) => {
   const seen = new Set<string>();
   const { add, logged } = await loopOf(

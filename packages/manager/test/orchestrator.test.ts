@@ -1,4 +1,4 @@
-import type { ServiceSpec, Task } from '@swarmd/model';
+import { CLUSTER_KEY, type ServiceSpec, type Task } from '@swarmd/model';
 import { buildServiceSpec } from '@swarmd/testkit';
 import t from 'tap';
 import { simulatedCluster } from './support/simulated-cluster.js';
@@ -66,6 +66,26 @@ t.test('restart › a task that is refused while it waits is tried again only wh
     t.equal(cluster.running('web').length, 1);
     await cluster.stop();
   }
+});
+
+t.test('reaper › a lower limit of the history takes effect at once', async (t) => {
+  const cluster = await simulatedCluster(1);
+  t.teardown(() => cluster.stop());
+  const secrets = { RootCA: { Certificate: '', Key: '' }, JoinTokens: { Worker: '', Manager: '' } };
+  const networks = { DefaultAddrPool: [], SubnetSize: 24, DataPathPort: 4789 };
+  await cluster.store.update((tx) => {
+    tx.create('cluster', { ID: CLUSTER_KEY, ClusterID: 'c', Spec: {}, ...secrets, ...networks, RemovedNodes: {} });
+  });
+  cluster.behaviour.endsIn = () => 'failed';
+  await cluster.createService('web', buildServiceSpec('web', 1));
+  await cluster.elapse(30_000);
+  t.equal(cluster.tasks('web').length, 5);
+  await cluster.store.update((tx) => {
+    const Spec = { Orchestration: { TaskHistoryRetentionLimit: 2 } };
+    tx.put('cluster', { ...tx.get('cluster', CLUSTER_KEY)!, Spec });
+  });
+  await cluster.settle();
+  t.equal(cluster.tasks('web').length, 2);
 });
 
 t.test('restart › stops at the maximum of attempts and lets the slot rest until the spec changes', async (t) => {

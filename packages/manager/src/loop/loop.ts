@@ -24,7 +24,7 @@ export interface PassContext<K> {
   signal: AbortSignal;
   /** Reconciles `key` again at the next pass. */
   mark(key: K): void;
-  /** Reconciles `key` again after `delayMs` at the latest; a nearer wake-up of the same key is kept. */
+  /** Reconciles `key` again after `delayMs`, or an hour, at the latest; a nearer wake-up of the same key is kept. */
   wakeAfter(key: K, delayMs: number): void;
   /** Leaves `key` alone for `ms`, whatever marks it meanwhile, then reconciles it if it was marked. */
   rest(key: K, ms: number): void;
@@ -54,6 +54,8 @@ const RETRY_MIN_MS = 100;
 const RETRY_MAX_MS = 5_000;
 /** Keys that a message about a failure names: a store that cannot be written to fails them all. */
 const LOGGED_KEYS = 10;
+/** Timers cannot wait for weeks: who asks for that is woken early, and asks again. */
+const MAX_WAKE_MS = 3_600_000;
 /** Everything is looked at again this often, so that a forgotten hint heals. */
 const RESYNC_MS = 60_000;
 
@@ -86,11 +88,12 @@ export function startLoop<K>(definition: LoopDefinition<K>, { store, clock, logg
     schedule();
   };
   const wakeAfter = (key: K, delayMs: number): void => {
-    const at = clock.monotonic() + delayMs;
+    const waitMs = Math.min(Math.max(0, delayMs), MAX_WAKE_MS);
+    const at = clock.monotonic() + waitMs;
     const planned = wakes.get(key);
     if (abort.signal.aborted || (planned !== undefined && planned.at <= at)) return;
     planned?.cancel();
-    const cancel = clock.after(Math.max(0, delayMs), () => {
+    const cancel = clock.after(waitMs, () => {
       wakes.delete(key);
       mark(key);
     });

@@ -1,8 +1,16 @@
-import { type Clock, isTerminal, type Store, type StoreEvent, type WriteTx } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type Clock,
+  isTerminal,
+  type ReadView,
+  type Store,
+  type StoreEvent,
+  type WriteTx,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import { eachKey } from '../loop/each-key.js';
 import { type Loop, startLoop } from '../loop/loop.js';
-import { historyLimitOf, reapableTasks } from './reaper.js';
+import { historyLimit, reapableTasks } from './reaper.js';
 
 /** What the reaper needs. */
 export interface ReaperDependencies {
@@ -17,7 +25,7 @@ export function startReaper({ store, clock, logger }: ReaperDependencies): Loop 
   return startLoop<string>(
     {
       name: 'reaper',
-      dirtiedBy: markServices,
+      dirtiedBy: (event, mark) => markServices(event, store.view, mark),
       allKeys: () => {
         const ids = new Set<string>();
         for (const service of store.view.all('service')) ids.add(service.ID);
@@ -36,7 +44,7 @@ export function startReaper({ store, clock, logger }: ReaperDependencies): Loop 
 function reapService(tx: WriteTx, serviceId: string): number {
   const service = tx.get('service', serviceId);
   const tasks = [...tx.find('task', 'service', serviceId)];
-  const reapable = new Set(reapableTasks(tasks, service, historyLimitOf(tx)));
+  const reapable = new Set(reapableTasks(tasks, service, historyLimit(tx.get('cluster', CLUSTER_KEY))));
   const needed = new Set<number>();
   for (const task of tasks) {
     if (reapable.has(task)) tx.delete('task', task.ID);
@@ -54,8 +62,10 @@ function reapService(tx: WriteTx, serviceId: string): number {
 }
 
 /** Beginnings and ends of tasks and changes of services give the reaper something to do; what comes between does not. */
-function markServices(event: StoreEvent, mark: (serviceId: string) => void): void {
+function markServices(event: StoreEvent, view: ReadView, mark: (serviceId: string) => void): void {
   if (event.table === 'service') mark(event.object.ID);
+  if (event.table === 'cluster' && historyLimit(event.object) !== historyLimit(event.previous))
+    for (const service of view.all('service')) mark(service.ID);
   if (event.table !== 'task') return;
   const ended = isTerminal(event.object.Status.State) && event.previous?.Status.State !== event.object.Status.State;
   const dismissed = event.object.DesiredState !== event.previous?.DesiredState;

@@ -1,4 +1,4 @@
-import { compareStates, DEFAULTS, isTerminal, type ReadView, type Service, type Task } from '@swarmd/model';
+import { type Cluster, compareStates, DEFAULTS, isTerminal, type Service, type Task } from '@swarmd/model';
 import { byAge } from './observed.js';
 
 /**
@@ -53,10 +53,7 @@ function retention(service: Service | undefined, historyLimit: number): number {
   return Math.max(historyLimit, attempts > 0 ? attempts + 1 : 1, service?.UpdateProgress === undefined ? 1 : 2);
 }
 
-/** The cluster's limit of kept tasks per slot; negative keeps all. */
-export function historyLimitOf(view: ReadView): number {
-  for (const cluster of view.all('cluster')) {
-    return cluster.Spec.Orchestration?.TaskHistoryRetentionLimit ?? DEFAULTS.taskHistoryRetentionLimit;
-  }
-  return DEFAULTS.taskHistoryRetentionLimit;
+/** A cluster's limit of kept tasks per slot; negative keeps all. */
+export function historyLimit(cluster: Cluster | undefined): number {
+  return cluster?.Spec.Orchestration?.TaskHistoryRetentionLimit ?? DEFAULTS.taskHistoryRetentionLimit;
 }
