@@ -1,13 +1,10 @@
 import { once } from 'node:events';
 import { asSwarmdError, type LogsOptions } from '@swarmd/model';
-import type { DispatcherClient, LogRecord, LogSubscription, PublishLogsRequest } from '@swarmd/wire';
+import type { DispatcherClient, LogSubscription } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import type { EngineClient } from '../engine/client.js';
+import { LogOutlet } from './outlet.js';
 import { readLogs } from './read.js';
-
-/** A message carries at most this many records and about this many bytes. */
-const MAX_RECORDS = 500;
-const MAX_BYTES = 128 * 1024;
 
 /** What of a task matters to its log. */
 export interface LoggedTask {
@@ -45,7 +42,7 @@ export async function publishLogs(
   // The callback is told too; without a listener the event would throw.
   call.on('error', () => hungUp.abort());
   const stop = AbortSignal.any([signal, hungUp.signal]);
-  const outlet = new Outlet(subscription.id, async (request) => {
+  const outlet = new LogOutlet(subscription.id, async (request) => {
     if (!call.write(request) && !stop.aborted) await once(call, 'drain', { signal: stop }).catch(() => {});
   });
   const errors = await Promise.all(
@@ -70,7 +67,7 @@ async function publishTask(
   source: LogSource,
   taskId: string,
   options: LogsOptions,
-  outlet: Outlet,
+  outlet: LogOutlet,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const task = await source.task(taskId, options.follow, signal);
@@ -80,48 +77,4 @@ async function publishTask(
     await outlet.put({ taskId, serviceId: task.serviceId, stream, timestamp, data });
   }
   return undefined;
-}
-
-/** Gathers records into messages: full ones at once, others at the end of the event loop's turn. */
-class Outlet {
-  readonly #subscriptionId: string;
-  readonly #write: (request: PublishLogsRequest) => Promise<void>;
-  #records: LogRecord[] = [];
-  #bytes = 0;
-  #scheduled = false;
-  #last: Promise<void> = Promise.resolve();
-
-  constructor(subscriptionId: string, write: (request: PublishLogsRequest) => Promise<void>) {
-    this.#subscriptionId = subscriptionId;
-    this.#write = write;
-  }
-
-  /** Resolves when there is room for the next record. */
-  async put(record: LogRecord): Promise<void> {
-    this.#records.push(record);
-    this.#bytes += record.data.length + record.timestamp.length + record.taskId.length;
-    if (this.#records.length >= MAX_RECORDS || this.#bytes >= MAX_BYTES) return this.#flush();
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#flush().catch(() => {});
-    });
-  }
-
-  async end(error: string): Promise<void> {
-    await this.#flush();
-    await this.#write({ subscriptionId: this.#subscriptionId, records: [], end: true, error });
-  }
-
-  #flush(): Promise<void> {
-    this.#scheduled = false;
-    if (this.#records.length > 0) {
-      const records = this.#records;
-      this.#records = [];
-      this.#bytes = 0;
-      const request = { subscriptionId: this.#subscriptionId, records, end: false, error: '' };
-      this.#last = this.#last.then(() => this.#write(request));
-    }
-    return this.#last;
-  }
 }
