@@ -10,7 +10,7 @@ import {
 import { SwarmdError } from '@swarmd/model';
 import { type AccessTable, METHOD_ACCESS, mayCall } from './access.js';
 import type { IdentityHolder } from './identity.js';
-import { KEEPALIVE_MS, RECEIVE_BYTES } from './limits.js';
+import { IDLE_CONNECTION_MS, KEEPALIVE_MS, RECEIVE_BYTES, SERVER_LIMITS } from './limits.js';
 import { type Peer, peerOf } from './peer.js';
 import { toGrpcStatus } from './status.js';
 
@@ -43,7 +43,9 @@ export interface WireServer {
 export function createServer(options: WireServerOptions): WireServer {
   const server = new Server({
     interceptors: [authorise(options)],
-    'grpc.max_receive_message_length': RECEIVE_BYTES,
+    'grpc.max_receive_message_length': SERVER_LIMITS.receiveBytes,
+    'grpc.max_concurrent_streams': SERVER_LIMITS.streamsPerConnection,
+    'grpc.max_connection_idle_ms': IDLE_CONNECTION_MS,
     'grpc.max_send_message_length': RECEIVE_BYTES,
     'grpc.keepalive_time_ms': KEEPALIVE_MS.time,
     'grpc.keepalive_timeout_ms': KEEPALIVE_MS.timeout,

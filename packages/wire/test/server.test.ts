@@ -13,6 +13,7 @@ import {
   fromGrpcError,
   type Identity,
   peerOf,
+  SERVER_LIMITS,
 } from '../src/index.js';
 import { createTestRoot, type TestRoot } from './certificates.js';
 
@@ -106,6 +107,16 @@ t.test('server › who may call what, over TLS', async (t) => {
   t.same(await all(connect(foreign)), ['nobody', nobody, nobody, nobody], 'signed by another root');
   const gone = await root.identity({ nodeId: 'gone', role: 'worker' });
   t.same((await all(connect(gone))).slice(1), [denied, denied, denied], 'removed');
+});
+
+t.test('server › takes no more from a stranger than an agent would send', async (t) => {
+  const root = await createTestRoot();
+  const { anonymous } = await startServer(t, root);
+  const client = anonymous(root.rootPem);
+  const send = (size: number) =>
+    callUnary<Buffer, Buffer>(client['open']!.bind(client) as never, Buffer.alloc(size), { timeoutMs: 5_000 });
+  t.equal((await send(SERVER_LIMITS.receiveBytes)).toString(), 'nobody');
+  await t.rejects(send(SERVER_LIMITS.receiveBytes + 1), { code: 'unavailable', message: /larger than max/ });
 });
 
 t.test('server › a certificate that expires on an open connection is refused', async (t) => {
