@@ -215,4 +215,7 @@ t.test('logs › frames and lines come out whole however they are cut', async (t
       ['a\r\n', 'b\n', '\n', 'c'],
     );
   }
+  const endless = await gather(splitLines(chunks(Buffer.from(`${'x'.repeat(200_000)}\nend`), 1_000)));
+  t.equal(Buffer.concat(endless).toString(), `${'x'.repeat(200_000)}\nend`);
+  t.ok(endless.every((piece) => piece.length <= 64 * 1024));
 });

@@ -16,6 +16,8 @@ export interface LogMessage {
 const HEADER_BYTES = 8;
 /** The engine cuts lines at 16 KiB; anything near this is not a log frame. */
 const MAX_FRAME_BYTES = 4 * 1024 * 1024;
+/** A terminal may never send a newline: what is longer comes in pieces. */
+const MAX_LINE_BYTES = 64 * 1024;
 
 /**
  * Reads a container's log from its engine, with timestamps. Ends when the log does, or with `follow` when the container
@@ -83,7 +85,7 @@ export async function* splitFrames(stream: AsyncIterable<Uint8Array>): AsyncGene
   }
 }
 
-/** Lines of a stream with their newlines; the last may have none. */
+/** Lines of a stream with their newlines; the last may have none, and very long ones come in pieces. */
 export async function* splitLines(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Buffer> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of stream) {
@@ -91,6 +93,10 @@ export async function* splitLines(stream: AsyncIterable<Uint8Array>): AsyncGener
     for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
       yield rest.subarray(0, end + 1);
       rest = rest.subarray(end + 1);
+    }
+    while (rest.length > MAX_LINE_BYTES) {
+      yield rest.subarray(0, MAX_LINE_BYTES);
+      rest = rest.subarray(MAX_LINE_BYTES);
     }
   }
   if (rest.length > 0) yield rest;
