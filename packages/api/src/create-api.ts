@@ -68,6 +68,7 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
       await app.listen({ path });
       await chmod(path, 0o660);
       const gid = group === undefined ? undefined : await groupId(group);
+      if (group !== undefined && gid === undefined) log.warn({ group }, 'no such group: the socket is for root alone');
       if (gid !== undefined) await chown(path, process.getuid?.() ?? 0, gid);
       log.info({ path, apiVersion: API_VERSION }, 'serving the Docker Engine API');
     },

@@ -16,6 +16,8 @@ export interface EngineFacts {
 const UNKNOWN: EngineFacts = { min: '1.24', max: '1.41', builderVersion: undefined, osType: 'linux' };
 /** An engine that does not answer a ping for this long is taken to be away. */
 const PROBE_TIMEOUT_MS = 2_000;
+/** An engine that leaves a request of ours unanswered for this long hangs. */
+const JSON_TIMEOUT_MS = 15_000;
 /** Bodies of the engine's JSON answers that are merged with ours stay far below this. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
 
@@ -73,7 +75,7 @@ export function createEngine(socketPath: string): Engine {
     },
     json: async (method, path, options = {}) => {
       const { max } = await facts();
-      return requestJson({ socketPath, method, path: `/v${max}${path}`, ...options });
+      return requestJson({ socketPath, method, path: `/v${max}${path}`, timeoutMs: JSON_TIMEOUT_MS, ...options });
     },
   };
 }
