@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createControl, createManager, explainService, MANAGER_LOOPS, perHostNetworkWarnings } from '@swarmd/manager';
-import { type Clock, type Control, type Random, type Store, SwarmdError } from '@swarmd/model';
+import { type Clock, type Control, type Random, type Store, SwarmdError, steadyClock } from '@swarmd/model';
 import { loadOrCreateDataKey, openLevelLog, openStore } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { Logger } from 'pino';
@@ -54,7 +54,7 @@ export async function openClusterStore(
   const dataKey = await loadOrCreateDataKey(keyFile);
   const child = logger.child({ component: 'store' });
   const log = await openLevelLog({ dir: storeDir, dataKey, logger: child });
-  return openStore({ log, clock, logger: child, ...(onFailure ? { onFailure } : {}) });
+  return openStore({ log, clock: steadyClock(clock), logger: child, ...(onFailure ? { onFailure } : {}) });
 }
 
 /** Starts the manager over an open store that holds a cluster; the store is closed with it. */

@@ -90,7 +90,7 @@ function registryAuth(service: Service, options: ServiceWriteOptions): string | 
 }
 
 function replaceSpec(tx: WriteTx, service: Service, spec: ServiceSpec, auth: string | undefined): void {
-  const next = omit(service, ['UpdateStatus', 'RegistryAuth', 'PreviousRegistryAuth']);
+  const next = omit(service, ['UpdateStatus', 'UpdateProgress', 'RegistryAuth', 'PreviousRegistryAuth']);
   tx.put('service', {
     ...next,
     Spec: spec,
@@ -108,7 +108,7 @@ function replaceSpec(tx: WriteTx, service: Service, spec: ServiceSpec, auth: str
 function refresh(tx: WriteTx, service: Service, auth: string | undefined): void {
   const paused = service.UpdateStatus?.State === 'paused' || service.UpdateStatus?.State === 'rollback_paused';
   if (!paused && auth === service.RegistryAuth) return;
-  const next = paused ? omit(service, ['UpdateStatus']) : service;
+  const next = paused ? omit(service, ['UpdateStatus', 'UpdateProgress']) : service;
   tx.put('service', auth ? { ...next, RegistryAuth: auth } : next);
   if (auth !== service.RegistryAuth) writeSpecRecord(tx, service.ID, service.SpecVersion, service.Spec, auth);
 }
@@ -121,17 +121,21 @@ function rollBack(tx: WriteTx, service: Service): void {
   checkDataReferences(tx, spec);
   checkPortConflicts(tx, spec.EndpointSpec, service.ID);
   tx.put('service', {
-    ...omit(service, ['RegistryAuth', 'PreviousRegistryAuth']),
+    ...omit(service, ['UpdateStatus', 'UpdateProgress', 'RegistryAuth', 'PreviousRegistryAuth']),
     Spec: spec,
     SpecVersion: service.PreviousSpecVersion,
     PreviousSpec: service.Spec,
     PreviousSpecVersion: service.SpecVersion,
     ...(service.PreviousRegistryAuth ? { RegistryAuth: service.PreviousRegistryAuth } : {}),
     ...(service.RegistryAuth ? { PreviousRegistryAuth: service.RegistryAuth } : {}),
-    UpdateStatus: { State: 'rollback_started', StartedAt: tx.now, Message: 'manually requested rollback' },
-    ...nextJobIteration(tx, service),
+    // A job begins anew with the spec that it had; there is no rollback to follow.
+    ...(isJob(spec) ? nextJobIteration(tx, service) : { UpdateStatus: requestedRollback(tx.now) }),
   });
   writeSpecRecord(tx, service.ID, service.PreviousSpecVersion, spec, service.PreviousRegistryAuth);
+}
+
+function requestedRollback(now: string): NonNullable<Service['UpdateStatus']> {
+  return { State: 'rollback_started', StartedAt: now, Message: 'manually requested rollback' };
 }
 
 function nextJobIteration(tx: WriteTx, service: Service): Pick<Service, 'JobStatus'> {

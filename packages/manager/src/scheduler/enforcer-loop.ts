@@ -87,7 +87,9 @@ function judge(view: ReadView, nodeId: string): string[] {
     const service = view.get('service', task.ServiceID);
     const spec = view.get('spec', specKey(task.ServiceID, task.SpecVersion))?.Spec ?? service?.Spec ?? {};
     const needs = needsOf(task.ServiceID, task.SpecVersion, spec);
-    const current = service === undefined ? needs : needsOf(service.ID, service.SpecVersion, service.Spec);
+    // While an update goes from task to task, or stands still, older tasks are its business and not the enforcer's.
+    const settled = service !== undefined && service.UpdateProgress === undefined;
+    const current = settled ? needsOf(service.ID, service.SpecVersion, service.Spec) : needs;
     assigned.push({ task, needs, constraints: current.constraints });
   }
   return tasksToReject(node, assigned);
