@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -83,6 +84,27 @@ t.test('journal › sets a damaged file aside and starts empty', async (t) => {
   writeFileSync(path, readFileSync(path, 'utf8').replace('hello', 'jello'));
   t.strictSame(all(await openJournal(path, logger)), {});
   t.ok(existsSync(`${path}.damaged`));
+});
+
+const noRoot = process.getuid?.() === 0 ? false : 'a small file system of its own needs root';
+
+t.test('journal › is whole again once a full disk has room', { skip: noRoot }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'swarmd-journal-'));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', folder]);
+  t.teardown(() => execFileSync('umount', ['-l', folder]));
+  const path = join(folder, 'agent.log');
+  const journal = await openJournal(path, logger);
+  journal.put('a', 1);
+  await journal.flush();
+  for (const value of ['x'.repeat(100_000), 'y'.repeat(90_000)]) {
+    journal.put('large', value);
+    await t.rejects(journal.flush(), { code: 'ENOSPC' });
+  }
+  journal.delete('large');
+  journal.put('b', 2);
+  await journal.close();
+  t.strictSame(all(await openJournal(path, logger)), { a: 1, b: 2 });
+  t.notOk(existsSync(`${path}.damaged`));
 });
 
 t.test('journal › an empty file is an empty journal', async (t) => {

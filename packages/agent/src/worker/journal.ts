@@ -65,6 +65,8 @@ class JournalWriter {
   readonly #changed = new Set<string>();
   #file: FileHandle | undefined;
   #lines = 0;
+  /** Bytes of whole lines. */
+  #size = 0;
   #writing: Promise<void> | undefined;
 
   constructor(path: string, live: ReadonlyMap<string, unknown>, logger: Logger) {
@@ -96,26 +98,40 @@ class JournalWriter {
     this.#changed.clear();
     try {
       if (this.#lines > 4 * this.#live.size + SLACK_LINES) return await this.rewrite();
-      await this.#file?.appendFile(keys.map((key) => encode(key, this.#live.get(key))).join(''));
+      const lines = Buffer.from(keys.map((key) => encode(key, this.#live.get(key))).join(''));
+      await this.#file?.appendFile(lines);
       await this.#file?.datasync();
       this.#lines += keys.length;
+      this.#size += lines.length;
     } catch (error) {
       for (const key of keys) this.#changed.add(key);
+      // Half a line may be in the file: nothing must be put behind it.
+      await this.#file?.truncate(this.#size);
       throw error;
     }
   }
 
   /** Writes all that is live into a new file and puts it in the old one's place. */
   async rewrite(): Promise<void> {
-    const next = await open(`${this.#path}.new`, 'w', 0o600);
-    await next.writeFile([...this.#live].map(([key, value]) => encode(key, value)).join(''));
-    await next.sync();
-    await rename(`${this.#path}.new`, this.#path);
-    const folder = await open(dirname(this.#path), 'r');
-    await folder.sync().finally(() => folder.close());
-    await this.#file?.close();
+    await rm(`${this.#path}.new`, { force: true });
+    const next = await open(`${this.#path}.new`, 'ax', 0o600);
+    const lines = Buffer.from([...this.#live].map(([key, value]) => encode(key, value)).join(''));
+    try {
+      await next.writeFile(lines);
+      await next.sync();
+      await rename(`${this.#path}.new`, this.#path);
+    } catch (error) {
+      await next.close();
+      await rm(`${this.#path}.new`, { force: true });
+      throw error;
+    }
+    const old = this.#file;
     this.#file = next;
     this.#lines = this.#live.size;
+    this.#size = lines.length;
+    await old?.close();
+    const folder = await open(dirname(this.#path), 'r');
+    await folder.sync().finally(() => folder.close());
   }
 
   async close(): Promise<void> {
