@@ -46,7 +46,7 @@ export const lifecycle: Scenario = {
     { run: 'service rm web other' },
     { run: 'service inspect web' },
     { run: 'service create -d --name hello --restart-condition none app:1 echo hello world' },
-    { run: 'service ps hello', until: /Complete/, anyNode: true },
+    { run: 'service ps hello', until: /Shutdown +Complete/, anyNode: true },
     { run: 'service logs hello', until: /hello world/, anyNode: true },
     { run: 'service logs --raw hello', until: /hello world/ },
     { run: 'service logs other' },
