@@ -135,6 +135,23 @@ t.test('ingress › one container on a node publishes a port, the next once it i
   t.strictSame(ingress.claim('c', ports), ports);
 });
 
+t.test('ingress › who takes over a port starts when the one before has let go of it', async (t) => {
+  const ports = [{ PublishedPort: 80, TargetPort: 8080 }];
+  const ingress = createIngressPublisher({ clock, logger });
+  ingress.claim('a', ports);
+  ingress.vacate('a');
+  t.strictSame(ingress.claim('b', ports), ports);
+  let free = false;
+  const waiting = ingress.vacated('b').then(() => {
+    free = true;
+  });
+  await ingress.vacated('c');
+  t.notOk(free, 'c has no port of its own to wait for, b has');
+  ingress.release('a');
+  await waiting;
+  t.ok(free);
+});
+
 t.test('ingress › learns after a restart who publishes what', async (t) => {
   const ports = [{ Protocol: 'tcp', PublishedPort: 80, TargetPort: 8080 }] as const;
   const ingress = createIngressPublisher({ clock, logger });

@@ -11,11 +11,18 @@ export interface IngressPublisher {
   claim(taskId: string, ports: readonly PortConfig[]): PortConfig[];
   /** The task's container runs at `address`, wants `ports` to lead to it and publishes `bound` itself. */
   running(taskId: string, address: string, ports: readonly PortConfig[], bound: readonly PortConfig[]): void;
-  /** The task stops or has ended: nothing leads to it any more, and whoever is made next may publish its ports. */
+  /** The task is told to stop: nothing leads to it any more, and whoever is made next may publish its ports. */
+  vacate(taskId: string): void;
+  /** Resolves once the engine has no container left that vacates a port which `taskId` has claimed: it may start. */
+  vacated(taskId: string): Promise<void>;
+  /** The task has ended. */
   release(taskId: string): void;
   /** Ends all that this process does itself; what containers publish stays. */
   close(): void;
 }
+
+/** How long a task waits for the one before it to let go of a port. */
+const VACATED_TIMEOUT_MS = 30_000;
 
 /** What runs behind the published ports of this node. */
 interface RunningTask {
@@ -32,7 +39,26 @@ export function createIngressPublisher(deps: { clock: Clock; logger: Logger; hos
   const holders = new Map<string, string>();
   const running = new Map<string, RunningTask>();
   const forwarders = new Map<string, PortForwarder>();
+  /** Tasks whose containers still have a port at the engine although it is given away, by port. */
+  const leaving = new Map<string, Set<string>>();
+  const waiting = new Set<{ taskId: string; resolve: () => void }>();
 
+  const isVacated = (taskId: string): boolean =>
+    [...holders].every(([key, holder]) => holder !== taskId || !leaving.has(key));
+  const giveUp = (taskId: string): string[] => {
+    running.delete(taskId);
+    const keys = [...holders].filter(([, holder]) => holder === taskId).map(([key]) => key);
+    for (const key of keys) holders.delete(key);
+    return keys;
+  };
+
+  const wake = (): void => {
+    for (const waiter of [...waiting]) {
+      if (!isVacated(waiter.taskId)) continue;
+      waiting.delete(waiter);
+      waiter.resolve();
+    }
+  };
   const settle = (): void => {
     const wanted = new Map<string, { port: number; backends: { address: string; port: number }[] }>();
     for (const { address, ports } of running.values()) {
@@ -72,9 +98,22 @@ export function createIngressPublisher(deps: { clock: Clock; logger: Logger; hos
       for (const port of bound) if (!holders.has(keyOf(port))) holders.set(keyOf(port), taskId);
       settle();
     },
+    vacate(taskId) {
+      for (const key of giveUp(taskId)) leaving.set(key, (leaving.get(key) ?? new Set()).add(taskId));
+      settle();
+    },
+    vacated: (taskId) =>
+      new Promise((resolve) => {
+        const waiter = { taskId, resolve };
+        waiting.add(waiter);
+        // A container that hangs must not keep others from trying.
+        deps.clock.after(VACATED_TIMEOUT_MS, () => waiting.delete(waiter) && resolve());
+        wake();
+      }),
     release(taskId) {
-      running.delete(taskId);
-      for (const [key, holder] of holders) if (holder === taskId) holders.delete(key);
+      giveUp(taskId);
+      for (const [key, tasks] of leaving) if (tasks.delete(taskId) && tasks.size === 0) leaving.delete(key);
+      wake();
       settle();
     },
     close() {

@@ -31,6 +31,8 @@ export interface TaskEngine {
   remove(containerId: string): Promise<void>;
   /** What the engine says of a container, or `undefined` when there is none of our cluster by that ID or name. */
   inspect(idOrName: string): Promise<Inspection | undefined>;
+  /** The task is told to stop: its published ports are for others. */
+  vacate(taskId: string): void;
   /** The task has ended or goes: its files and ports are free. */
   release(taskId: string): Promise<void>;
 }
@@ -92,6 +94,7 @@ class DockerTaskEngine implements TaskEngine {
     const taskId = work.assignment.id;
     // Written when preparing; lost if the host was restarted since.
     if (files.length > 0 && !(await payloadStore.has(taskId, files.length))) await payloadStore.write(taskId, files);
+    await this.#deps.ingress.vacated(taskId);
     await this.#containers.start(containerId);
   }
 
@@ -108,6 +111,10 @@ class DockerTaskEngine implements TaskEngine {
     if (found === undefined || isHalfMade(found)) return undefined;
     if (found.facts.kind === 'running') this.#publish(found);
     return found;
+  }
+
+  vacate(taskId: string): void {
+    this.#deps.ingress.vacate(taskId);
   }
 
   async release(taskId: string): Promise<void> {
