@@ -59,8 +59,10 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
   };
   const run = async (identity: Identity, addresses: Member): Promise<void> => {
     const onRejected = (reason: SwarmdError): void => {
+      // The agent asks again and again, in case it was a mistake: once is enough to say so.
+      if (failure === '')
+        ports.logger.error({ reason: reason.message }, 'the cluster refuses this node: leave, and join again');
       failure = reason.message;
-      ports.logger.error({ reason: reason.message }, 'the cluster refuses this node: leave, and join again');
     };
     node = await startNode({ ...deps, identity, member: addresses, onRejected });
     member = addresses;
