@@ -2,7 +2,7 @@ import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
 import { createCluster } from './support/cluster.js';
 import { containersOn, nodeState, waitForExactly, waitForNoContainers } from './support/observe.js';
-import { tellOnFailure } from './support/shared-cluster.js';
+import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
 
 const skip = whyNoHosts() ?? false;
@@ -12,15 +12,21 @@ t.setTimeout(600_000);
 const dataDir = '/var/lib/swarmd';
 const copy = '/run/swarmd-copy';
 
+const shared = shareCluster(t, () => createCluster({ hosts: 2 }));
+
 t.test('restore › workers follow a manager that was put back from an older copy', { skip }, async (t) => {
-  await using cluster = await createCluster({ hosts: 2 });
-  tellOnFailure(t, cluster);
+  const cluster = await shared(t);
   const { hosts, docker, swarmd, startSwarmd } = cluster;
   const [manager, worker] = hosts as [Host, Host];
   const create = (name: string, replicas: number): Promise<string> => {
     const options = ['--replicas', `${replicas}`, '--stop-grace-period', '1s', '--detach'];
     return docker(manager, 'service', 'create', '--name', name, ...options, 'busybox:latest', 'sleep', 'infinity');
   };
+  const bothReady = (): Promise<void> =>
+    waitFor('both nodes are ready', async () => {
+      const states = await Promise.all(hosts.map(({ name }) => nodeState(manager, name)));
+      return states.every((state) => state === 'ready');
+    });
   await Promise.all(hosts.map((host) => importBusyboxImage(host)));
   await cluster.form();
   await create('kept', 4);
@@ -30,6 +36,7 @@ t.test('restore › workers follow a manager that was put back from an older cop
   await swarmd(manager).stop();
   await manager.run(['cp', '-a', dataDir, copy]);
   await startSwarmd(manager);
+  await bothReady();
   await create('lost', 4);
   const lost = await waitForExactly(hosts, 'lost', 4);
   t.equal(lost[worker.name]!.length, 2);
@@ -44,10 +51,7 @@ t.test('restore › workers follow a manager that was put back from an older cop
   await manager.run(['find', dataDir, '-mindepth', '1', '-delete']);
   await manager.run(['cp', '-a', `${copy}/.`, dataDir]);
   await startSwarmd(manager);
-  await waitFor('both nodes are ready', async () => {
-    const states = await Promise.all(hosts.map(({ name }) => nodeState(manager, name)));
-    return states.every((state) => state === 'ready');
-  });
+  await bothReady();
   await waitForNoContainers(hosts, 'lost');
   t.same(await waitForExactly(hosts, 'kept', 4), kept, 'what the copy knows goes on in the same containers');
   await create('new', 4);
