@@ -149,7 +149,7 @@ t.test(
         .filter((line) => / Running Running/.test(line));
       return tasks.length === 2 && tasks.every((line) => !line.startsWith('host-3'));
     });
-    t.match(await ctl('node', 'ls'), /host-3 +Down/);
+    await waitFor('the lost host is down', async () => /host-3 +Down/.test(await ctl('node', 'ls')));
     t.equal((await run3('--start', 'host-3')).code, 0);
     await waitFor('the host is back', async () => /host-3 +Ready/.test(await ctl('node', 'ls')));
 
