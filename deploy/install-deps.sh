@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Installs what is missing on a Debian machine; safe to repeat, and says in a line what it installs.
 #   engine   a Docker engine and what swarmd needs beside it
+#   etcd     etcd, which keeps the state of clusters with several managers
 #   images   what the quickstart makes an image from where there is no registry
 #   hosts    what several hosts on one machine need
 #   test     what the end-to-end suite and the benchmarks need
 #   engines  Docker 26.1 and 28.5 in SWARMD_CACHE_DIR (~/.cache/swarmd), beside the machine's own engine
 # Never starts a service and never replaces a docker, dockerd or containerd that is there already.
-# Usage: install-deps.sh engine|images|hosts|test|engines …
+# Usage: install-deps.sh engine|etcd|images|hosts|test|engines …
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -28,17 +29,23 @@ install_engine() {
   install_packages "${names[@]}"
 }
 
+install_etcd() {
+  command -v etcd >/dev/null || install_packages etcd-server
+}
+
 install_images() {
   install_packages busybox-static
 }
 
 install_hosts() {
   install_engine
+  install_etcd
   install_packages busybox-static util-linux procps
 }
 
 install_test() {
   install_engine
+  install_etcd
   install_packages busybox-static docker-registry apache2-utils strace util-linux iproute2 procps xz-utils
 }
 
@@ -54,18 +61,19 @@ if ! command -v apt-get >/dev/null; then
   exit 1
 fi
 if [ $# -eq 0 ]; then
-  sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
 fi
 for part in "$@"; do
   case $part in
     engine) install_engine ;;
+    etcd) install_etcd ;;
     images) install_images ;;
     hosts) install_hosts ;;
     test) install_test ;;
     engines) install_engines ;;
     *)
-      echo "unknown part: $part (engine, images, hosts, test, engines)" >&2
+      echo "unknown part: $part (engine, etcd, images, hosts, test, engines)" >&2
       exit 2
       ;;
   esac

@@ -12,6 +12,7 @@ export const ERROR_CODES = [
   'out-of-sequence',
   'in-use',
   'unavailable',
+  'not-leader',
   'deadline-exceeded',
   'unimplemented',
   'damaged',
@@ -33,6 +34,8 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { http: number; grpc: numbe
   'out-of-sequence': { http: 500, grpc: 2, grpcName: 'Unknown' },
   'in-use': { http: 400, grpc: 3, grpcName: 'InvalidArgument' },
   unavailable: { http: 503, grpc: 14, grpcName: 'Unavailable' },
+  // The writer is another manager, or none yet: surely nothing was written, so that trying again is harmless.
+  'not-leader': { http: 503, grpc: 14, grpcName: 'Unavailable' },
   'deadline-exceeded': { http: 504, grpc: 4, grpcName: 'DeadlineExceeded' },
   unimplemented: { http: 501, grpc: 12, grpcName: 'Unimplemented' },
   damaged: { http: 500, grpc: 15, grpcName: 'DataLoss' },

@@ -7,6 +7,7 @@ export * from './objects/common.js';
 export * from './objects/container-spec.js';
 export * from './objects/network.js';
 export * from './objects/node.js';
+export * from './objects/request.js';
 export * from './objects/secret.js';
 export * from './objects/service.js';
 export * from './objects/task.js';

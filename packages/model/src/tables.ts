@@ -1,6 +1,7 @@
 import type { Cluster } from './objects/cluster.js';
 import type { Network } from './objects/network.js';
 import type { Node } from './objects/node.js';
+import type { ForwardedRequest } from './objects/request.js';
 import type { Config, Secret } from './objects/secret.js';
 import type { Service, SpecRecord } from './objects/service.js';
 import type { Task } from './objects/task.js';
@@ -15,6 +16,7 @@ export interface TableTypes {
   secret: Secret;
   config: Config;
   network: Network;
+  request: ForwardedRequest;
 }
 
 /** A table's name. */
@@ -33,6 +35,7 @@ export const TABLE_NAMES: readonly TableName[] = [
   'service',
   'spec',
   'task',
+  'request',
 ];
 
 type Indexes = { [T in TableName]: Readonly<Record<string, (object: TableTypes[T]) => string | undefined>> };
@@ -45,6 +48,7 @@ const lower = (text: string | undefined): string | undefined => text?.toLowerCas
  */
 export const TABLE_INDEXES = {
   cluster: {},
+  request: {},
   node: { hostname: (n) => lower(n.Description?.Hostname) },
   network: { name: (n) => lower(n.Spec.Name) },
   secret: { name: (s) => lower(s.Spec.Name) },

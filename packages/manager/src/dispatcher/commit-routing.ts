@@ -28,6 +28,7 @@ export function touchedBy(event: StoreEvent): Touched {
       // What is new is not held by anyone yet: the tasks that need it bring it along.
       return event.kind === 'create' ? NOBODY : { ...NOBODY, heldKey: itemKey(event.table, event.object.ID) };
     case 'service':
+    case 'request':
       return NOBODY;
   }
 }

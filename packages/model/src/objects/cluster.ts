@@ -29,6 +29,10 @@ export interface Cluster extends StoredObject {
   DataPathPort: number;
   /** Nodes that were removed, with the expiry of the certificate they may still hold (RFC 3339): locked out until then. */
   RemovedNodes: Record<string, { Expiry: string }>;
+  /** The CA of the managers' etcd members, apart from {@link Cluster.RootCA}: made when the cluster moves to etcd. */
+  EtcdCA?: { Certificate: string; Key: string };
+  /** `SWMKEY-1-…` while managers are locked at rest (`EncryptionConfig.AutoLockManagers`). */
+  UnlockKey?: string;
 }
 
 /** The key under which the one cluster object is stored. */

@@ -60,8 +60,11 @@ export interface Node extends StoredObject {
   Description?: NodeDescription;
   Status: { State: NodeState; Message?: string; Addr: string };
   ManagerStatus?: { Leader?: boolean; Reachability: 'unknown' | 'unreachable' | 'reachable'; Addr: string };
-  /** Session that the node last registered with; node state is only written compare-and-set on it. */
-  Session?: { ID: string; BootNonce: string };
+  /**
+   * Session that the node last registered with; node state is only written compare-and-set on it. `Manager` is the node
+   * ID of the manager that holds the session, and answers for the node as long as it is there.
+   */
+  Session?: { ID: string; BootNonce: string; Manager?: string };
   /** When the leader last declared the node down; RFC 3339. After 24 h its tasks are orphaned. */
   DownSince?: string;
   /** The role that the node's own certificate carries today; it follows `Spec.Role`. */

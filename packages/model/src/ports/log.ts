@@ -14,7 +14,7 @@ export interface LogEntry {
 }
 
 /**
- * Where the store's transactions are made durable. Implementations: memory, level (etcd later).
+ * Where the store's transactions are made durable. Implementations: memory, level; etcd is a {@link SharedLog}.
  * Every implementation passes the one conformance suite in `packages/store/test/conformance.ts`.
  */
 export interface Log {
@@ -30,4 +30,55 @@ export interface Log {
   append(entries: readonly LogEntry[]): Promise<void>;
   /** Releases files and locks. Pending appends finish first. */
   close(): Promise<void>;
+}
+
+/** The manager that alone may write a shared log, as its fence key says. */
+export interface Leader {
+  nodeId: string;
+  /** Where other managers reach it: `host:port`. */
+  addr: string;
+  /** Grows with every claim: a leader of an earlier term can write nothing any more. */
+  term: number;
+}
+
+/** What a manager that follows a shared log is told, in the order in which it happened. */
+export type LogEvent =
+  /** A transaction, or several of one append as one; `term` is that of the leader who wrote it. */
+  | { kind: 'entry'; entry: LogEntry; term: number }
+  /** Another leader, or none: whoever wrote before can write no more. */
+  | { kind: 'leader'; leader: Leader | undefined }
+  /** The log can no longer tell what came next: everything must be replayed. Nothing follows. */
+  | { kind: 'lost'; reason: string };
+
+/**
+ * A log that several managers open at once; one of them writes (the leader), the others follow.
+ *
+ * `append` is fenced: it rejects with `not-leader` when the writer surely wrote nothing because it no longer leads, and
+ * with `unavailable` when nobody can tell; {@link follow} then tells, by the entries of the writer's own term.
+ */
+export interface SharedLog extends Log {
+  /** The leader as of the last replay or the last event of {@link follow}. */
+  readonly leader: Leader | undefined;
+  /**
+   * Calls `onEvent` for everything after the replay, or after the last acknowledged append of this process, whichever is
+   * later. Survives interruptions of the connection. One follower at a time; the returned function ends it.
+   */
+  follow(onEvent: (event: LogEvent) => void): () => void;
+  /**
+   * Becomes the leader in place of the one with term `over` (`undefined`: of none), compare-and-set. Resolves with the new
+   * leader, or `undefined` when somebody was faster. The claimant may write once {@link follow} has told it of its term.
+   * Rejects with `unavailable` without a quorum.
+   */
+  claim(
+    self: Pick<Leader, 'nodeId' | 'addr'>,
+    over: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Leader | undefined>;
+  /** Gives leadership up, if `term` still has it, so that others need not wait for silence. */
+  resign(term: number, signal: AbortSignal): Promise<void>;
+  /**
+   * One linearizable read: the index that the log had at some time after the call, and the term of its leader then. Calls
+   * made while one is under way share the next. Rejects with `unavailable` without a quorum.
+   */
+  barrier(signal: AbortSignal): Promise<{ index: number; term: number | undefined }>;
 }
