@@ -22,6 +22,8 @@ import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/member
 import { swarmUpdate } from './swarm/update.js';
 import { info } from './system/info.js';
 import { version } from './system/version.js';
+import { exportCommand } from './transfer/export.js';
+import { diffCommand, importCommand } from './transfer/import.js';
 
 /** All commands: those that stand alone, and those under a word. */
 export interface CommandTree {
@@ -32,7 +34,19 @@ export interface CommandTree {
 /** The program's commands. */
 export function commandTree(): CommandTree {
   return {
-    commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
+    commands: [
+      swarmInit,
+      swarmJoin,
+      swarmJoinToken,
+      swarmLeave,
+      importCommand,
+      exportCommand,
+      diffCommand,
+      why,
+      info,
+      version,
+      completion,
+    ],
     groups: [
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
       {
