@@ -83,7 +83,11 @@ export class Client {
         ...(signal === undefined ? {} : { signal }),
       });
       request.on('response', resolve);
-      request.on('error', (error) => reject(signal?.aborted ? error : connectionError(error, this.host, this.address === undefined ? 'swarmd' : 'engine')));
+      request.on('error', (error) =>
+        reject(
+          signal?.aborted ? error : connectionError(error, this.host, this.address === undefined ? 'swarmd' : 'engine'),
+        ),
+      );
       request.end(payload);
     });
   }

@@ -1,4 +1,12 @@
-import { ClusterSpecSchema, ConfigSpecSchema, canonicalServiceSpec, isErrorCode, NetworkSpecSchema, SecretSpecSchema, ServiceSpecSchema } from '@swarmd/model';
+import {
+  ClusterSpecSchema,
+  ConfigSpecSchema,
+  canonicalServiceSpec,
+  isErrorCode,
+  NetworkSpecSchema,
+  SecretSpecSchema,
+  ServiceSpecSchema,
+} from '@swarmd/model';
 import { CommandError } from '../program/errors.js';
 import { dataSpecOf, networkSpecOf } from './canonical.js';
 import type { ClusterObjects, PortableNode, Snapshot } from './objects.js';
@@ -73,8 +81,15 @@ interface Schema<T> {
 }
 
 function parseNode(item: unknown, where: string): PortableNode {
-  const { Hostname, ID = '', Role = 'worker', Availability = 'active', Labels = {} } = (item ?? {}) as Partial<PortableNode>;
-  const texts = typeof Labels === 'object' && Labels !== null && Object.values(Labels).every((value) => typeof value === 'string');
+  const {
+    Hostname,
+    ID = '',
+    Role = 'worker',
+    Availability = 'active',
+    Labels = {},
+  } = (item ?? {}) as Partial<PortableNode>;
+  const texts =
+    typeof Labels === 'object' && Labels !== null && Object.values(Labels).every((value) => typeof value === 'string');
   if (typeof Hostname !== 'string' || Hostname === '') throw new CommandError(`${where}.Hostname must be a name`);
   if (!['active', 'pause', 'drain'].includes(Availability)) {
     throw new CommandError(`${where}.Availability must be active, pause or drain`);

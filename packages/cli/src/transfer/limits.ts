@@ -28,7 +28,10 @@ export function networkLimits(spec: NetworkSpec): Limits {
 /** What is different of a secret. */
 export function secretLimits(spec: SecretSpec): Limits {
   if (!spec.Driver?.Name) return { notes: [] };
-  return { refusal: `its value comes from the plugin ${spec.Driver.Name}: secret drivers are not there yet`, notes: [] };
+  return {
+    refusal: `its value comes from the plugin ${spec.Driver.Name}: secret drivers are not there yet`,
+    notes: [],
+  };
 }
 
 /** What is different of a service. */
@@ -39,7 +42,10 @@ export function serviceLimits(spec: ServiceSpec): Limits {
   }
   const csi = (task.ContainerSpec?.Mounts ?? []).find(({ Type }) => Type === 'cluster');
   if (csi !== undefined) {
-    return { refusal: `it mounts the cluster volume ${csi.Source ?? ''}: cluster volumes (CSI) are not there yet`, notes: [] };
+    return {
+      refusal: `it mounts the cluster volume ${csi.Source ?? ''}: cluster volumes (CSI) are not there yet`,
+      notes: [],
+    };
   }
   const notes: string[] = [];
   const meshed = (spec.EndpointSpec?.Ports ?? []).filter(({ PublishMode }) => PublishMode !== 'host');
@@ -59,6 +65,7 @@ export function clusterLimits(spec: ClusterSpec): Limits {
     notes.push('autolock is not carried over: its key belongs to the other cluster');
   }
   const external = (spec.CAConfig as { ExternalCAs?: unknown[] | null } | undefined)?.ExternalCAs ?? [];
-  if (external.length > 0) notes.push('its external CA is not carried over: certificates are made by the managers here');
+  if (external.length > 0)
+    notes.push('its external CA is not carried over: certificates are made by the managers here');
   return { notes };
 }

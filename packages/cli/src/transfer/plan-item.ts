@@ -33,7 +33,12 @@ export function planObject(
 }
 
 /** The one of a name; names of all but nodes are the same whatever their case. */
-export function named<T>(objects: readonly T[], kind: Kind, name: string, nameOf: (object: T) => string): T | undefined {
+export function named<T>(
+  objects: readonly T[],
+  kind: Kind,
+  name: string,
+  nameOf: (object: T) => string,
+): T | undefined {
   return objects.find((object) => handleKey(kind, nameOf(object)) === handleKey(kind, name));
 }
 

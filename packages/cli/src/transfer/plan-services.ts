@@ -19,7 +19,12 @@ export function planServices(
   };
   return source.objects.services.map((spec) => {
     const name = spec.Name ?? '';
-    const { spec: desired, notes: nodeNotes } = withTargetNodes(spec, source.objects, target.objects, options.nodeNames);
+    const { spec: desired, notes: nodeNotes } = withTargetNodes(
+      spec,
+      source.objects,
+      target.objects,
+      options.nodeNames,
+    );
     const { refusal, notes } = serviceLimits(spec);
     const remarks = source.remarks.get(handleKey('service', name)) ?? [];
     const present = named(target.objects.services, 'service', name, (service) => service.Name ?? '');
@@ -39,10 +44,7 @@ export function planServices(
   });
 }
 
-function missingReferences(
-  spec: ServiceSpec,
-  missing: (kind: Kind, name: string) => string | undefined,
-): string[] {
+function missingReferences(spec: ServiceSpec, missing: (kind: Kind, name: string) => string | undefined): string[] {
   const references = referencesOf(spec);
   return (['network', 'secret', 'config'] as const).flatMap((kind) =>
     references[kind].flatMap((name) => {

@@ -1,5 +1,5 @@
-import type { ClusterSpec, ConfigSpec, NetworkSpec, SecretSpec } from '@swarmd/model';
 import { isDeepStrictEqual } from 'node:util';
+import type { ClusterSpec, ConfigSpec, NetworkSpec, SecretSpec } from '@swarmd/model';
 import { CommandError } from '../program/errors.js';
 import { clusterLimits, networkLimits, secretLimits } from './limits.js';
 import { type ClusterObjects, handleKey, KINDS, type Kind, type PortableNode, type Snapshot } from './objects.js';
@@ -21,17 +21,21 @@ export function planTransfer(source: Snapshot, target: Snapshot, options: PlanOp
   planned.set('config', planConfigs(source.objects, target.objects));
   const skipped = (kind: Kind): boolean => options.skip.has(kind);
   const data = (['network', 'secret', 'config'] as const).filter((kind) => !skipped(kind));
-  planned.set('service', planServices(source, target, options, data.flatMap((kind) => planned.get(kind)!)));
+  planned.set(
+    'service',
+    planServices(
+      source,
+      target,
+      options,
+      data.flatMap((kind) => planned.get(kind)!),
+    ),
+  );
   const kept = KINDS.filter((kind) => !skipped(kind));
   const removals = options.prune ? planRemovals(source.objects, target.objects, kept) : [];
   return [...kept.flatMap((kind) => planned.get(kind)!), ...removals];
 }
 
-function checkNodeNames(
-  source: ClusterObjects,
-  target: ClusterObjects,
-  nodeNames: ReadonlyMap<string, string>,
-): void {
+function checkNodeNames(source: ClusterObjects, target: ClusterObjects, nodeNames: ReadonlyMap<string, string>): void {
   const has = ({ nodes }: ClusterObjects, name: string): boolean => nodes.some(({ Hostname }) => Hostname === name);
   const taken = new Set<string>();
   for (const [old, fresh] of nodeNames) {

@@ -28,7 +28,10 @@ export function formatPlan(items: readonly PlanItem[]): string {
 function formatItem({ kind, name, verdict, reason, changes, notes }: PlanItem, width: number): string {
   const said = reason === undefined ? WORDS[verdict] : `${WORDS[verdict]}: ${reason}`;
   const below = [...changes.map(formatChange), ...notes.map((note) => `note: ${note}`)];
-  const lines = [`${SIGNS[verdict]} ${kind.padEnd(7)} ${name.padEnd(width)}  ${said}`, ...below.map((line) => `    ${line}`)];
+  const lines = [
+    `${SIGNS[verdict]} ${kind.padEnd(7)} ${name.padEnd(width)}  ${said}`,
+    ...below.map((line) => `    ${line}`),
+  ];
   return lines.map((line) => `${line}\n`).join('');
 }
 

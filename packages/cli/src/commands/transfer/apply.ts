@@ -1,12 +1,12 @@
 import type { ClusterSpec, NetworkSpec, NodeSpec, SecretSpec, ServiceSpec } from '@swarmd/model';
 import type { ApiCluster, ApiNode } from '../../client/api-types.js';
 import { objectPath } from '../../client/client.js';
-import { type IdLookup, withDataIds } from '../stack/deploy-services.js';
 import type { CommandContext } from '../../program/command.js';
 import { CommandError } from '../../program/errors.js';
 import { registryAuthFor } from '../../registry/credentials.js';
 import { type Handle, handleKey, type Kind } from '../../transfer/objects.js';
 import type { PlanItem, Verdict } from '../../transfer/plan-item.js';
+import { type IdLookup, withDataIds } from '../stack/deploy-services.js';
 
 /** How a plan is carried out. */
 export interface ApplyOptions {
@@ -18,7 +18,11 @@ export interface ApplyOptions {
 
 type Act = (item: PlanItem) => Promise<string | undefined>;
 
-const DOING: Readonly<Partial<Record<Verdict, string>>> = { create: 'Creating', update: 'Updating', remove: 'Removing' };
+const DOING: Readonly<Partial<Record<Verdict, string>>> = {
+  create: 'Creating',
+  update: 'Updating',
+  remove: 'Removing',
+};
 
 /**
  * Does what the plan says, object by object, and says so. What the daemon refuses is said on stderr and the rest goes
@@ -61,7 +65,8 @@ function actsFor(
   const handleOf = ({ kind, name }: PlanItem): Handle => handles.get(handleKey(kind, name))!;
   const data: Act = async (item) => {
     const spec = item.desired as SecretSpec;
-    if (item.verdict === 'create') return (await client.post<{ ID: string }>(`/${item.kind}s/create`, { body: spec })).ID;
+    if (item.verdict === 'create')
+      return (await client.post<{ ID: string }>(`/${item.kind}s/create`, { body: spec })).ID;
     const { id, version } = handleOf(item);
     await client.post(objectPath(`${item.kind}s`, id, 'update'), { query: { version }, body: spec });
     return undefined;
@@ -122,11 +127,18 @@ function withIds(spec: ServiceSpec, ids: ReadonlyMap<string, string>): ServiceSp
   const filled = withDataIds(spec, { secrets: idsOf('secret'), configs: idsOf('config') });
   const task = filled.TaskTemplate ?? {};
   if (task.Networks == null) return filled;
-  const Networks = task.Networks.map((use) => ({ ...use, Target: idsOf('network').get(use.Target ?? '') ?? use.Target ?? '' }));
+  const Networks = task.Networks.map((use) => ({
+    ...use,
+    Target: idsOf('network').get(use.Target ?? '') ?? use.Target ?? '',
+  }));
   return { ...filled, TaskTemplate: { ...task, Networks } };
 }
 
-async function remove({ client }: CommandContext, ids: ReadonlyMap<string, string>, { kind, name }: PlanItem): Promise<undefined> {
+async function remove(
+  { client }: CommandContext,
+  ids: ReadonlyMap<string, string>,
+  { kind, name }: PlanItem,
+): Promise<undefined> {
   await client.delete(objectPath(`${kind}s`, ids.get(handleKey(kind, name))!));
   return undefined;
 }

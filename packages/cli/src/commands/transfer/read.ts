@@ -5,7 +5,14 @@ import { isNotFound } from '../../client/errors.js';
 import { getCluster, getInfo, listData, listNetworks, listNodes, listServices } from '../../client/resources.js';
 import { CommandError } from '../../program/errors.js';
 import { dataSpecOf, type ListedNetwork, networkSpecOf } from '../../transfer/canonical.js';
-import { type ClusterObjects, type Handle, handleKey, type Kind, type PortableNode, type Snapshot } from '../../transfer/objects.js';
+import {
+  type ClusterObjects,
+  type Handle,
+  handleKey,
+  type Kind,
+  type PortableNode,
+  type Snapshot,
+} from '../../transfer/objects.js';
 import { withNames } from '../../transfer/references.js';
 
 /** States of an update that has not come to its end. */
@@ -45,7 +52,9 @@ export async function readCluster(client: Client, options: ReadOptions = {}): Pr
     keep('service', service.Spec.Name ?? '', service);
     const state = service.UpdateStatus?.State ?? '';
     if (UNFINISHED.has(state)) {
-      remarks.set(handleKey('service', service.Spec.Name ?? ''), [`its update there is ${state}: this is the spec it goes to`]);
+      remarks.set(handleKey('service', service.Spec.Name ?? ''), [
+        `its update there is ${state}: this is the spec it goes to`,
+      ]);
     }
   }
   for (const network of networks) {
@@ -65,8 +74,14 @@ export async function readCluster(client: Client, options: ReadOptions = {}): Pr
     cluster: cluster.Spec,
     nodes: byName(nodes.map(portableNode), ({ Hostname }) => Hostname),
     networks: byName(networks.map(networkSpecOf), ({ Name }) => Name),
-    secrets: byName(secrets.map(({ Spec }) => dataSpecOf(Spec)), ({ Name }) => Name),
-    configs: byName(configs.map(({ Spec }) => dataSpecOf(Spec)), ({ Name }) => Name),
+    secrets: byName(
+      secrets.map(({ Spec }) => dataSpecOf(Spec)),
+      ({ Name }) => Name,
+    ),
+    configs: byName(
+      configs.map(({ Spec }) => dataSpecOf(Spec)),
+      ({ Name }) => Name,
+    ),
     services: byName(specs, ({ Name = '' }) => Name),
   };
   return { objects, handles, remarks };
@@ -80,7 +95,9 @@ function presentNodes(nodes: readonly ApiNode[]): ApiNode[] {
     if (name === '') continue;
     const other = byHost.get(name);
     if (other !== undefined && other.Status.State === 'ready' && node.Status.State === 'ready') {
-      throw new CommandError(`two nodes are called ${name} (${other.ID}, ${node.ID}): nodes are matched by their names`);
+      throw new CommandError(
+        `two nodes are called ${name} (${other.ID}, ${node.ID}): nodes are matched by their names`,
+      );
     }
     if (other === undefined || node.Status.State === 'ready') byHost.set(name, node);
   }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { CommandContext } from '../../program/command.js';
 import { CommandError } from '../../program/errors.js';
 
-/** Where values of secrets are: a folder of files named like them, and files one by one (`NAME=FILE`), which win. */
+/** Where values of secrets are: a folder of files named like them, and files one by one (`NAME=FILE`, both there), which win. */
 export interface SecretSources {
   folder: string | undefined;
   files: readonly string[];
@@ -27,7 +27,6 @@ export async function readSecretValues(
   for (const text of files) {
     const at = text.indexOf('=');
     const name = text.slice(0, at);
-    if (at < 1 || at === text.length - 1) throw new CommandError(`invalid --secret ${text}: NAME=FILE`);
     if (!names.includes(name)) throw new CommandError(`--secret ${text}: the source has no secret ${name}`);
     paths.set(name, path.resolve(directory, text.slice(at + 1)));
   }
