@@ -44,6 +44,9 @@ export const importCommand: Command = command({
   },
   async run(context, { flags, args }) {
     const { out, err } = context;
+    if (args[0] === '-' && !flags.yes && !flags.plan) {
+      throw new CommandError('standard input is the export and cannot answer questions, too: say --plan or --yes');
+    }
     const source = await readSource(context, flags.from, args[0]);
     const target = await readCluster(context.client);
     const names = source.objects.secrets.map(({ Name }) => Name);
