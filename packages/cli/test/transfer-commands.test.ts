@@ -108,6 +108,16 @@ t.test('import › what the daemon refuses is said, the rest is done, and the ne
   t.same(signs(second.stdout), ['+ service plain     create']);
 });
 
+t.test('import › a part of it: a service and what it uses', async (t) => {
+  const { target, from, directory } = await pair(t);
+  const run = (...args: string[]) =>
+    target.swarmctl(['import', '--from', from, '--skip', 'node', ...args], { directory });
+  const done = await run('-y', '--service', 'plain');
+  t.same(signs(done.stdout), ['~ cluster settings  update', '+ service plain     create']);
+  t.match(await run('--stack', 'nope'), { code: 1, stderr: 'the source has no stack nope\n' });
+  t.match(await run('--service', 'plain', '--prune'), { code: 1, stderr: /cannot be told of a part of it/ });
+});
+
 t.test('import › asks before it does anything', async (t) => {
   const { target, from, directory } = await pair(t);
   const run = (stdin: string) => target.swarmctl(['import', '--from', from, '--skip', 'node'], { directory, stdin });

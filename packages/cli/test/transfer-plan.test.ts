@@ -3,11 +3,12 @@ import fc from 'fast-check';
 import t from 'tap';
 import { compareFields, formatChange } from '../src/transfer/compare.js';
 import { formatExport, parseExport } from '../src/transfer/file.js';
-import { handleKey, KINDS, type Kind } from '../src/transfer/objects.js';
+import { type ClusterObjects, handleKey, KINDS, type Kind } from '../src/transfer/objects.js';
 import { planTransfer } from '../src/transfer/plan.js';
 import type { PlanItem, PlanOptions } from '../src/transfer/plan-item.js';
 import { formatPlan, summarise } from '../src/transfer/print.js';
-import { carriedOut, clusters, PLAIN, service, snapshot } from './support/clusters.js';
+import { selectObjects } from '../src/transfer/select.js';
+import { carriedOut, clusters, objects, PLAIN, service, snapshot } from './support/clusters.js';
 
 const node = (Hostname: string, over: object = {}) => ({
   ...{ Hostname, ID: `${Hostname}-id`, Role: 'worker' as const, Availability: 'active' as const, Labels: {} },
@@ -227,6 +228,53 @@ t.test('transfer plan › once carried out, planned again there is nothing to do
     }),
   );
   t.ok(acted > 100, 'and there was much to do');
+});
+
+t.test('transfer plan › interrupted anywhere, the next run ends where one run would have', async (t) => {
+  const secrets = withSecrets('s0', 's1', 's2', 's3');
+  const sorted = (all: ClusterObjects) => parseExport(formatExport(all), 'x').objects;
+  const byName = (all: ClusterObjects): unknown => {
+    const { cluster, nodes, networks, configs, services, ...rest } = sorted(all);
+    const inOrder = <T extends { Name?: string }>(list: T[]): T[] =>
+      list.toSorted((a, b) => ((a.Name ?? '') < (b.Name ?? '') ? -1 : 1));
+    return {
+      ...{ cluster, nodes, networks: inOrder(networks), configs: inOrder(configs), services: inOrder(services) },
+      secrets: inOrder(rest.secrets),
+    };
+  };
+  fc.assert(
+    fc.property(clusters, clusters, fc.boolean(), fc.nat({ max: 20 }), (from, to, prune, cut) => {
+      const plan = (target: ClusterObjects) => planTransfer(snapshot(from), snapshot(target), { ...secrets, prune });
+      const whole = carriedOut(to, plan(to));
+      const half = carriedOut(to, plan(to).slice(0, cut));
+      t.same(byName(carriedOut(half, plan(half))), byName(whole));
+    }),
+  );
+});
+
+t.test('transfer plan › of some stacks or services: those and what they use', async (t) => {
+  const stack = { Labels: { 'com.docker.stack.namespace': 'shop' } };
+  const all = objects({
+    ...FULL,
+    networks: [...FULL.networks, { Name: 'shop_default', Driver: 'overlay', ...stack }],
+    secrets: [...FULL.secrets, { Name: 'other', Labels: {} }],
+    services: [...FULL.services, service('shop_api', { configs: ['conf'] }, stack)],
+  });
+  const names = (selection: { stacks?: string[]; services?: string[] }) => {
+    const { networks, secrets, configs, services, nodes } = selectObjects(all, {
+      stacks: [],
+      services: [],
+      ...selection,
+    });
+    t.same(nodes, FULL.nodes);
+    return [...networks, ...secrets, ...configs, ...services].map(({ Name }) => Name);
+  };
+  t.same(names({ stacks: ['shop'] }), ['shop_default', 'conf', 'shop_api']);
+  t.same(names({ services: ['web'] }), ['net', 'key', 'conf', 'web']);
+  t.same(names({ stacks: ['shop'], services: ['plain'] }), ['shop_default', 'conf', 'plain', 'shop_api']);
+  t.same(names({}).length, 8);
+  t.throws(() => names({ stacks: ['nope'] }), { message: 'the source has no stack nope' });
+  t.throws(() => names({ services: ['nope'] }), { message: 'the source has no service nope' });
 });
 
 t.test('transfer plan › all that a planned service needs is there or made before it', async (t) => {

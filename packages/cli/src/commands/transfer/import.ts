@@ -12,6 +12,7 @@ import { KINDS, type Kind, type Snapshot } from '../../transfer/objects.js';
 import { planTransfer } from '../../transfer/plan.js';
 import type { PlanItem, Verdict } from '../../transfer/plan-item.js';
 import { formatPlan, summarise } from '../../transfer/print.js';
+import { selectObjects } from '../../transfer/select.js';
 import { applyPlan } from './apply.js';
 import { readCluster } from './read.js';
 import { readSecretValues } from './secret-values.js';
@@ -38,6 +39,8 @@ export const importCommand: Command = command({
     plan: bool('Only show what would be done; exit code 2 when there is something to do'),
     prune: bool('Remove services, networks, secrets, configs and labels that the source does not have'),
     secret: list('File with the value of a secret (format: NAME=FILE)', { check: checkPair }),
+    service: list('Only this service and what it uses'),
+    stack: list('Only the services of this stack and what they use'),
     'secrets-dir': text('Directory of files named like the secrets, with their values'),
     'with-registry-auth': bool('Send registry authentication details to swarm agents'),
     yes: bool('Do not ask before doing what the plan says', { short: 'y' }),
@@ -47,7 +50,12 @@ export const importCommand: Command = command({
     if (args[0] === '-' && !flags.yes && !flags.plan) {
       throw new CommandError('standard input is the export and cannot answer questions, too: say --plan or --yes');
     }
-    const source = await readSource(context, flags.from, args[0]);
+    const selection = { stacks: flags.stack, services: flags.service };
+    if (flags.prune && flags.stack.length + flags.service.length > 0) {
+      throw new CommandError('--prune removes what the source does not have: it cannot be told of a part of it');
+    }
+    const all = await readSource(context, flags.from, args[0]);
+    const source = { ...all, objects: selectObjects(all.objects, selection) };
     const target = await readCluster(context.client);
     const names = source.objects.secrets.map(({ Name }) => Name);
     const secretSources = { folder: flags['secrets-dir'], files: flags.secret };
