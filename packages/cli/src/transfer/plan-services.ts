@@ -32,16 +32,24 @@ export function planServices(
     const item = { kind: 'service', name, notes: [...notes, ...nodeNotes, ...jobNotes, ...remarks] } as const;
     const cannot = (reason: string): PlanItem => ({ ...item, verdict: 'cannot', changes: [], reason });
     if (refusal !== undefined) return cannot(refusal);
-    const result = planObject(item, present, desired);
+    const result = planObject(item, present, present === undefined ? desired : withForceUpdateOf(desired, present));
     if (result.verdict === 'same') return { ...result, notes: [] };
     const needs = missingReferences(desired, missing);
     if (needs.length > 0) return { ...cannot(`held back: it needs ${needs.join(', ')}`), changes: result.changes };
+    // What is here may name the right node already: an ID of another cluster must not take its place.
+    if (present !== undefined && nodeNotes.length > 0) return { ...cannot(nodeNotes[0]!), changes: result.changes };
     if (present !== undefined && modeName(present) !== modeName(desired)) {
       const reason = `its mode is ${modeName(present)} here, and a mode cannot be changed; remove it here to have it made anew`;
       return { ...cannot(reason), changes: result.changes };
     }
     return result;
   });
+}
+
+/** How often tasks were replaced by force is each cluster's own count: another one's would replace them once more. */
+function withForceUpdateOf(spec: ServiceSpec, present: ServiceSpec): ServiceSpec {
+  const ForceUpdate = present.TaskTemplate?.ForceUpdate ?? 0;
+  return { ...spec, TaskTemplate: { ...spec.TaskTemplate, ForceUpdate } };
 }
 
 function missingReferences(spec: ServiceSpec, missing: (kind: Kind, name: string) => string | undefined): string[] {

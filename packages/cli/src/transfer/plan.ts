@@ -83,7 +83,8 @@ function planNodes(source: ClusterObjects, target: ClusterObjects, options: Plan
     const found = mapped === undefined && taken.has(name) ? undefined : targetNode(target, name);
     if (found === undefined) return missingNode(node);
     const Labels = mergeLabels(found.Labels, node.Labels, options.prune);
-    const notes = node.Role === found.Role ? [] : [roleNote(node, found)];
+    const promote = node.Role === 'manager' && found.Role === 'worker';
+    const notes = promote ? [`a manager there and a worker here: roles stay (swarmctl node promote ${name})`] : [];
     return planObject({ kind: 'node', name, notes }, settingsOf(found), { Availability: node.Availability, Labels });
   });
 }
@@ -93,11 +94,6 @@ function targetNode({ nodes }: ClusterObjects, name: string): PortableNode | und
 }
 
 const settingsOf = ({ Availability, Labels }: PortableNode): object => ({ Availability, Labels });
-
-function roleNote(node: PortableNode, found: PortableNode): string {
-  const change = node.Role === 'manager' ? 'promote' : 'demote';
-  return `a ${node.Role} there and a ${found.Role} here: roles stay (swarmctl node ${change} ${found.Hostname})`;
-}
 
 function missingNode(node: PortableNode): PlanItem {
   const item = { kind: 'node', name: node.Hostname, changes: [], notes: [] } as const;

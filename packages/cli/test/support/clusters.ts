@@ -7,6 +7,12 @@ import type { PlanItem, PlanOptions } from '../../src/transfer/plan-item.js';
 /** Options that say nothing special. */
 export const PLAIN: PlanOptions = { secretValues: new Map(), nodeNames: new Map(), skip: new Set(), prune: false };
 
+/** Options with values for these secrets. */
+export const withSecrets = (...names: string[]): PlanOptions => ({
+  ...PLAIN,
+  secretValues: new Map(names.map((name) => [name, 'QQ=='])),
+});
+
 /** A cluster with these objects and nothing else. */
 export function objects(over: Partial<ClusterObjects> = {}): ClusterObjects {
   return { cluster: {}, nodes: [], networks: [], secrets: [], configs: [], services: [], ...over };
