@@ -5,4 +5,5 @@ export { openSharedStore, type SharedStoreOptions } from './engine/shared-store.
 export { openStore, type StoreOptions } from './engine/store.js';
 export { type LevelLogOptions, openLevelLog } from './level/level-log.js';
 export { createMemoryLog } from './memory-log.js';
+export { moveLog } from './move-log.js';
 export { createSharedMemory, type Reach, type SharedMemory } from './shared-memory-log.js';

@@ -1,6 +1,14 @@
 import { type SharedStore, SwarmdError } from '@swarmd/model';
 import t from 'tap';
-import { createSharedMemory, openSharedStore, type Reach, type SharedMemory } from '../src/index.js';
+import {
+  createMemoryLog,
+  createSharedMemory,
+  moveLog,
+  openSharedStore,
+  openStore,
+  type Reach,
+  type SharedMemory,
+} from '../src/index.js';
 import { contentOf, newTask, silent, steppingClock } from './builders.js';
 
 const forever = (): AbortSignal => new AbortController().signal;
@@ -149,4 +157,47 @@ t.test('shared store › who missed what was forgotten reads everything again', 
   for (const deliver of held.splice(0)) deliver();
   await until(b, 4);
   t.equal(b.view.count('task'), 2);
+});
+
+t.test('shared store › moves to another log while it is written to, and loses nothing', async (t) => {
+  const store = await openStore({ log: createMemoryLog(), clock: steppingClock(), logger: silent });
+  for (let i = 0; i < 2_500; i++) void store.update((tx) => tx.create('task', newTask(`before-${i}`)));
+  await store.update((tx) => tx.delete('task', 'before-7'));
+  const memory = createSharedMemory();
+  let flipped = false;
+  const during: Promise<unknown>[] = [];
+  const log = memory.open({
+    request: async () => {
+      if (flipped) return;
+      const name = `during-${during.length}`;
+      during.push(store.update((tx) => tx.create('task', newTask(name))));
+      during.push(store.update((tx) => tx.delete('task', `before-${100 + during.length}`)));
+    },
+  });
+  const flip = async (): Promise<void> => {
+    flipped = true;
+  };
+  await moveLog(store, log, self('a'), flip, forever());
+  t.equal(flipped, true);
+  t.equal(store.leads, true);
+  await Promise.all(during);
+  const last = await store.update((tx) => tx.create('task', newTask('after')));
+  const other = await open(memory);
+  await until(other, last.Version.Index);
+  t.strictSame(contentOf(other.view), contentOf(store.view));
+  t.ok(during.length > 6);
+  t.equal(other.leader?.nodeId, 'a');
+});
+
+t.test('shared store › stays with its log when the move fails', async (t) => {
+  const store = await openStore({ log: createMemoryLog(), clock: steppingClock(), logger: silent });
+  await store.update((tx) => tx.create('task', newTask('x')));
+  const flip = async (): Promise<void> => {
+    throw new SwarmdError('unavailable', 'the disk is full');
+  };
+  const moving = moveLog(store, createSharedMemory().open(), self('a'), flip, forever());
+  const written = store.update((tx) => tx.create('task', newTask('y')));
+  await t.rejects(moving, { message: 'the disk is full' });
+  await written;
+  t.equal((await store.update((tx) => tx.create('task', newTask('z')))).Version.Index, 3);
 });

@@ -1,5 +1,5 @@
 import type { AnyObject, Commit, IndexName, TableName, TableTypes } from '../tables.js';
-import type { Leader } from './log.js';
+import type { Leader, SharedLog } from './log.js';
 
 /** How far ahead `Store.advance` goes at once: more transactions than a cluster makes in decades. */
 export const MAX_INDEX_JUMP = 2 ** 40;
@@ -99,4 +99,11 @@ export interface SharedStore extends Store {
    * `unavailable` without a quorum, or with the signal's reason.
    */
   fresh(signal: AbortSignal): Promise<void>;
+  /**
+   * Goes on with another log: lets what is pending become durable, has `copy` bring the new log to the present state while
+   * nothing is written, and writes there from then on. `copy` is given the present index, and tells the index that it
+   * reached (at least that one) and this manager's claim on the new log. When it rejects, the old log goes on. The caller
+   * closes the log that is left behind.
+   */
+  moveTo(next: SharedLog, copy: (index: number) => Promise<{ index: number; leader: Leader }>): Promise<void>;
 }

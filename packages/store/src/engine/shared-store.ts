@@ -13,8 +13,9 @@ import {
 } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { differences } from './differences.js';
-import type { StoreState } from './state.js';
-import { readState } from './store.js';
+import { ReplaySharing } from './replay-sharing.js';
+import { StoreState } from './state.js';
+import { perTable, Table } from './table.js';
 import { type PendingTransaction, Writer } from './writer.js';
 
 /** What {@link openSharedStore} needs. */
@@ -22,7 +23,12 @@ export interface SharedStoreOptions {
   /** The log that all managers share. The store owns it from here on and closes it. */
   log: SharedLog;
   clock: Clock;
-  logger: Logger;
+  logger?: Logger;
+  /**
+   * For a log that nobody else writes: when it fails, nothing more can be written until the store is opened anew. Called
+   * once, with why; without it a manager that fails to write gives way to others, and goes on by what they write.
+   */
+  onFailure?: (reason: SwarmdError) => void;
 }
 
 /** Replaying again, after the log could not tell what came next, is tried this often. */
@@ -33,6 +39,21 @@ export async function openSharedStore(options: SharedStoreOptions): Promise<Shar
   return new FollowingStore(options, await readState(options.log, options.logger));
 }
 
+/** The state that a log holds. A log that cannot be read is closed again. */
+async function readState(log: SharedLog, logger: Logger | undefined): Promise<StoreState> {
+  const tables = perTable((name) => new Table(name));
+  const sharing = new ReplaySharing();
+  try {
+    const { index } = await log.replay((table, key, value) => {
+      tables[table].apply(key, undefined, sharing.share(table, value));
+    });
+    return new StoreState(tables, index, logger);
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
 /** Transactions of a term that ended before anyone could say what became of them. */
 interface Unresolved {
   term: number;
@@ -41,9 +62,10 @@ interface Unresolved {
 
 class FollowingStore implements SharedStore {
   readonly view: ReadView;
-  readonly #log: SharedLog;
+  #log: SharedLog;
   readonly #clock: Clock;
-  readonly #logger: Logger;
+  readonly #logger: Logger | undefined;
+  #onFailure: SharedStoreOptions['onFailure'];
   readonly #state: StoreState;
   readonly #listeners = new Set<() => void>();
   #leader: Leader | undefined;
@@ -54,10 +76,11 @@ class FollowingStore implements SharedStore {
   #unfollow: (() => void) | undefined;
   #closed: SwarmdError | undefined;
 
-  constructor({ log, clock, logger }: SharedStoreOptions, state: StoreState) {
+  constructor({ log, clock, logger, onFailure }: SharedStoreOptions, state: StoreState) {
     this.#log = log;
     this.#clock = clock;
     this.#logger = logger;
+    this.#onFailure = onFailure;
     this.#state = state;
     this.#leader = log.leader;
     this.view = state.view;
@@ -88,7 +111,8 @@ class FollowingStore implements SharedStore {
   }
 
   async advance(index: number): Promise<void> {
-    if (index > this.index) await this.#mustLead().advance(index);
+    if (index <= this.index) return;
+    await this.#mustLead().advance(index);
   }
 
   watch(onCommit: (commit: Commit) => void): () => void {
@@ -123,10 +147,24 @@ class FollowingStore implements SharedStore {
   async fresh(signal: AbortSignal): Promise<void> {
     const { index, term } = await this.#log.barrier(signal);
     if (this.leads && term !== this.#leader?.term) {
-      this.#logger.warn({ term, own: this.#leader?.term }, 'another manager leads now');
+      this.#logger?.warn({ term, own: this.#leader?.term }, 'another manager leads now');
       this.#stepDown();
     }
     await this.waitFor(index, signal);
+  }
+
+  async moveTo(next: SharedLog, copy: (index: number) => Promise<{ index: number; leader: Leader }>): Promise<void> {
+    const resume = await this.#mustLead().pause();
+    try {
+      const { index, leader } = await copy(this.index);
+      this.#state.take({ index, operations: [] });
+      this.#log = next;
+      this.#leader = leader;
+      this.#onFailure = undefined;
+    } finally {
+      resume();
+    }
+    this.#tell();
   }
 
   async close(): Promise<void> {
@@ -159,7 +197,7 @@ class FollowingStore implements SharedStore {
       if (event.leader !== undefined && event.leader.term === this.#claimed) this.#lead();
       else this.#tell();
     } else {
-      this.#logger.warn({ reason: event.reason }, 'the log cannot tell what came next: reading all of it again');
+      this.#logger?.warn({ reason: event.reason }, 'the log cannot tell what came next: reading all of it again');
       this.#unfollow = undefined;
       void this.#reload();
     }
@@ -187,12 +225,25 @@ class FollowingStore implements SharedStore {
     queued: readonly PendingTransaction[],
   ): void {
     const cause = asSwarmdError(error);
-    this.#logger.warn({ err: cause }, 'this manager can no longer write');
+    if (this.#onFailure !== undefined) {
+      this.#fail(cause, [...inFlight, ...queued]);
+      return;
+    }
+    this.#logger?.warn({ err: cause }, 'this manager can no longer write');
     const lost = new SwarmdError('not-leader', `nothing was written: ${cause.message}`, { cause });
     for (const tx of queued) tx.failed(lost);
     if (isErrorCode(error, 'not-leader') || this.#leader === undefined) for (const tx of inFlight) tx.failed(lost);
     else this.#unresolved = { term: this.#leader.term, transactions: inFlight };
     if (this.#writer === writer) this.#stepDown();
+  }
+
+  #fail(cause: SwarmdError, lost: readonly PendingTransaction[]): void {
+    this.#logger?.error({ err: cause }, 'the log of the store failed: nothing more can be written');
+    const refusal = new SwarmdError('unavailable', `the store cannot write: ${cause.message}`, { cause });
+    this.#closed = refusal;
+    for (const tx of lost) tx.failed(refusal);
+    this.#state.waiters.fail(refusal);
+    this.#onFailure?.(refusal);
   }
 
   #stepDown(): void {
@@ -220,7 +271,7 @@ class FollowingStore implements SharedStore {
   async #reload(): Promise<void> {
     while (this.#closed === undefined) {
       try {
-        const { index, operations } = await differences(this.#state, this.#log);
+        const { index, operations } = await differences(this.view, this.#log);
         this.#state.take({ index, operations });
         this.#leader = this.#log.leader;
         this.#resolve(undefined, new SwarmdError('unavailable', 'nobody can tell what became of the write'));
@@ -228,7 +279,7 @@ class FollowingStore implements SharedStore {
         this.#tell();
         return;
       } catch (error) {
-        this.#logger.error({ err: error }, 'the log could not be read again; will try again');
+        this.#logger?.error({ err: error }, 'the log could not be read again; will try again');
         await new Promise<void>((resolve) => this.#clock.after(RELOAD_RETRY_MS, resolve));
       }
     }

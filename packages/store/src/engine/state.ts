@@ -1,4 +1,4 @@
-import type { Commit, LogEntry, ReadView, TableName } from '@swarmd/model';
+import type { Commit, LogEntry, ReadView } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { IndexWaiters, Watchers } from './commit.js';
 import { type Overlay, overlayOf, type PendingOperation } from './overlay.js';
@@ -55,11 +55,6 @@ export class StoreState {
     }
     this.dropHead();
     this.#publish(index, changes);
-  }
-
-  /** Keys of a table's durable objects. */
-  keys(table: TableName): Iterable<string> {
-    return this.#tables[table].objects.keys();
   }
 
   /** Forgets all that is pending: it is durable, or lost. */

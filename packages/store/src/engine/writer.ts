@@ -45,6 +45,8 @@ export class Writer {
   #inTransaction = false;
   #pump: Promise<void> | undefined;
   #refusal: SwarmdError | undefined;
+  /** Resolves when transactions may run again. */
+  #pause: Promise<void> | undefined;
 
   constructor(deps: WriterDependencies) {
     this.#deps = deps;
@@ -53,6 +55,7 @@ export class Writer {
 
   /** See `Store.update`. */
   async update<R>(fn: (tx: WriteTx) => R): Promise<R> {
+    while (this.#pause !== undefined) await this.#pause;
     this.#mustTakeWrites();
     const { result, operations } = this.#run(fn);
     // Even a transaction that wrote nothing may have seen what is not durable yet, and its result must not tell.
@@ -65,6 +68,7 @@ export class Writer {
 
   /** See `Store.advance`. */
   async advance(index: number): Promise<void> {
+    while (this.#pause !== undefined) await this.#pause;
     if (index <= this.#deps.state.index) return;
     this.#mustTakeWrites();
     const ahead = index - this.#headIndex;
@@ -75,6 +79,23 @@ export class Writer {
       );
     if (ahead > 0) this.#headIndex = index;
     await this.#enqueue(this.#headIndex, ahead > 0, []);
+  }
+
+  /**
+   * Lets no transaction run until the returned function is called; resolves when all that have run are durable. The state
+   * may then be moved on, and later transactions go on from where it is.
+   */
+  async pause(): Promise<() => void> {
+    let resume = (): void => {};
+    this.#pause = new Promise((resolve) => {
+      resume = resolve;
+    });
+    await this.#pump;
+    return () => {
+      this.#headIndex = this.#deps.state.index;
+      this.#pause = undefined;
+      resume();
+    };
   }
 
   /** Refuses everything from now on with `refusal`; resolves when what was pending is durable or has failed. */
