@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
-import { connect } from 'node:tls';
+import { open } from 'node:fs/promises';
 import { setTimeout as pauseMs } from 'node:timers/promises';
+import { connect } from 'node:tls';
 import t from 'tap';
 import { commitEtcdLog, createEtcdCa, inspectEtcdData } from '../src/index.js';
 import { callJson, get, needsEtcd, newPeerUrl, put, realRandom, soon, TestCluster, testTls } from './support/etcd.js';
@@ -76,7 +77,7 @@ t.test('etcd member › is refused where its certificate is of another CA', need
         answer += part;
       });
       socket.on('error', () => {});
-      await once(socket, 'close');
+      await new Promise((resolve) => socket.on('close', resolve));
       t.equal(answer, '', `${name} port`);
     }
   }
@@ -154,13 +155,14 @@ t.test('etcd member › what it had not yet known to be committed survives recov
     '/v3/maintenance/status',
   );
   const [first, other] = leader === header.member_id ? [a, b] : [b, a];
-  await other.running.stop();
+  process.kill(other.running.pid!, 'SIGSTOP');
+  const { lastIndex: lastBefore } = await inspectEtcdData(first.dataDir);
   const late = put(first.running, 'key', 'new').catch(() => {});
   await until('the entry in the log', async () => {
-    const { lastIndex, commitIndex } = await inspectEtcdData(first.dataDir);
-    return lastIndex > commitIndex;
+    return (await inspectEtcdData(first.dataDir)).lastIndex > lastBefore;
   });
-  await first.running.stop();
+  process.kill(other.running.pid!, 'SIGKILL');
+  await Promise.all([first.running.stop(), other.running.stop()]);
   await late;
   const before = await inspectEtcdData(first.dataDir);
   t.ok((await commitEtcdLog(first.dataDir)) >= 1);
@@ -189,7 +191,6 @@ t.test('etcd member › whose data is damaged says so once', needsEtcd, async (t
 });
 
 async function flip(path: string, at: number): Promise<void> {
-  const { open } = await import('node:fs/promises');
   const file = await open(path, 'r+');
   const bytes = Buffer.alloc(8);
   await file.read(bytes, 0, 8, at);

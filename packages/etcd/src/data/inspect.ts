@@ -10,7 +10,10 @@ export interface EtcdDataState {
   /** Of the last entry in the log, whether it is known to be committed or not: what a Raft election compares. */
   lastTerm: bigint;
   lastIndex: bigint;
-  /** Up to where the member knew its log to be committed. Later entries may have been acknowledged by others. */
+  /**
+   * Up to where the member is sure to have known its log to be committed; etcd writes this down late. Later entries can
+   * have been acknowledged.
+   */
   commitIndex: bigint;
   /** The highest term that the member has seen. */
   term: bigint;

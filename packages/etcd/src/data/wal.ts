@@ -41,7 +41,8 @@ export function readWal(bytes: Uint8Array, file: string, onRecord: (record: WalR
     const record = parseRecord(body);
     const isChecksum = record?.kind === KINDS.checksum;
     const next = record === undefined || isChecksum ? checksum : crc32c(record.data, checksum);
-    const isWhole = record !== undefined && (isChecksum ? checksum === 0 || record.crc === checksum : record.crc === next);
+    const isWhole =
+      record !== undefined && (isChecksum ? checksum === 0 || record.crc === checksum : record.crc === next);
     if (!isWhole) {
       if (isInterrupted(bytes, start, recordBytes + padBytes)) return end(true);
       throw new SwarmdError('damaged', `etcd's log is damaged: ${file} at byte ${offset}`);
@@ -79,7 +80,11 @@ interface RawRecord {
 function parseRecord(body: Uint8Array): RawRecord | undefined {
   const fields = parseFields(body);
   if (fields === undefined) return undefined;
-  return { kind: Number(fields.numbers[1] ?? 0n), crc: Number(fields.numbers[2] ?? 0n), data: fields.bytes[3] ?? new Uint8Array() };
+  return {
+    kind: Number(fields.numbers[1] ?? 0n),
+    crc: Number(fields.numbers[2] ?? 0n),
+    data: fields.bytes[3] ?? new Uint8Array(),
+  };
 }
 
 function meaningOf({ kind, data }: RawRecord): WalRecord | undefined {
@@ -131,7 +136,14 @@ function parseFields(
 /** The bytes of a state record that follows a record with the running checksum `checksum`. */
 export function encodeState(state: { term: bigint; vote: bigint; commit: bigint }, checksum: number): Uint8Array {
   const data = Buffer.from([0x08, ...varint(state.term), 0x10, ...varint(state.vote), 0x18, ...varint(state.commit)]);
-  const head = [0x08, KINDS.state, 0x10, ...varint(BigInt(crc32c(data, checksum))), 0x1a, ...varint(BigInt(data.length))];
+  const head = [
+    0x08,
+    KINDS.state,
+    0x10,
+    ...varint(BigInt(crc32c(data, checksum))),
+    0x1a,
+    ...varint(BigInt(data.length)),
+  ];
   const body = Buffer.concat([Buffer.from(head), data]);
   const padBytes = (8 - (body.length % 8)) % 8;
   const frame = Buffer.alloc(8);

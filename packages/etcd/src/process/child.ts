@@ -56,10 +56,7 @@ export function spawnEtcd(path: string, flags: readonly string[], onLine: (line:
   };
 }
 
-async function endOf(
-  child: ChildProcess,
-  keep: (line: EtcdLine) => void,
-): Promise<Pick<EtcdEnd, 'code' | 'signal'>> {
+async function endOf(child: ChildProcess, keep: (line: EtcdLine) => void): Promise<Pick<EtcdEnd, 'code' | 'signal'>> {
   try {
     const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
     return { code: code ?? undefined, signal: signal ?? undefined };

@@ -3,8 +3,8 @@ import { mkdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
-import { type EtcdProcess, spawnEtcd } from './child.js';
 import { pause } from '../pause.js';
+import { type EtcdProcess, spawnEtcd } from './child.js';
 import { etcdFlags, quotaBytesFor, SNAPSHOT_COUNT } from './flags.js';
 import { type EtcdTls, type KeyFiles, removeKeyFiles, writeKeyFiles } from './key-directory.js';
 import { createLineForwarder } from './log-lines.js';
@@ -88,7 +88,10 @@ class SupervisedMember implements EtcdMember {
     const first = await this.#spawn();
     if (first.pid === undefined) {
       await first.ended;
-      throw new SwarmdError('failed-precondition', 'etcd needs setpriv to be started with (apt-get install util-linux)');
+      throw new SwarmdError(
+        'failed-precondition',
+        'etcd needs setpriv to be started with (apt-get install util-linux)',
+      );
     }
     this.#run = this.#supervise(first);
   }
