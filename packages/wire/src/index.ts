@@ -2,6 +2,7 @@ export * from './access.js';
 export * from './channel.js';
 export * from './gen/swarmd/v1/dispatcher.js';
 export * from './gen/swarmd/v1/join.js';
+export * from './gen/swarmd/v1/relay.js';
 export * from './handlers.js';
 export * from './identity.js';
 export * from './limits.js';

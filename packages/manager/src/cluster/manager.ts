@@ -1,10 +1,15 @@
 import { asSwarmdError, type Clock, type Random, type Store } from '@swarmd/model';
 import { CertificateAuthorityService, createServer, DispatcherService, type IdentityHolder } from '@swarmd/wire';
 import type { Logger } from 'pino';
-import { clusterOf, createCertificateAuthority, refuseNonMember } from '../ca/authority.js';
+import { createCertificateAuthority } from '../ca/authority.js';
+import { localIssuer } from '../ca/issuer.js';
 import { createJoinToken } from '../ca/join-token.js';
+import { clusterOf, refuseNonMember } from '../ca/members.js';
+import { startAbsentManagers } from '../dispatcher/absent-managers.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
 import { startNodeLoop } from '../dispatcher/node-loop.js';
+import { localReports } from '../dispatcher/node-reports.js';
+import type { AttachedManagers } from './manager-peers.js';
 
 /** How long calls may take to finish when a manager stops. */
 const STOP_GRACE_MS = 2_000;
@@ -16,6 +21,9 @@ export interface ManagerLoopDependencies {
   random: Random;
   logger: Logger;
 }
+
+/** No other manager is attached to one that is alone. */
+const ALONE: AttachedManagers = { has: () => false, onChange: () => () => {} };
 
 /** Starts one loop (scheduler, orchestrator, …); it is stopped with the manager. */
 export type StartManagerLoop = (deps: ManagerLoopDependencies) => { stop(): Promise<void> };
@@ -54,14 +62,17 @@ export interface Manager {
 export function createManager(options: ManagerOptions): Manager {
   const { store, identity, clock, random, logger } = options;
   const log = logger.child({ component: 'manager' });
-  const dispatcher = createDispatcher({ store, clock, random, logger });
+  const managerId = identity.current.nodeId;
+  const reports = localReports({ store, logger });
+  const dispatcher = createDispatcher({ store, clock, random, logger, managerId, reports });
   const server = createServer({
     identity,
     now: () => clock.now(),
     admit: (peer) => refuseNonMember(store.view, peer.nodeId),
   });
   const managersMayJoin = options.managersMayJoin ?? false;
-  const authority = createCertificateAuthority({ store, clock, random, logger, managersMayJoin });
+  const issuer = localIssuer({ store, clock, random, logger, managersMayJoin });
+  const authority = createCertificateAuthority({ store, random, issuer });
   server.addService(CertificateAuthorityService, authority);
   server.addService(DispatcherService, dispatcher.service);
   let loops: { stop(): Promise<void> }[] = [];
@@ -78,8 +89,9 @@ export function createManager(options: ManagerOptions): Manager {
     start: async () => {
       try {
         await dispatcher.start();
+        loops.push(startAbsentManagers({ store, clock, random, logger, managerId, attached: ALONE }));
         port = await server.listen(options.listenAddr);
-        await recordManager(store, identity.current.nodeId, withPort(options.advertiseAddr, port));
+        await recordManager(store, managerId, withPort(options.advertiseAddr, port));
         for (const start of [startNodeLoop, ...(options.loops ?? [])]) {
           loops.push(start({ store, clock, random, logger }));
         }
