@@ -1,7 +1,7 @@
 import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings } from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
-import { memberHandlers } from './manager/members.js';
 import { startMemberKeeper } from './manager/member-keeper.js';
+import { memberHandlers } from './manager/members.js';
 import type { StoreHost } from './manager/store-host.js';
 import type { NodePorts } from './node-ports.js';
 

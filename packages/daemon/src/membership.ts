@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectEngine, describeNode, engineInfo } from '@swarmd/agent';
+import { findEtcd } from '@swarmd/etcd';
 import { bootstrapCluster, requestCertificate } from '@swarmd/manager';
 import {
   asSwarmdError,
@@ -16,11 +17,10 @@ import {
 import { type Identity, loadIdentity, removeIdentity, saveIdentity } from '@swarmd/wire';
 import { formatAddress, guessAdvertiseHost, parseAddress } from './addresses.js';
 import type { DaemonConfig } from './config.js';
-import { findEtcd } from '@swarmd/etcd';
 import { managerDir, removeManager } from './manager/manager-files.js';
 import { openEmbedded } from './manager/store-host.js';
-import type { NodePorts } from './node-ports.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
+import type { NodePorts } from './node-ports.js';
 import { identityDir, type NodeRuntime, startNode } from './node-runtime.js';
 import { checkInit, checkJoin } from './requests.js';
 
@@ -193,7 +193,10 @@ async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: b
   if (!force) throw new SwarmdError('unavailable', leavingManager(nodes.length));
   if (control === undefined || nodes.length <= 1) return;
   try {
-    const { Version, Spec } = (await control.getNode(nodeId)) as unknown as { Version: { Index: number }; Spec: object };
+    const { Version, Spec } = (await control.getNode(nodeId)) as unknown as {
+      Version: { Index: number };
+      Spec: object;
+    };
     await control.updateNode(nodeId, Version.Index, { ...Spec, Role: 'worker' });
     await manager.retired(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
   } catch {

@@ -1,9 +1,9 @@
+import { mkdir, rm } from 'node:fs/promises';
 import { createEtcdKeyAndCsr } from '@swarmd/etcd';
 import { createGrpcTransport } from '@swarmd/manager';
 import { isErrorCode, SwarmdError } from '@swarmd/model';
 import { saveDataKey } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
-import { mkdir, rm } from 'node:fs/promises';
 import type { DaemonConfig } from '../config.js';
 import type { Member } from '../member-file.js';
 import { loadEtcdMembership, managerFiles, removeEtcd, saveDriver, saveEtcdMembership } from './manager-files.js';

@@ -99,7 +99,10 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
   const dataKey = await loadDataKey(managerFiles(config.dataDir).dataKey);
   if (membership === undefined || dataKey === undefined) {
     const { directory } = managerFiles(config.dataDir);
-    throw new SwarmdError('damaged', `etcd.json or data.key is missing in ${directory}: restore it, or leave and join again`);
+    throw new SwarmdError(
+      'damaged',
+      `etcd.json or data.key is missing in ${directory}: restore it, or leave and join again`,
+    );
   }
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const etcd = await startEtcdHost({ ...deps, membership, onMoved });
