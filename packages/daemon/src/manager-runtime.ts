@@ -12,6 +12,8 @@ export interface NodePorts {
   clock: Clock;
   random: Random;
   logger: Logger;
+  /** swarmd's own version, which backups name. */
+  swarmdVersion?: string;
 }
 
 /** A manager of this node, serving. */

@@ -22,6 +22,7 @@ t.test('configuration › has the documented defaults and is frozen', async (t) 
     advertiseAddr: undefined,
     group: 'docker',
     logLevel: 'info',
+    backup: undefined,
   });
   t.ok(Object.isFrozen(config));
 });

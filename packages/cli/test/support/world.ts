@@ -21,6 +21,7 @@ import {
   type Membership,
   type Node,
   type Store,
+  SwarmdError,
   type Task,
   type TaskState,
 } from '@swarmd/model';
@@ -89,6 +90,10 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     },
     join: async (request) => void asked.push({ method: 'join', request }),
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
+    restore: async ({ Secret: _, ...request }) => {
+      asked.push({ method: 'restore', request });
+      throw new SwarmdError('unimplemented', 'this world restores nothing');
+    },
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
   };

@@ -33,6 +33,8 @@ export interface ControlDependencies {
   tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
   /** Whether workers may be promoted: not on a store that only this process can write. Default false. */
   managersMayJoin?: boolean;
+  /** The version of swarmd that backups name. */
+  swarmdVersion?: string;
   /** What of an accepted spec will not work on this cluster as its user may expect; shown when it is written. */
   warnings?(spec: ServiceSpec): string[];
 }
