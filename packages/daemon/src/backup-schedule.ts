@@ -26,7 +26,9 @@ export interface BackupScheduleConfig {
 export interface BackupSchedule {
   /** What went wrong last, while it is not right again. */
   warnings(): string[];
-  /** Resolves when no backup is under way any more. */
+  /** Resolves when no backup is under way. */
+  settled(): Promise<void>;
+  /** No further backups; resolves when none is under way any more. */
   stop(): Promise<void>;
 }
 
@@ -80,6 +82,7 @@ export function startBackupSchedule(deps: BackupScheduleDependencies): BackupSch
   next(0);
   return {
     warnings: () => (failure === undefined ? [] : [failure]),
+    settled: () => running,
     stop: async () => {
       stopped = true;
       cancel();

@@ -48,6 +48,8 @@ export interface World {
   readonly info: LocalNodeInfo;
   readonly lines: LogRecord[];
   fate: Fate;
+  /** What a restore does. */
+  restore: Membership['restore'];
   stop(): Promise<void>;
 }
 
@@ -90,10 +92,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     },
     join: async (request) => void asked.push({ method: 'join', request }),
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
-    restore: async ({ Secret: _, ...request }) => {
-      asked.push({ method: 'restore', request });
-      throw new SwarmdError('unimplemented', 'this world restores nothing');
-    },
+    restore: (request, file) => world.restore(request, file),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
   };
@@ -109,6 +108,9 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     info,
     lines,
     fate: () => undefined,
+    restore: async () => {
+      throw new SwarmdError('unimplemented', 'this world restores nothing');
+    },
     async stop() {
       await api.close();
       agents.stop();
