@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createControl, createManager, explainService, MANAGER_LOOPS, perHostNetworkWarnings } from '@swarmd/manager';
-import { type Clock, type Control, type Random, type Store, SwarmdError, steadyClock } from '@swarmd/model';
+import { createManager, MANAGER_LOOPS, perHostNetworkWarnings } from '@swarmd/manager';
+import { type Clock, type Control, type Random, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
 import { loadOrCreateDataKey, openLevelLog, openStore } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { Logger } from 'pino';
@@ -12,8 +12,8 @@ export interface NodePorts {
   clock: Clock;
   random: Random;
   logger: Logger;
-  /** swarmd's own version, which backups name. */
-  swarmdVersion?: string;
+  /** swarmd's own, for other managers and for backups. */
+  version?: string;
 }
 
 /** A manager of this node, serving. */
@@ -41,7 +41,7 @@ export async function openClusterStore(
   dataDir: string,
   { clock, logger }: NodePorts,
   { mustExist = false, onFailure }: OpenStoreOptions = {},
-): Promise<Store> {
+): Promise<SharedStore> {
   const directory = managerDir(dataDir);
   if (mustExist && !existsSync(join(directory, 'store'))) {
     const advice = 'restore it from a backup, or remove the data directory and make a new cluster';
@@ -61,29 +61,24 @@ export async function openClusterStore(
 
 /** Starts the manager over an open store that holds a cluster; the store is closed with it. */
 export async function startManager(
-  store: Store,
+  store: SharedStore,
   identity: IdentityHolder,
   addresses: { listenAddr: string; advertiseAddr: string },
   ports: NodePorts,
 ): Promise<ManagerRuntime> {
-  const manager = createManager({ store, identity, ...addresses, ...ports, loops: MANAGER_LOOPS });
+  const manager = createManager({
+    ...{ store, identity, ...addresses, ...ports },
+    loops: MANAGER_LOOPS,
+    warnings: perHostNetworkWarnings,
+  });
   try {
     await manager.start();
   } catch (error) {
     await store.close();
     throw error;
   }
-  const control = createControl({
-    store,
-    ...ports,
-    logSource: manager.logSource,
-    tokens: manager.tokens,
-    warnings: perHostNetworkWarnings,
-    managersMayJoin: false,
-    explain: (view, serviceId) => explainService(view, serviceId, ports.clock.now()),
-  });
   return {
-    control,
+    control: manager.control,
     stop: async () => {
       await manager.stop();
       await store.close();
