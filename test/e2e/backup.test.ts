@@ -75,6 +75,7 @@ t.test('backup › a manager that was lost is restored, and the containers of it
   await waitFor('more configs are written', async () => writer.acknowledged.length >= before.length + 20);
   await writer.stop();
   t.match(told, /read back and found whole/);
+  t.match(told, /Z by swarmd \d+\.\d+/);
   t.match(told, readFileSync(keyFile, 'utf8').trim(), 'the new key is shown');
   t.match(await swarmctl(worker, 'backup', 'verify', file, '--key-file', keyFile), /The backup is whole/);
   const altered = readFileSync(file);

@@ -1,6 +1,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
 import t from 'tap';
 import { swarmctlFor } from './support/swarmctl.js';
 import { startWorld } from './support/world.js';
@@ -122,3 +123,17 @@ t.test(
     t.match(world.asked.at(-1), { request: { AsNew: true, Node: 'boss', AdvertiseAddr: '10.0.0.9', DryRun: false } });
   },
 );
+
+t.test('swarmctl backup › a refusal is heard, however much of the file is still to come', async (t) => {
+  writeFileSync(join(directory, 'large'), Buffer.alloc(20_000_000));
+  world.info.LocalNodeState = 'inactive';
+  t.teardown(() => {
+    world.info.LocalNodeState = 'active';
+  });
+  world.restore = async (_request, file) => {
+    for await (const _ of file) break;
+    throw new SwarmdError('damaged', 'this is no backup');
+  };
+  const refused = await swarmctl(['backup', 'restore', 'large', '--key-file', 'key', '--yes'], { directory });
+  t.match(refused, { code: 1, stderr: /Error response from daemon: this is no backup/ });
+});
