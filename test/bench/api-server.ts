@@ -57,6 +57,7 @@ async function main(socket: string, nodes: number, services: number, replicas: n
     restore: () => Promise.reject(new Error('nothing is restored here')),
     info: () => info,
     control: () => control,
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: `${socket}.engine`, logger });
   await api.listen(socket);

@@ -95,6 +95,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     restore: (request, file) => world.restore(request, file),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: join(folder, 'no-engine.sock'), logger: deps.logger });
   await api.listen(socket);
