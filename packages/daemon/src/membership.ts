@@ -160,6 +160,8 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
       }),
     info: () => describeMembership(node, member, failure),
     control: (): Control | undefined => node?.control,
+    // The embedded store has one writer, this manager: what it shows is the latest.
+    fresh: async () => {},
   };
 }
 

@@ -7,6 +7,8 @@ import { CommandError } from '../../program/errors.js';
 import { text } from '../../program/flag-types.js';
 import { describeBackup, givenSecret, SECRET_FLAGS, told } from './secret.js';
 
+const STALE = 'WARNING: too few managers can be reached: the newest changes may be missing from this backup\n';
+
 /** `backup create`. */
 export const backupCreate: Command = command({
   name: 'create',
@@ -33,6 +35,7 @@ export const backupCreate: Command = command({
       body: secret,
       signal: context.signal,
     });
+    if (stream.headers['swarmd-stale'] === 'true') context.err.write(STALE);
     const summary = await told(() =>
       toStdout
         ? checkBackup(stream, secret, (piece) => context.out.writeBytes(piece))
