@@ -47,7 +47,7 @@ async function main(): Promise<number> {
 
 async function serve(config: DaemonConfig, version: string, logger: Logger): Promise<number> {
   const lock = await lockDataDir(config.dataDir);
-  const ports = { clock: systemClock(), random: systemRandom(), logger, version };
+  const ports = { clock: systemClock(), random: systemRandom(), logger };
   let end = (_exitCode: number): void => {};
   const ended = new Promise<number>((resolve) => {
     end = resolve;

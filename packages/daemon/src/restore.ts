@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
 import { readBackup } from '@swarmd/backup';
 import { type BackedUp, type PreparedRestore, prepareRestore } from '@swarmd/manager';
 import {
@@ -13,7 +12,8 @@ import {
   type TableTypes,
 } from '@swarmd/model';
 import { loadOrCreateDataKey, openLevelLog } from '@swarmd/store';
-import { managerDir, type NodePorts } from './manager-runtime.js';
+import { managerFiles } from './manager/manager-files.js';
+import type { NodePorts } from './node-ports.js';
 
 /** Objects written with one sync: enough to be fast, few enough to be held twice. */
 const OBJECTS_PER_ENTRY = 5_000;
@@ -66,11 +66,10 @@ export async function readForRestore(
  * part of it: the membership clears that away, as it does after a join that was cut off.
  */
 export async function writeRestored(dataDir: string, { logger }: NodePorts, restored: PreparedRestore): Promise<void> {
-  const directory = managerDir(dataDir);
-  const storeDir = join(directory, 'store');
+  const { directory, level: storeDir, dataKey: keyFile } = managerFiles(dataDir);
   if (existsSync(storeDir)) throw new SwarmdError('failed-precondition', `there is a store in ${storeDir} already`);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const dataKey = await loadOrCreateDataKey(join(directory, 'data.key'));
+  const dataKey = await loadOrCreateDataKey(keyFile);
   const log = await openLevelLog({ dir: storeDir, dataKey, logger: logger.child({ component: 'store' }) });
   try {
     await log.replay(() => {});

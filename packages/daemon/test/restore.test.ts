@@ -15,7 +15,8 @@ import { createMemoryLog, openStore } from '@swarmd/store';
 import { buildNode, buildServiceSpec, buildTask, createService } from '@swarmd/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { managerDir, openClusterStore } from '../src/manager-runtime.js';
+import { managerDir } from '../src/manager/manager-files.js';
+import { openEmbedded } from '../src/manager/store-host.js';
 import { readForRestore, writeRestored } from '../src/restore.js';
 import { systemClock, systemRandom } from '../src/system-ports.js';
 
@@ -61,7 +62,7 @@ t.test('restore › a store holds what the backed-up one held, byte by byte, and
   t.equal(restored.report.Index, index);
   const dir = folder(t);
   await writeRestored(dir, ports, restored);
-  const opened = await openClusterStore(dir, ports, { mustExist: true });
+  const { store: opened } = await openEmbedded(dir, ports, { mustExist: true });
   t.teardown(() => opened.close());
   t.ok(opened.index > index + 1_000_000);
   for (const table of BACKUP_TABLES) {

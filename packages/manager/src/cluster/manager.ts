@@ -63,6 +63,8 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   version?: string;
   /** Started in this order when this manager comes to lead, stopped in the reverse order. */
   loops?: readonly StartManagerLoop[];
+  /** What else is to run while this manager leads, after the list of managers is true. */
+  duties?: readonly StartDuty[];
   /** What the leader does besides control and dispatcher, for managers that ask it. */
   handlers?: LeaderCallHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
@@ -129,6 +131,7 @@ export function createManager(options: ManagerOptions): Manager {
   const duties = createDuties(
     [
       () => startManagerStatuses({ store, nodeId, addr: addr(), attachments, logger: log }),
+      ...(options.duties ?? []),
       ...[startRequestReaper, startNodeLoop, ...(options.loops ?? [])].map(
         (start): StartDuty =>
           () =>
@@ -161,6 +164,7 @@ export function createManager(options: ManagerOptions): Manager {
       version: options.version ?? '',
       protocol: PROTOCOL,
       leadsConsensus: options.leadsConsensus ?? (() => false),
+      mayLead: () => store.view.get('node', nodeId)?.Spec.Role !== 'worker',
     });
     leadership.onChange(() => void duties.set(store.leads));
     await duties.set(store.leads);
