@@ -134,7 +134,8 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
             signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
           }),
         );
-        if (node?.manager.taken) await becomeManager(node);
+        const joined = node as NodeRuntime | undefined;
+        if (joined?.manager.taken) await becomeManager(joined);
       }),
     restore: (request, file) =>
       exclusively(async () => {
