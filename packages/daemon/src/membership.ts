@@ -8,7 +8,6 @@ import {
   asSwarmdError,
   type Control,
   type InitRequest,
-  type JoinRequest,
   type LocalNodeInfo,
   type Membership,
   type NodeDescription,
@@ -23,6 +22,7 @@ import { loadMember, type Member, removeMember, saveMember } from './member-file
 import type { NodePorts } from './node-ports.js';
 import { identityDir, type NodeRuntime, startNode } from './node-runtime.js';
 import { checkInit, checkJoin } from './requests.js';
+import { readForRestore, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
@@ -136,6 +136,20 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         );
         const joined = node as NodeRuntime | undefined;
         if (joined?.manager.taken) await becomeManager(joined);
+      }),
+    restore: (request, file) =>
+      exclusively(async () => {
+        if (node !== undefined) throw new SwarmdError('unavailable', 'this node is in a cluster already');
+        const addresses = resolveAddresses(config, request);
+        const description = await describeHost(config);
+        const host = { advertiseAddr: addresses.advertiseAddr, description };
+        const restored = await readForRestore(request, file, host, ports);
+        if (request.DryRun) return restored.report;
+        await enter(addresses, async () => {
+          await writeRestored(config.dataDir, ports, restored);
+          return restored.identity;
+        });
+        return restored.report;
       }),
     leave: (force) =>
       exclusively(async () => {
@@ -256,7 +270,7 @@ async function describeHost(config: DaemonConfig): Promise<NodeDescription> {
   }
 }
 
-function resolveAddresses(config: DaemonConfig, request: InitRequest | JoinRequest): Member {
+function resolveAddresses(config: DaemonConfig, request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr'>): Member {
   const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
   const wanted = request.AdvertiseAddr || config.advertiseAddr;
   const unspecified = listen.host === '0.0.0.0' || listen.host === '::';

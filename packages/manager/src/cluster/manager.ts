@@ -66,7 +66,7 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   listenAddr: string;
   /** Where others reach this manager: `host`, or `host:port` when that is not the port it listens on. */
   advertiseAddr: string;
-  /** Of swarmd, for other managers to see. */
+  /** Of swarmd, for other managers and for backups. */
   version?: string;
   /** Started in this order when this manager comes to lead, stopped in the reverse order. */
   loops?: readonly StartManagerLoop[];
@@ -139,6 +139,7 @@ export function createManager(options: ManagerOptions): Manager {
     logSource: dispatcher.logs,
     explain: (view, serviceId) => explainService(view, serviceId, clock.now()),
     tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
+    ...(options.version === undefined ? {} : { swarmdVersion: options.version }),
     ...(options.warnings === undefined ? {} : { warnings: options.warnings }),
   };
   const control = createControl(controlDeps);
