@@ -3,6 +3,7 @@ import {
   createEtcdAdmin,
   createEtcdClient,
   type EtcdAdmin,
+  type EtcdClient,
   type EtcdMaintenance,
   type EtcdMember,
   findEtcd,
@@ -64,6 +65,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
     onEndpoint: options.onMoved,
   });
   const admin = createEtcdAdmin(member);
+  const clients: EtcdClient[] = [];
   let leads = false;
   let stopped = false;
   let maintenance: EtcdMaintenance | undefined;
@@ -88,7 +90,14 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
         endpoint: new URL(member.clientEndpoint).host,
         tls: { ca: caPem, certificate: certificatePem, key: keyPem },
       });
-      return openEtcdLog({ client, dataKey, logger: logger.child({ component: 'store' }) });
+      try {
+        const log = await openEtcdLog({ client, dataKey, clock, logger: logger.child({ component: 'store' }) });
+        clients.push(client);
+        return log;
+      } catch (error) {
+        client.close();
+        throw error;
+      }
     },
     leadsConsensus: () => leads,
     maintain: (leadsManagers) => {
@@ -105,6 +114,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
       stopped = true;
       cancel();
       await maintenance?.stop();
+      for (const client of clients) client.close();
       await member.stop();
     },
   };
