@@ -32,7 +32,7 @@ export { mayRemove, type QuorumMargin, quorumMargin, type RemovalVerdict } from 
 /** How long an etcd member may take to answer before it counts as gone, in milliseconds. */
 export const ETCD_CALL_TIMEOUT_MS = 5_000;
 export { type InitialMember, MAX_REQUEST_BYTES, MAX_TXN_OPS } from './process/flags.js';
-export type { EtcdTls } from './process/key-directory.js';
+export type { EtcdMemberTls } from './process/key-directory.js';
 export { startEtcdMember } from './process/member.js';
 export type { EtcdMember, EtcdMemberOptions, EtcdMemberState } from './process/options.js';
 export type { GoneReason } from './process/verdict.js';

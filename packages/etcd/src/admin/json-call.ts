@@ -1,13 +1,13 @@
 import { request } from 'node:https';
 import { SwarmdError } from '@swarmd/model';
-import type { EtcdTls } from '../process/key-directory.js';
+import type { EtcdMemberTls } from '../process/key-directory.js';
 import { etcdError } from './errors.js';
 
 /** Where an etcd member serves clients, and as whom to come. */
 export interface EtcdEndpoint {
-  /** `https://host:port`. */
+  /** `host:port`. */
   clientEndpoint: string;
-  clientTls: EtcdTls;
+  clientTls: EtcdMemberTls;
 }
 
 /** A call of etcd's API in its JSON form: path, message, and the answer. */
@@ -41,9 +41,9 @@ function post(
       reject(new SwarmdError(code, `etcd at ${clientEndpoint} ${what}`, { cause }));
     };
     if (signal.aborted) return fail(new Error('ended before it began'));
-    const call = request(new URL(path, clientEndpoint), {
+    const call = request(new URL(path, `https://${clientEndpoint}`), {
       ...{ method: 'POST', agent: false, signal, headers: { 'content-length': Buffer.byteLength(body) } },
-      ...{ ca: clientTls.caPem, cert: clientTls.certificatePem, key: clientTls.keyPem },
+      ...{ ca: clientTls.ca, cert: clientTls.certificate, key: clientTls.key },
     });
     call.on('error', fail);
     call.on('response', (response) => {

@@ -11,7 +11,7 @@ import {
   type EtcdCa,
   type EtcdMember,
   type EtcdMemberOptions,
-  type EtcdTls,
+  type EtcdMemberTls,
   findEtcd,
   type GoneReason,
   issueEtcdCertificate,
@@ -107,31 +107,35 @@ export async function newPeerUrl(): Promise<string> {
 }
 
 /** A certificate of `ca` for a member on loopback. */
-export async function testTls(ca: EtcdCa, nodeId: string): Promise<EtcdTls> {
+export async function testTls(ca: EtcdCa, nodeId: string): Promise<EtcdMemberTls> {
   const { keyPem, csrPem } = await createEtcdKeyAndCsr();
   const day = 86_400_000;
   const wanted = { ca, csrPem, nodeId, ips: ['127.0.0.1'], nowMs: Date.now(), validityMs: day };
-  return { caPem: ca.certificatePem, keyPem, certificatePem: await issueEtcdCertificate(wanted, realRandom) };
+  return { ca: ca.certificatePem, key: keyPem, certificate: await issueEtcdCertificate(wanted, realRandom) };
 }
 
 /** Calls etcd's own JSON form of its API, so that what our client does is checked from outside. */
 export async function callJson<T = Record<string, unknown>>(
   member: { clientEndpoint: string },
-  tls: EtcdTls,
+  tls: EtcdMemberTls,
   path: string,
   body: object = {},
 ): Promise<T> {
   const text = await new Promise<string>((resolve, reject) => {
-    const options = { method: 'POST', ca: tls.caPem, cert: tls.certificatePem, key: tls.keyPem, agent: false as const };
-    const call = request(new URL(path, member.clientEndpoint), { ...options, signal: soon() }, (response) => {
-      let all = '';
-      response.setEncoding('utf8');
-      response.on('data', (part: string) => {
-        all += part;
-      });
-      response.on('error', reject);
-      response.on('end', () => (response.statusCode === 200 ? resolve(all) : reject(new Error(all))));
-    });
+    const options = { method: 'POST', ca: tls.ca, cert: tls.certificate, key: tls.key, agent: false as const };
+    const call = request(
+      new URL(path, `https://${member.clientEndpoint}`),
+      { ...options, signal: soon() },
+      (response) => {
+        let all = '';
+        response.setEncoding('utf8');
+        response.on('data', (part: string) => {
+          all += part;
+        });
+        response.on('error', reject);
+        response.on('end', () => (response.statusCode === 200 ? resolve(all) : reject(new Error(all))));
+      },
+    );
     call.on('error', reject);
     call.end(JSON.stringify(body));
   });
