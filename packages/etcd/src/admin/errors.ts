@@ -33,6 +33,8 @@ const WORDS: Readonly<Record<string, EtcdErrorKind>> = {
   'etcdserver: request is too large': 'too-large',
   'etcdserver: user name is empty': 'auth-required',
   'etcdserver: permission denied': 'auth-required',
+  // What the JSON form says to whoever comes with a certificate.
+  'CommonName of client sending a request against gateway will be ignored and not used as expected': 'auth-required',
   'etcdserver: mvcc: database space exceeded': 'no-space',
 };
 
