@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { setTimeout as pauseMs } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import t from 'tap';
-import { commitEtcdLog, createEtcdCa, inspectEtcdData } from '../src/index.js';
+import { commitEtcdLog, createEtcdAdmin, createEtcdCa, inspectEtcdData } from '../src/index.js';
 import { callJson, get, needsEtcd, newPeerUrl, put, realRandom, soon, TestCluster, testTls } from './support/etcd.js';
 
 /** Whether a process is there, or still a zombie. */
@@ -171,6 +171,14 @@ t.test('etcd member › what it had not yet known to be committed survives recov
   const alone = await cluster.start(first.name, { forceNewCluster: true }, await newPeerUrl(), []);
   await alone.running.ready(soon());
   t.equal(await get(alone.running, 'key'), 'new');
+
+  const admin = createEtcdAdmin(alone.running);
+  await admin.memberAdd(await newPeerUrl(), true, soon());
+  const pid = alone.running.pid!;
+  process.kill(pid, 'SIGKILL');
+  await until('another process', () => alone.running.pid !== undefined && alone.running.pid !== pid);
+  await alone.running.ready(soon());
+  t.equal((await admin.memberList(soon())).length, 2, 'started again, it throws nobody out');
 });
 
 t.test('etcd member › whose data is damaged says so once', needsEtcd, async (t) => {
