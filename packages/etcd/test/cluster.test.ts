@@ -1,7 +1,6 @@
 import t from 'tap';
 import {
   addLearner,
-  createEtcdAdmin,
   type EtcdAdmin,
   type MemberOperation,
   mayRemove,
@@ -24,7 +23,7 @@ async function grow(
   sponsor: TestMember,
   name: string,
 ): Promise<{ id: string; member: TestMember }> {
-  const operation = operationOf(createEtcdAdmin(sponsor.running));
+  const operation = operationOf(cluster.admin(sponsor));
   const peerUrl = await newPeerUrl();
   const { id } = await addLearner(operation, peerUrl);
   const member = await cluster.start(name, {}, peerUrl);
@@ -38,7 +37,7 @@ t.test('etcd cluster › grows from one to three, moves its leader, and lives th
   const a = await cluster.start('a');
   await a.running.ready(soon());
   await put(a.running, 'key', 'one');
-  const admin = createEtcdAdmin(a.running);
+  const admin = cluster.admin(a);
   // Both at once: one of them waits for the other's learner to be promoted.
   const [b, c] = await Promise.all([grow(cluster, a, 'b'), grow(cluster, a, 'c')]);
   const members = await admin.memberList(soon());
@@ -54,7 +53,7 @@ t.test('etcd cluster › grows from one to three, moves its leader, and lives th
   await t.rejects(addLearner(operationOf(admin), b.member.peerUrl), { code: 'already-exists', message: /: b$/ });
   await promoteLearner(operationOf(admin), b.id);
   await moveLeader({ admin, signal: soon() }, b.id);
-  t.equal((await createEtcdAdmin(b.member.running).status(soon())).leaderId, b.id);
+  t.equal((await cluster.admin(b.member).status(soon())).leaderId, b.id);
   await t.rejects(moveLeader({ admin, signal: soon() }, c.id), { code: 'not-leader' });
 
   await b.member.running.stop();
@@ -76,7 +75,7 @@ t.test('etcd cluster › a member comes back under another address', needsEtcd, 
   await a.running.ready(soon());
   const { id, member } = await grow(cluster, a, 'b');
   const peerUrl = await newPeerUrl();
-  await updatePeerUrl(operationOf(createEtcdAdmin(a.running)), id, peerUrl);
+  await updatePeerUrl(operationOf(cluster.admin(a)), id, peerUrl);
   await member.running.stop();
   const back = await cluster.start('b', {}, peerUrl, [a]);
   await back.running.ready(soon());
@@ -91,7 +90,7 @@ t.test(
     const cluster = await TestCluster.create(t);
     const a = await cluster.start('a');
     await a.running.ready(soon());
-    const operation = { ...operationOf(createEtcdAdmin(a.running)), patienceMs: 300 };
+    const operation = { ...operationOf(cluster.admin(a)), patienceMs: 300 };
     const peerUrl = await newPeerUrl();
     const learner = await addLearner(operation, peerUrl);
     t.same(await addLearner(operation, peerUrl), learner, 'asked for again, it is the same');

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { createEtcdAdmin, type MaintenanceReport, probeLimits, startEtcdMaintenance } from '../src/index.js';
+import { type MaintenanceReport, probeLimits, startEtcdMaintenance } from '../src/index.js';
 import { callJson, needsEtcd, put, realClock, soon, TestCluster, testLogger } from './support/etcd.js';
 
 const MIB = 1024 * 1024;
@@ -10,9 +10,10 @@ t.test(
   async (t) => {
     const cluster = await TestCluster.create(t);
     const quotaBytes = 4 * MIB;
-    const { running } = await cluster.start('a', { quotaBytes });
+    const member = await cluster.start('a', { quotaBytes });
+    const { running } = member;
     await running.ready(soon());
-    const admin = createEtcdAdmin(running);
+    const admin = cluster.admin(member);
     const reports: MaintenanceReport[] = [];
     const maintenance = startEtcdMaintenance({
       ...{ admin, quotaBytes: () => running.quotaBytes, isLeader: () => true, periodMs: 3_600_000 },
@@ -39,9 +40,10 @@ t.test(
 
 t.test('etcd maintenance › warns before the database is full', needsEtcd, async (t) => {
   const cluster = await TestCluster.create(t);
-  const { running } = await cluster.start('a', { quotaBytes: 4 * MIB });
+  const member = await cluster.start('a', { quotaBytes: 4 * MIB });
+  const { running } = member;
   await running.ready(soon());
-  const admin = createEtcdAdmin(running);
+  const admin = cluster.admin(member);
   const reports: MaintenanceReport[] = [];
   const maintenance = startEtcdMaintenance({
     ...{ admin, quotaBytes: () => running.quotaBytes, isLeader: () => false, periodMs: 3_600_000 },
@@ -61,21 +63,26 @@ t.test('etcd maintenance › warns before the database is full', needsEtcd, asyn
 
 t.test('etcd maintenance › one member at a time is defragmented', needsEtcd, async (t) => {
   const cluster = await TestCluster.create(t);
-  const { running } = await cluster.start('a');
+  const member = await cluster.start('a');
+  const { running } = member;
   await running.ready(soon());
-  const admin = createEtcdAdmin(running);
-  const release = await admin.tryLock('/lock', 60, soon());
-  t.equal(await admin.tryLock('/lock', 60, soon()), undefined);
+  const admin = cluster.admin(member);
+  const lock = { key: '/lock', nowMs: 1_000, ttlMs: 60 };
+  const release = await admin.tryLock(lock, soon());
+  t.equal(await admin.tryLock(lock, soon()), undefined);
   await release?.(soon());
   await release?.(soon());
-  t.ok(await admin.tryLock('/lock', 60, soon()));
+  t.ok(await admin.tryLock(lock, soon()));
+  t.equal(await admin.tryLock({ ...lock, nowMs: 1_059 }, soon()), undefined);
+  t.ok(await admin.tryLock({ ...lock, nowMs: 1_060 }, soon()), 'its holder is gone');
 });
 
 t.test('etcd limits › are found, ours and etcd’s own, without a trace', needsEtcd, async (t) => {
   const cluster = await TestCluster.create(t);
-  const { running } = await cluster.start('a');
+  const member = await cluster.start('a');
+  const { running } = member;
   await running.ready(soon());
-  const admin = createEtcdAdmin(running);
+  const admin = cluster.admin(member);
   const before = (await admin.status(soon())).revision;
   const limits = await probeLimits(admin, soon());
   t.match(limits, { txnOps: 10_240, version: /^3\./ });

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { setTimeout as pauseMs } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import t from 'tap';
-import { commitEtcdLog, createEtcdAdmin, createEtcdCa, inspectEtcdData } from '../src/index.js';
+import { commitEtcdLog, createEtcdCa, inspectEtcdData } from '../src/index.js';
 import { callJson, get, needsEtcd, newPeerUrl, put, realRandom, soon, TestCluster, testTls } from './support/etcd.js';
 
 /** Whether a process is there, or still a zombie. */
@@ -172,7 +172,7 @@ t.test('etcd member › what it had not yet known to be committed survives recov
   await alone.running.ready(soon());
   t.equal(await get(alone.running, 'key'), 'new');
 
-  const admin = createEtcdAdmin(alone.running);
+  const admin = cluster.admin(alone);
   await admin.memberAdd(await newPeerUrl(), true, soon());
   const pid = alone.running.pid!;
   process.kill(pid, 'SIGKILL');

@@ -1,5 +1,3 @@
-import { type ErrorCode, SwarmdError } from '@swarmd/model';
-
 /** What etcd refuses an operation for, where the caller has to act on it. */
 export type EtcdErrorKind =
   | 'unhealthy'
@@ -33,8 +31,6 @@ const WORDS: Readonly<Record<string, EtcdErrorKind>> = {
   'etcdserver: request is too large': 'too-large',
   'etcdserver: user name is empty': 'auth-required',
   'etcdserver: permission denied': 'auth-required',
-  // What the JSON form says to whoever comes with a certificate.
-  'CommonName of client sending a request against gateway will be ignored and not used as expected': 'auth-required',
   'etcdserver: mvcc: database space exceeded': 'no-space',
 };
 
@@ -43,25 +39,4 @@ export function etcdErrorKind(thrown: unknown): EtcdErrorKind | undefined {
   if (!(thrown instanceof Error)) return undefined;
   if (/received message larger than max/.test(thrown.message)) return 'too-large';
   return WORDS[thrown.message];
-}
-
-/** gRPC's status numbers as far as etcd uses them. */
-const CODES: Readonly<Record<number, ErrorCode>> = {
-  3: 'invalid-argument',
-  4: 'deadline-exceeded',
-  5: 'not-found',
-  7: 'permission-denied',
-  8: 'unavailable',
-  9: 'failed-precondition',
-  11: 'invalid-argument',
-  12: 'unimplemented',
-  14: 'unavailable',
-  15: 'damaged',
-  16: 'unauthenticated',
-};
-
-/** The `SwarmdError` for a gRPC status of etcd's. */
-export function etcdError(grpcStatus: number | undefined, message: string, cause?: unknown): SwarmdError {
-  const code = (grpcStatus === undefined ? undefined : CODES[grpcStatus]) ?? 'unavailable';
-  return new SwarmdError(code, message, cause === undefined ? {} : { cause });
 }

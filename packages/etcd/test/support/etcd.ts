@@ -6,9 +6,13 @@ import { join } from 'node:path';
 import type { Clock, Random } from '@swarmd/model';
 import { pino } from 'pino';
 import {
+  createEtcdAdmin,
   createEtcdCa,
+  createEtcdClient,
   createEtcdKeyAndCsr,
+  type EtcdAdmin,
   type EtcdCa,
+  type EtcdClient,
   type EtcdMember,
   type EtcdMemberOptions,
   type EtcdMemberTls,
@@ -57,6 +61,7 @@ export class TestCluster {
   readonly root = mkdtempSync(join(tmpdir(), 'swarmd-etcd-'));
   readonly keys = mkdtempSync('/dev/shm/swarmd-etcd-');
   readonly members: TestMember[] = [];
+  readonly #clients: EtcdClient[] = [];
   readonly ca: EtcdCa;
 
   private constructor(ca: EtcdCa) {
@@ -66,11 +71,19 @@ export class TestCluster {
   static async create(t: { teardown(fn: () => Promise<void>): unknown }): Promise<TestCluster> {
     const cluster = new TestCluster(await createEtcdCa(Date.now(), realRandom));
     t.teardown(async () => {
+      for (const client of cluster.#clients) client.close();
       await Promise.all(cluster.members.map(({ running }) => running.stop()));
       rmSync(cluster.root, { recursive: true, force: true });
       rmSync(cluster.keys, { recursive: true, force: true });
     });
     return cluster;
+  }
+
+  /** To administer the cluster through `member`. */
+  admin({ running }: TestMember): EtcdAdmin {
+    const client = createEtcdClient({ endpoint: running.clientEndpoint, tls: running.clientTls });
+    this.#clients.push(client);
+    return createEtcdAdmin(() => client);
   }
 
   /** Starts a member; the first makes the cluster, others must have been added to it with the URL of `peerUrl`. */
