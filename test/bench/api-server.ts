@@ -56,6 +56,7 @@ async function main(socket: string, nodes: number, services: number, replicas: n
     ...{ init: async () => info.NodeID, join: nothing, leave: nothing },
     info: () => info,
     control: () => control,
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: `${socket}.engine`, logger });
   await api.listen(socket);

@@ -7,6 +7,7 @@ import type { ApiContext } from './context.js';
 import { createEngine } from './engine/engine.js';
 import { type Tunnels, tunnel } from './engine/upgrade.js';
 import { installErrors } from './http/errors.js';
+import { freshReads } from './http/freshness.js';
 import { API_VERSION, checkVersion, splitVersion } from './http/versions.js';
 import { eventRoutes } from './routes/events.js';
 import { logRoutes } from './routes/logs.js';
@@ -102,6 +103,7 @@ function buildServer(context: ApiContext): FastifyInstance {
   });
   app.register(async (owned) => {
     readJsonBodies(owned);
+    freshReads(owned, context.membership);
     for (const routes of OWNED) await routes(owned, context);
   });
   app.register(async (rest) => passthroughRoutes(rest, context));

@@ -20,6 +20,8 @@ export interface DaemonConfig {
   listenAddr: string;
   /** IP that other nodes reach this one at; guessed from the default route when absent. */
   advertiseAddr: string | undefined;
+  /** Path of the etcd program that keeps the state of several managers; the one on PATH when absent. */
+  etcd: string | undefined;
   /** Group that may use the API socket. */
   group: string;
   logLevel: string;
@@ -57,6 +59,7 @@ const ConfigSchema = z.strictObject({
     .string()
     .refine((value) => isIP(value) !== 0, { message: '--advertise-addr must be an IP address' })
     .optional(),
+  etcd: z.string().startsWith('/', { message: '--etcd must be an absolute path' }).optional(),
   group: z.string().min(1).default('docker'),
   'log-level': z.enum(LOG_LEVELS, { message: `--log-level must be one of ${LOG_LEVELS.join(', ')}` }).default('info'),
 });
@@ -67,6 +70,7 @@ const HELP: Readonly<Record<keyof typeof ConfigSchema.shape, string>> = {
   engine: 'unix://PATH of the local Docker engine (default unix:///var/run/docker.sock)',
   'listen-addr': 'IP:PORT for joining nodes and agents (default 0.0.0.0:2377)',
   'advertise-addr': 'IP that other nodes reach this one at (default: address of the default route)',
+  etcd: 'path of etcd, for several managers (default: the one on PATH)',
   group: 'group that may use the API socket (default docker)',
   'log-level': `one of ${LOG_LEVELS.join(', ')} (default info)`,
 };
@@ -136,6 +140,7 @@ function toConfig(merged: Record<string, unknown>): DaemonConfig {
     engineSocket: value.engine,
     listenAddr: value['listen-addr'],
     advertiseAddr: value['advertise-addr'],
+    etcd: value.etcd,
     group: value.group,
     logLevel: value['log-level'],
   });

@@ -1,6 +1,7 @@
 export type { EtcdAdmin, EtcdAlarm, EtcdClusterMember, EtcdProbe, EtcdStatus } from './admin/admin.js';
 export { type EtcdErrorKind, etcdErrorKind } from './admin/errors.js';
 export { createEtcdAdmin } from './admin/grpc-admin.js';
+export type { EtcdEndpoint } from './admin/target.js';
 export { type EtcdBinary, findEtcd } from './binary/find-etcd.js';
 export {
   createEtcdCa,
@@ -9,7 +10,7 @@ export {
   type EtcdCertificateOptions,
   issueEtcdCertificate,
 } from './certificates/certificate.js';
-export type { EtcdCallOptions, EtcdTls } from './client/connection.js';
+export type { EtcdCallOptions, EtcdTls as EtcdClientTls } from './client/connection.js';
 export { surelyNotApplied } from './client/errors.js';
 export { createEtcdClient, type EtcdClient, type EtcdClientOptions } from './client/etcd-client.js';
 export { changedAt, deleteOp, prefixEnd, putOp } from './client/keys.js';
@@ -50,7 +51,7 @@ export {
 export { reachablePeers } from './members/peers.js';
 export { mayRemove, type QuorumMargin, quorumMargin, type RemovalVerdict } from './members/quorum.js';
 export { type InitialMember, MAX_REQUEST_BYTES, MAX_TXN_OPS } from './process/flags.js';
-export type { EtcdMemberTls } from './process/key-directory.js';
+export type { EtcdTls } from './process/key-directory.js';
 export { startEtcdMember } from './process/member.js';
 export type { EtcdMember, EtcdMemberOptions, EtcdMemberState } from './process/options.js';
 export type { GoneReason } from './process/verdict.js';

@@ -65,12 +65,12 @@ t.test('etcd member › is refused where its certificate is of another CA', need
   const { running, peerUrl } = await cluster.start('a');
   await running.ready(soon());
   const foreign = await testTls(await createEtcdCa(Date.now(), realRandom), 'a');
-  const ports = { client: Number(running.clientEndpoint.split(':')[1]), peer: Number(new URL(peerUrl).port) };
-  const { ca } = running.clientTls;
+  const ports = { client: Number(new URL(running.clientEndpoint).port), peer: Number(new URL(peerUrl).port) };
+  const { caPem } = running.clientTls;
   for (const [name, port] of Object.entries(ports)) {
     for (const own of [foreign, undefined]) {
-      const who = own === undefined ? {} : { cert: own.certificate, key: own.key };
-      const socket = connect({ host: '127.0.0.1', port, ca, ...who });
+      const who = own === undefined ? {} : { cert: own.certificatePem, key: own.keyPem };
+      const socket = connect({ host: '127.0.0.1', port, ca: caPem, ...who });
       socket.on('secureConnect', () => socket.write('GET /version HTTP/1.0\r\n\r\n'));
       let answer = '';
       socket.on('data', (part) => {
@@ -81,7 +81,7 @@ t.test('etcd member › is refused where its certificate is of another CA', need
       t.equal(answer, '', `${name} port`);
     }
   }
-  await t.rejects(callJson(running, { ...foreign, ca }, '/v3/maintenance/status'));
+  await t.rejects(callJson(running, { ...foreign, caPem }, '/v3/maintenance/status'));
 });
 
 t.test('etcd member › takes a new certificate without a restart', needsEtcd, async (t) => {
@@ -90,9 +90,9 @@ t.test('etcd member › takes a new certificate without a restart', needsEtcd, a
   await running.ready(soon());
   const pid = running.pid;
   const serial = async (): Promise<string> => {
-    const { ca, certificate, key } = running.clientTls;
-    const port = Number(running.clientEndpoint.split(':')[1]);
-    const socket = connect({ host: '127.0.0.1', port, ca, cert: certificate, key });
+    const { caPem, certificatePem, keyPem } = running.clientTls;
+    const port = Number(new URL(running.clientEndpoint).port);
+    const socket = connect({ host: '127.0.0.1', port, ca: caPem, cert: certificatePem, key: keyPem });
     await once(socket, 'secureConnect');
     const { serialNumber } = socket.getPeerCertificate();
     socket.destroy();

@@ -75,6 +75,7 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     leave: async () => {},
     info: () => info,
     control: () => (serving.on ? control : undefined),
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: engineSocket ?? join(folder, 'no-engine.sock'), logger });
   await api.listen(socket);

@@ -91,6 +91,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: join(folder, 'no-engine.sock'), logger: deps.logger });
   await api.listen(socket);

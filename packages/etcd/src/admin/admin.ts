@@ -67,4 +67,6 @@ export interface EtcdAdmin {
   tryLock(lock: EtcdLock, signal: AbortSignal): Promise<((signal: AbortSignal) => Promise<void>) | undefined>;
   /** Sends a transaction that writes nothing, to see whether etcd takes it. */
   probe(probe: EtcdProbe, signal: AbortSignal): Promise<void>;
+  /** Ends the connection, with all calls on it. */
+  close(): void;
 }

@@ -11,19 +11,22 @@ import {
   type StatusResponse,
 } from '../gen/etcd/rpc.js';
 import type { EtcdAdmin, EtcdAlarm, EtcdClusterMember, EtcdLock, EtcdProbe, EtcdStatus } from './admin.js';
+import { clientOf, type EtcdEndpoint } from './target.js';
 
 const PROBE_KEY = '/swarmd/probe';
 /** The caller's signal ends calls; this is only what gRPC wants besides. */
 const LONGEST_CALL_MS = 3_600_000;
 
-/** An {@link EtcdAdmin} over a client; `client` is asked at each call, since endpoints and certificates change. */
-export function createEtcdAdmin(client: () => EtcdClient): EtcdAdmin {
+/** An {@link EtcdAdmin} of the member at `target`, such as an `EtcdMember`. */
+export function createEtcdAdmin(target: EtcdEndpoint): EtcdAdmin {
+  const { client, close } = clientOf(target);
   return {
     status: async (signal) => statusOf(await client().status({}, until(signal))),
     ...memberCalls(client),
     ...spaceCalls(client),
     tryLock: (lock, signal) => tryLock(client, lock, signal),
     probe: (probe, signal) => sendProbe(client(), probe, signal),
+    close,
   };
 }
 

@@ -1,11 +1,11 @@
 import { request } from 'node:https';
 import type { EtcdClusterMember } from '../admin/admin.js';
-import type { EtcdMemberTls } from '../process/key-directory.js';
+import type { EtcdTls } from '../process/key-directory.js';
 
 /** The members among `members` whose peer port answers, by ID, with their versions. */
 export async function reachablePeers(
   members: readonly EtcdClusterMember[],
-  tls: EtcdMemberTls,
+  tls: EtcdTls,
   signal: AbortSignal,
 ): Promise<Map<string, string>> {
   const answers = await Promise.all(
@@ -18,10 +18,10 @@ export async function reachablePeers(
 }
 
 /** What a peer port says of itself; client ports are on loopback, so that of other hosts there is no more to see. */
-function peerVersion(peerUrl: string, tls: EtcdMemberTls, signal: AbortSignal): Promise<string | undefined> {
+function peerVersion(peerUrl: string, tls: EtcdTls, signal: AbortSignal): Promise<string | undefined> {
   return new Promise((resolve) => {
     const call = request(new URL('/version', peerUrl), {
-      ...{ ca: tls.ca, cert: tls.certificate, key: tls.key },
+      ...{ ca: tls.caPem, cert: tls.certificatePem, key: tls.keyPem },
       ...{ agent: false, signal },
     });
     call.on('response', (response) => {

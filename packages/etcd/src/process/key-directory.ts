@@ -5,13 +5,13 @@ import { promisify } from 'node:util';
 import { SwarmdError } from '@swarmd/model';
 
 /** Who an etcd member is to others, and whom it trusts; all PEM. Secret: it holds the private key. */
-export interface EtcdMemberTls {
-  ca: string;
-  certificate: string;
-  key: string;
+export interface EtcdTls {
+  caPem: string;
+  certificatePem: string;
+  keyPem: string;
 }
 
-/** Where the files of an {@link EtcdMemberTls} lie. */
+/** Where the files of an {@link EtcdTls} lie. */
 export interface KeyFiles {
   caFile: string;
   /** Certificate and private key in one file, so that a change replaces both at once. */
@@ -26,12 +26,12 @@ const TMPFS_SIZE = '1m';
  * root mounts one there when it is not. etcd reads the files at every handshake, so that writing them again renews its
  * certificate; a changed CA counts after a restart only. `failed-precondition` without a tmpfs.
  */
-export async function writeKeyFiles(directory: string, tls: EtcdMemberTls): Promise<KeyFiles> {
+export async function writeKeyFiles(directory: string, tls: EtcdTls): Promise<KeyFiles> {
   await ensureTmpfs(directory);
   await chmod(directory, 0o700);
   const files = keyFilesOf(directory);
-  await replaceFile(files.caFile, tls.ca);
-  await replaceFile(files.memberFile, `${tls.certificate.trim()}\n${tls.key.trim()}\n`);
+  await replaceFile(files.caFile, tls.caPem);
+  await replaceFile(files.memberFile, `${tls.certificatePem.trim()}\n${tls.keyPem.trim()}\n`);
   return files;
 }
 

@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
 import { pause } from '../pause.js';
 import { type EtcdProcess, spawnEtcd } from './child.js';
 import { etcdFlags, quotaBytesFor, SNAPSHOT_COUNT } from './flags.js';
-import { type EtcdMemberTls, type KeyFiles, removeKeyFiles, writeKeyFiles } from './key-directory.js';
+import { type EtcdTls, type KeyFiles, removeKeyFiles, writeKeyFiles } from './key-directory.js';
 import { createLineForwarder } from './log-lines.js';
 import type { EtcdMember, EtcdMemberOptions, EtcdMemberState } from './options.js';
 import { freePort, servesClients } from './probe.js';
@@ -42,7 +42,7 @@ class SupervisedMember implements EtcdMember {
   readonly #files: KeyFiles;
   readonly #log: Logger;
   readonly #forward: ReturnType<typeof createLineForwarder>;
-  #tls: EtcdMemberTls;
+  #tls: EtcdTls;
   #state: EtcdMemberState = 'starting';
   #port = 0;
   #quotaBytes = 0;
@@ -73,10 +73,10 @@ class SupervisedMember implements EtcdMember {
   }
 
   get clientEndpoint(): string {
-    return `127.0.0.1:${this.#port}`;
+    return `https://127.0.0.1:${this.#port}`;
   }
 
-  get clientTls(): EtcdMemberTls {
+  get clientTls(): EtcdTls {
     return this.#tls;
   }
 
@@ -116,7 +116,7 @@ class SupervisedMember implements EtcdMember {
     });
   }
 
-  async renew(tls: EtcdMemberTls): Promise<void> {
+  async renew(tls: EtcdTls): Promise<void> {
     await writeKeyFiles(this.#options.keyDir, tls);
     this.#tls = tls;
   }

@@ -1,7 +1,7 @@
 import type { Clock } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { InitialMember } from './flags.js';
-import type { EtcdMemberTls } from './key-directory.js';
+import type { EtcdTls } from './key-directory.js';
 import type { GoneReason } from './verdict.js';
 
 /** What `startEtcdMember` starts. */
@@ -14,7 +14,7 @@ export interface EtcdMemberOptions {
   dataDir: string;
   /** For the private key, on a tmpfs; see `writeKeyFiles`. */
   keyDir: string;
-  tls: EtcdMemberTls;
+  tls: EtcdTls;
   /** Both `https://IP:port`; the first is where etcd listens, such as `https://0.0.0.0:2378`. */
   listenPeerUrl: string;
   advertisePeerUrl: string;
@@ -41,16 +41,16 @@ export type EtcdMemberState = 'starting' | 'ready' | 'waiting' | 'gone' | 'stopp
 export interface EtcdMember {
   readonly state: EtcdMemberState;
   readonly pid: number | undefined;
-  /** `127.0.0.1:port`; TLS, see {@link clientTls}. */
+  /** `https://127.0.0.1:port`. */
   readonly clientEndpoint: string;
   /** With which its clients must come. */
-  readonly clientTls: EtcdMemberTls;
+  readonly clientTls: EtcdTls;
   /** The database's limit in bytes as of the last start. */
   readonly quotaBytes: number;
   /** Resolves once clients are served; that takes a quorum. `unavailable` when the member is gone or stopped. */
   ready(signal: AbortSignal): Promise<void>;
   /** Takes another certificate, at once and without a restart; another CA counts after {@link restart}. */
-  renew(tls: EtcdMemberTls): Promise<void>;
+  renew(tls: EtcdTls): Promise<void>;
   /** Ends etcd in order and starts it again. */
   restart(): void;
   /** Ends etcd, in order if it does so within 5 s, and removes its keys. Resolves when the process is gone. */

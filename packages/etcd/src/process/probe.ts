@@ -1,6 +1,6 @@
 import { request } from 'node:https';
 import { createServer } from 'node:net';
-import type { EtcdMemberTls } from './key-directory.js';
+import type { EtcdTls } from './key-directory.js';
 
 /** Until then a connection that etcd accepts but does not serve is given up; the next takes its place. */
 const ATTEMPT_TIMEOUT_MS = 2_000;
@@ -9,11 +9,11 @@ const ATTEMPT_TIMEOUT_MS = 2_000;
  * Whether etcd serves clients on `127.0.0.1:port`. It does so once it has told the cluster its name, which takes a
  * quorum; before, connections are accepted and wait, so that this call returns as soon as it serves or after 2 s.
  */
-export function servesClients(port: number, tls: EtcdMemberTls, signal: AbortSignal): Promise<boolean> {
+export function servesClients(port: number, tls: EtcdTls, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const attempt = request({
       ...{ host: '127.0.0.1', port, path: '/version', agent: false },
-      ...{ ca: tls.ca, cert: tls.certificate, key: tls.key },
+      ...{ ca: tls.caPem, cert: tls.certificatePem, key: tls.keyPem },
       ...{ timeout: ATTEMPT_TIMEOUT_MS, signal },
     });
     attempt.on('response', (response) => {

@@ -8,14 +8,12 @@ import { pino } from 'pino';
 import {
   createEtcdAdmin,
   createEtcdCa,
-  createEtcdClient,
   createEtcdKeyAndCsr,
   type EtcdAdmin,
   type EtcdCa,
-  type EtcdClient,
   type EtcdMember,
   type EtcdMemberOptions,
-  type EtcdMemberTls,
+  type EtcdTls,
   findEtcd,
   type GoneReason,
   issueEtcdCertificate,
@@ -61,7 +59,7 @@ export class TestCluster {
   readonly root = mkdtempSync(join(tmpdir(), 'swarmd-etcd-'));
   readonly keys = mkdtempSync('/dev/shm/swarmd-etcd-');
   readonly members: TestMember[] = [];
-  readonly #clients: EtcdClient[] = [];
+  readonly #admins: EtcdAdmin[] = [];
   readonly ca: EtcdCa;
 
   private constructor(ca: EtcdCa) {
@@ -71,7 +69,7 @@ export class TestCluster {
   static async create(t: { teardown(fn: () => Promise<void>): unknown }): Promise<TestCluster> {
     const cluster = new TestCluster(await createEtcdCa(Date.now(), realRandom));
     t.teardown(async () => {
-      for (const client of cluster.#clients) client.close();
+      for (const admin of cluster.#admins) admin.close();
       await Promise.all(cluster.members.map(({ running }) => running.stop()));
       rmSync(cluster.root, { recursive: true, force: true });
       rmSync(cluster.keys, { recursive: true, force: true });
@@ -81,9 +79,9 @@ export class TestCluster {
 
   /** To administer the cluster through `member`. */
   admin({ running }: TestMember): EtcdAdmin {
-    const client = createEtcdClient({ endpoint: running.clientEndpoint, tls: running.clientTls });
-    this.#clients.push(client);
-    return createEtcdAdmin(() => client);
+    const admin = createEtcdAdmin(running);
+    this.#admins.push(admin);
+    return admin;
   }
 
   /** Starts a member; the first makes the cluster, others must have been added to it with the URL of `peerUrl`. */
@@ -120,35 +118,31 @@ export async function newPeerUrl(): Promise<string> {
 }
 
 /** A certificate of `ca` for a member on loopback. */
-export async function testTls(ca: EtcdCa, nodeId: string): Promise<EtcdMemberTls> {
+export async function testTls(ca: EtcdCa, nodeId: string): Promise<EtcdTls> {
   const { keyPem, csrPem } = await createEtcdKeyAndCsr();
   const day = 86_400_000;
   const wanted = { ca, csrPem, nodeId, ips: ['127.0.0.1'], nowMs: Date.now(), validityMs: day };
-  return { ca: ca.certificatePem, key: keyPem, certificate: await issueEtcdCertificate(wanted, realRandom) };
+  return { caPem: ca.certificatePem, keyPem, certificatePem: await issueEtcdCertificate(wanted, realRandom) };
 }
 
 /** Calls etcd's own JSON form of its API, so that what our client does is checked from outside. */
 export async function callJson<T = Record<string, unknown>>(
   member: { clientEndpoint: string },
-  tls: EtcdMemberTls,
+  tls: EtcdTls,
   path: string,
   body: object = {},
 ): Promise<T> {
   const text = await new Promise<string>((resolve, reject) => {
-    const options = { method: 'POST', ca: tls.ca, cert: tls.certificate, key: tls.key, agent: false as const };
-    const call = request(
-      new URL(path, `https://${member.clientEndpoint}`),
-      { ...options, signal: soon() },
-      (response) => {
-        let all = '';
-        response.setEncoding('utf8');
-        response.on('data', (part: string) => {
-          all += part;
-        });
-        response.on('error', reject);
-        response.on('end', () => (response.statusCode === 200 ? resolve(all) : reject(new Error(all))));
-      },
-    );
+    const options = { method: 'POST', ca: tls.caPem, cert: tls.certificatePem, key: tls.keyPem, agent: false as const };
+    const call = request(new URL(path, member.clientEndpoint), { ...options, signal: soon() }, (response) => {
+      let all = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        all += part;
+      });
+      response.on('error', reject);
+      response.on('end', () => (response.statusCode === 200 ? resolve(all) : reject(new Error(all))));
+    });
     call.on('error', reject);
     call.end(JSON.stringify(body));
   });

@@ -31,8 +31,8 @@ export interface AuthorityDependencies {
   clock: Clock;
   random: Random;
   logger: Logger;
-  /** Whether the cluster can take another manager: it cannot on a store with a single writer. */
-  managersMayJoin: boolean;
+  /** Why the cluster cannot take another manager; `undefined` when it can. Asked before one is let in. */
+  refuseManager(): Promise<SwarmdError | undefined>;
 }
 
 /** The cluster object. `unavailable` while there is none. */
@@ -79,12 +79,17 @@ async function join(
   request: IssueCertificateRequest,
 ): Promise<{ nodeId: string; role: NodeRole }> {
   const nodeId = idFromBytes(deps.random.bytes(17));
-  grantedRole(deps, deps.store.view, request.token);
+  if (grantedRole(deps.store.view, request.token) === 'manager') {
+    const refusal = request.noManagerReason
+      ? new SwarmdError('failed-precondition', `${request.noManagerReason}, or join with the worker token`)
+      : await deps.refuseManager();
+    if (refusal !== undefined) throw refusal;
+  }
   // Before anything is written: a request that cannot be signed leaves no node behind.
   await keyOfCsr(request.csrPem.toString('latin1'));
   const description = parseDescription(request.description);
   const role = await deps.store.update((tx) => {
-    const granted = grantedRole(deps, tx, request.token);
+    const granted = grantedRole(tx, request.token);
     tx.create('node', {
       ID: nodeId,
       Spec: { Role: granted, Availability: availabilityOf(request.availability), Labels: {} },
@@ -97,15 +102,9 @@ async function join(
   return { nodeId, role };
 }
 
-function grantedRole({ managersMayJoin }: AuthorityDependencies, view: ReadView, token: string): NodeRole {
+function grantedRole(view: ReadView, token: string): NodeRole {
   const role = roleOfToken(clusterOf(view).JoinTokens, token);
   if (role === undefined) throw noToken();
-  if (role === 'manager' && !managersMayJoin) {
-    throw new SwarmdError(
-      'failed-precondition',
-      'this cluster keeps its state on one manager and cannot take another: join with the worker token',
-    );
-  }
   return role;
 }
 

@@ -163,4 +163,9 @@ export interface Membership {
   info(): LocalNodeInfo;
   /** This node's control, when it is a manager that serves. */
   control(): Control | undefined;
+  /**
+   * Resolves once this manager's state holds all that was acknowledged, by any manager, before the call; at once where
+   * this node is no manager. Rejects with `unavailable` when that cannot be told: too few managers can be reached.
+   */
+  fresh(signal: AbortSignal): Promise<void>;
 }
