@@ -12,7 +12,7 @@ import {
 } from '@swarmd/wire';
 import t from 'tap';
 import { keepBeating, startTestAgent, type TestAgent } from './support/test-agent.js';
-import { type ClusterManager, startTestCluster, type TestCluster } from './support/test-cluster.js';
+import { type ClusterManager, startTestCluster } from './support/test-cluster.js';
 
 type Teardown = Pick<typeof import('tap').default, 'teardown'>;
 

@@ -13,6 +13,7 @@ export const METHOD_ACCESS: AccessTable = {
   '/swarmd.v1.Dispatcher/Session': 'node',
   '/swarmd.v1.Dispatcher/PublishLogs': 'node',
   '/swarmd.v1.LogRelay/ReadLogs': 'manager',
+  '/swarmd.v1.SessionProbe/Probe': 'manager',
 };
 
 /** Whether `role` (`undefined` without a valid certificate) may call `path`. */
