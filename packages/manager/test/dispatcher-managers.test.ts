@@ -422,11 +422,11 @@ t.test('managers › a join that comes to the leader twice makes one node', asyn
     clock: realClock,
     random: realRandom,
     logger: silent,
-    managersMayJoin: true,
+    refuseManager: async () => undefined,
   });
   const token = test.store.view.get('cluster', 'cluster')!.JoinTokens.Worker;
   const { csrPem } = await createKeyAndCsr();
-  const about = { availability: '', advertiseAddr: '10.0.0.7', description: Buffer.alloc(0) };
+  const about = { availability: '', noManagerReason: '', advertiseAddr: '10.0.0.7', description: Buffer.alloc(0) };
   const request = { ...about, token, csrPem: Buffer.from(csrPem) };
   const before = test.store.view.count('node');
   const [first, second] = [
@@ -462,7 +462,13 @@ t.test('managers › one that does not lead answers with the root itself, and pa
   t.equal(root.certificatePem.toString(), rootPem);
   t.same(test.leader.calls, []);
   const { csrPem } = await createKeyAndCsr();
-  const about = { availability: '', advertiseAddr: '', description: Buffer.alloc(0), csrPem: Buffer.from(csrPem) };
+  const about = {
+    availability: '',
+    noManagerReason: '',
+    advertiseAddr: '',
+    description: Buffer.alloc(0),
+    csrPem: Buffer.from(csrPem),
+  };
   for (const token of ['', 'SWMTKN-1-wrong']) {
     const call = callUnary(client.issueCertificate.bind(client), { ...about, token }, { timeoutMs: 5_000 });
     await t.rejects(call, { code: 'invalid-argument', message: /valid join token/, rpc: true });
@@ -476,7 +482,7 @@ t.test('managers › the leader takes no call that has not the right shape', asy
     clock: realClock,
     random: realRandom,
     logger: silent,
-    managersMayJoin: true,
+    refuseManager: async () => undefined,
   });
   const handlers = {
     ...reportHandlers(localReports({ store: test.store, logger: silent })),

@@ -1,5 +1,6 @@
 export * from './access.js';
 export * from './channel.js';
+export * from './gen/swarmd/v1/cluster.js';
 export * from './gen/swarmd/v1/dispatcher.js';
 export * from './gen/swarmd/v1/join.js';
 export * from './gen/swarmd/v1/relay.js';

@@ -37,8 +37,8 @@ export interface IssuerDependencies {
   clock: Clock;
   random: Random;
   logger: Logger;
-  /** Whether the cluster can take another manager: it cannot on a store with a single writer. */
-  managersMayJoin: boolean;
+  /** Why the cluster cannot take another manager; `undefined` when it can. Asked before one is let in. */
+  refuseManager(): Promise<SwarmdError | undefined>;
 }
 
 /** The leader's {@link CertificateIssuer}: what it grants is written into its store first. Elsewhere it rejects as that does. */
@@ -68,12 +68,12 @@ async function join(
   requestId: string,
 ): Promise<{ nodeId: string; role: NodeRole }> {
   const nodeId = nodeIdFor(requestId, request.csrPem);
-  grantedRole(deps, deps.store.view, nodeId, request.token);
+  if (grantedRole(deps.store.view, nodeId, request.token) === 'manager') await checkManager(deps, request);
   // Before anything is written: a request that cannot be signed leaves no node behind.
   await keyOfCsr(request.csrPem.toString('latin1'));
   const description = parseDescription(request.description);
   const role = await deps.store.update((tx) => {
-    const granted = grantedRole(deps, tx, nodeId, request.token);
+    const granted = grantedRole(tx, nodeId, request.token);
     if (tx.get('node', nodeId) !== undefined) return granted;
     tx.create('node', {
       ID: nodeId,
@@ -87,23 +87,24 @@ async function join(
   return { nodeId, role };
 }
 
+async function checkManager({ refuseManager }: IssuerDependencies, request: IssueCertificateRequest): Promise<void> {
+  const why = request.noManagerReason;
+  if (why !== '') throw new SwarmdError('failed-precondition', `${why}, or join with the worker token`);
+  const refusal = await refuseManager();
+  if (refusal !== undefined) throw refusal;
+}
+
 /** One ID for one request, however often it comes: the key in the CSR is part of it, so that nobody else can ask for it. */
 function nodeIdFor(requestId: string, csrPem: Uint8Array): string {
   return idFromBytes(createHash('sha256').update(`${requestId}\n`).update(csrPem).digest());
 }
 
-function grantedRole({ managersMayJoin }: IssuerDependencies, view: ReadView, nodeId: string, token: string): NodeRole {
+function grantedRole(view: ReadView, nodeId: string, token: string): NodeRole {
   const joined = view.get('node', nodeId);
   // This request was granted before; the token may be another by now.
   if (joined !== undefined) return joined.CertificateRole ?? joined.Spec.Role;
   const role = roleOfToken(clusterOf(view).JoinTokens, token);
   if (role === undefined) throw noToken();
-  if (role === 'manager' && !managersMayJoin) {
-    throw new SwarmdError(
-      'failed-precondition',
-      'this cluster keeps its state on one manager and cannot take another: join with the worker token',
-    );
-  }
   return role;
 }
 

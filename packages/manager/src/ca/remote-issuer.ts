@@ -6,8 +6,8 @@ import type { CertificateIssuer } from './issuer.js';
 /** The leader's {@link CertificateIssuer}, whichever manager that is. */
 export function remoteIssuer(leader: LeaderCalls): CertificateIssuer {
   return {
-    issueCertificate: async ({ token, availability, advertiseAddr, csrPem, description }, peer, requestId) => {
-      const request = { token, availability, advertiseAddr, csrPem: base64(csrPem), description: base64(description) };
+    issueCertificate: async ({ csrPem, description, ...texts }, peer, requestId) => {
+      const request = { ...texts, csrPem: base64(csrPem), description: base64(description) };
       const args = { request, peer: peer ?? null, requestId };
       const answer = new Arguments(await leader.call('ca.issueCertificate', args, { requestId }));
       return {
@@ -31,6 +31,7 @@ export function issuerHandlers(local: CertificateIssuer): LeaderHandlers {
         token: request.text('token'),
         availability: request.text('availability'),
         advertiseAddr: request.text('advertiseAddr'),
+        noManagerReason: request.text('noManagerReason'),
         csrPem: request.bytes('csrPem'),
         description: request.bytes('description'),
       };

@@ -98,7 +98,7 @@ export async function startTestCluster(followers: number, clock: Clock = realClo
   const deps = { clock, random: realRandom, logger: silent };
   const store = await openStore({ log: createMemoryLog(), clock, logger: silent });
   const first = await bootstrapCluster(store, { ...deps, advertiseAddr: '127.0.0.1:2377' });
-  const issuer = localIssuer({ ...deps, store, managersMayJoin: true });
+  const issuer = localIssuer({ ...deps, store, refuseManager: async () => undefined });
   const local = localReports({ store, logger: silent });
   const handlers = { ...reportHandlers(local), ...issuerHandlers(issuer) };
   const leader: TestCluster['leader'] = {
