@@ -13,7 +13,7 @@ export {
 export type { EtcdCallOptions, EtcdTls as EtcdClientTls } from './client/connection.js';
 export { surelyNotApplied } from './client/errors.js';
 export { createEtcdClient, type EtcdClient, type EtcdClientOptions } from './client/etcd-client.js';
-export { changedAt, deleteOp, prefixEnd, putOp } from './client/keys.js';
+export { changedAt, deleteOp, prefixEnd, putOp, rangeOp, rangeResult } from './client/keys.js';
 export type { WatchHandlers } from './client/watch.js';
 export { commitEtcdLog } from './data/commit-log.js';
 export { compareEtcdData, type EtcdDataState, inspectEtcdData } from './data/inspect.js';
@@ -22,6 +22,8 @@ export {
   AlarmRequest_AlarmAction as AlarmAction,
   AlarmType,
   type Compare,
+  Compare_CompareResult as CompareResult,
+  Compare_CompareTarget as CompareTarget,
   type Member,
   type RangeRequest,
   RangeRequest_SortOrder as SortOrder,

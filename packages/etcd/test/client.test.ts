@@ -119,6 +119,7 @@ t.test('etcd client › a watch tells of whole revisions, and of its end', skip,
         onResponse: (response) => {
           responses.push(response);
           if (response.events.some(({ type }) => type === EventType.DELETE)) resolve();
+          return undefined;
         },
         onEnd: reject,
       },
@@ -139,7 +140,7 @@ t.test('etcd client › a watch tells of whole revisions, and of its end', skip,
     ],
   );
   const ended = new Promise((resolve) => {
-    client.watch({ key: bytes('/a/') }, { onResponse: () => void etcd.kill(), onEnd: resolve });
+    client.watch({ key: bytes('/a/') }, { onResponse: () => etcd.kill(), onEnd: resolve });
   });
   t.ok(isErrorCode(await ended, 'unavailable'));
 });
@@ -170,7 +171,7 @@ t.test('etcd client › close ends what is under way', skip, async (t) => {
   const etcd = await runEtcd(t);
   const client = clientOf(t, etcd.endpoint);
   const ended = new Promise((resolve) => {
-    client.watch({ key: bytes('/a') }, { onResponse: () => client.close(), onEnd: resolve });
+    client.watch({ key: bytes('/a') }, { onResponse: async () => client.close(), onEnd: resolve });
   });
   t.ok(isErrorCode(await ended, 'unavailable'));
   t.ok(isErrorCode(await failure(client.range({ key: bytes('/a') })), 'unavailable'));

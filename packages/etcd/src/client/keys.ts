@@ -1,4 +1,12 @@
-import { type Compare, Compare_CompareResult, Compare_CompareTarget, type RequestOp } from '../gen/etcd/rpc.js';
+import type { KeyValue } from '../gen/etcd/kv.js';
+import {
+  type Compare,
+  Compare_CompareResult,
+  Compare_CompareTarget,
+  RangeRequest,
+  type RequestOp,
+  type TxnResponse,
+} from '../gen/etcd/rpc.js';
 
 /** The end of the range of all keys that start with `prefix`, which is not empty (etcd's `clientv3.GetPrefixRangeEnd`). */
 export function prefixEnd(prefix: string): Buffer {
@@ -26,4 +34,16 @@ export function putOp(key: string, value: Buffer): RequestOp {
 /** The operation of a transaction that deletes a key, or all keys from `key` to before `end`. */
 export function deleteOp(key: string, end: Buffer = Buffer.alloc(0)): RequestOp {
   return { request: { $case: 'requestDeleteRange', value: { key: Buffer.from(key), rangeEnd: end } } };
+}
+
+/** The operation of a transaction that reads a key, or what else `fields` ask for. */
+export function rangeOp(key: string, fields: Partial<RangeRequest> = {}): RequestOp {
+  const value = { ...RangeRequest.create(), key: Buffer.from(key), ...fields };
+  return { request: { $case: 'requestRange', value } };
+}
+
+/** What the operation {@link rangeOp} at `index` of a transaction found. */
+export function rangeResult(response: TxnResponse, index: number): readonly KeyValue[] {
+  const found = response.responses[index]?.response;
+  return found?.$case === 'responseRange' ? found.value.kvs : [];
 }

@@ -13,9 +13,10 @@ import { fromEtcdError, notSent } from './errors.js';
 export interface WatchHandlers {
   /**
    * An answer of etcd, in order: the events of one or more whole revisions, or none (created, progress). With `canceled`
-   * it is the last; `compactRevision` is not 0 then when events before that revision are gone.
+   * it is the last; `compactRevision` is not 0 then when events before that revision are gone. While a promise that was
+   * returned is pending, no other answer comes. It must not reject.
    */
-  onResponse(response: WatchResponse): void;
+  onResponse(response: WatchResponse): Promise<void> | undefined;
   /** The watch ended otherwise than by its end function: the connection was lost, say. Called once. */
   onEnd(error: SwarmdError): void;
 }
@@ -42,7 +43,11 @@ export function startWatch(
   };
   const forget = connection.onGivenUp(() => end(notSent('unavailable', 'the client is closed')), undefined);
   stream.on('data', (response: WatchResponse) => {
-    if (!ended) onResponse(response);
+    if (ended) return;
+    const handled = onResponse(response);
+    if (handled === undefined) return;
+    stream.pause();
+    void handled.finally(() => stream.resume());
   });
   stream.on('error', (error) => end(fromEtcdError(error as ServiceError, false)));
   stream.on('end', () => end(new SwarmdError('unavailable', 'etcd ended the watch')));
