@@ -55,6 +55,7 @@ t.test('managers › three of them take over from one another, and lose nothing'
     await waitForExactly([two, three, hosts[3]!], 'second', 3);
     await startSwarmd(one);
     await waitFor('the killed manager is back', async () => (await nodeState(three, one.name)) === 'ready');
+    await waitFor('the killed manager serves again', async () => (await tryDocker(one, 'node', 'ls')).code === 0);
     t.match(await docker(one, 'service', 'ls', '--format', '{{.Name}}'), /second/);
   });
 });

@@ -130,7 +130,8 @@ async function form(
   const [first, ...others] = lab.hosts;
   if (first === undefined) throw new Error('a cluster needs a host');
   await docker(first, 'swarm', 'init', '--advertise-addr', first.ip);
-  const tokenOf = async (role: string): Promise<string> => (await docker(first, 'swarm', 'join-token', '-q', role)).trim();
+  const tokenOf = async (role: string): Promise<string> =>
+    (await docker(first, 'swarm', 'join-token', '-q', role)).trim();
   const tokens = { manager: await tokenOf('manager'), worker: await tokenOf('worker') };
   const join = (host: Host, token: string): Promise<string> =>
     docker(host, 'swarm', 'join', '--token', token, '--advertise-addr', host.ip, `${first.ip}:2377`);
