@@ -3,9 +3,11 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createManager, MANAGER_LOOPS, perHostNetworkWarnings } from '@swarmd/manager';
 import { type Clock, type Control, type Random, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
-import { loadOrCreateDataKey, openLevelLog, openStore } from '@swarmd/store';
+import { openLevelLog, openStore, Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { Logger } from 'pino';
+import { DataKeys } from './lock/data-keys.js';
+import { dataKeyFile } from './lock/secret-files.js';
 
 /** Ports that all parts of a node share. */
 export interface NodePorts {
@@ -32,13 +34,15 @@ export interface OpenStoreOptions {
   mustExist?: boolean;
   /** The store can no longer write. */
   onFailure?: (reason: SwarmdError) => void;
+  /** The data keys, not opened yet; those of a manager that is not locked without it. */
+  dataKeys?: DataKeys;
 }
 
 /** Opens the embedded store of this node, making it when there is none. See `openLevelLog` for its errors. */
 export async function openClusterStore(
   dataDir: string,
   { clock, logger }: NodePorts,
-  { mustExist = false, onFailure }: OpenStoreOptions = {},
+  { mustExist = false, onFailure, dataKeys: given }: OpenStoreOptions = {},
 ): Promise<SharedStore> {
   const directory = managerDir(dataDir);
   if (mustExist && !existsSync(join(directory, 'store'))) {
@@ -46,14 +50,15 @@ export async function openClusterStore(
     throw new SwarmdError('damaged', `the store of this manager in ${directory} is missing: ${advice}`);
   }
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const [keyFile, storeDir] = [join(directory, 'data.key'), join(directory, 'store')];
+  const [keyFile, storeDir] = [dataKeyFile(dataDir), join(directory, 'store')];
   if (existsSync(storeDir) && !existsSync(keyFile)) {
     const advice = 'restore it from a backup; without it the store cannot be read';
     throw new SwarmdError('damaged', `the data key ${keyFile} of the store in ${storeDir} is missing: ${advice}`);
   }
-  const dataKey = await loadOrCreateDataKey(keyFile);
   const child = logger.child({ component: 'store' });
-  const log = await openLevelLog({ dir: storeDir, dataKey, logger: child });
+  const dataKeys = given ?? new DataKeys({ path: keyFile, vault: await Vault.open([]), logger: child });
+  const log = await openLevelLog({ dir: storeDir, dataKey: await dataKeys.open(), logger: child });
+  dataKeys.attach(log);
   return openStore({ log, clock: steadyClock(clock), logger: child, ...(onFailure ? { onFailure } : {}) });
 }
 

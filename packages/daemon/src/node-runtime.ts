@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { createAgent } from '@swarmd/agent';
-import { renewCertificate, startRenewal } from '@swarmd/manager';
+import { type Loop, renewCertificate, startRenewal } from '@swarmd/manager';
 import { asSwarmdError, type Control, isErrorCode, type SwarmdError } from '@swarmd/model';
+import type { Vault } from '@swarmd/store';
 import {
   type ClusterUpdate,
   clientArguments,
@@ -9,9 +10,11 @@ import {
   createIdentityHolder,
   DispatcherClient,
   type Identity,
-  saveIdentity,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
+import { DataKeys } from './lock/data-keys.js';
+import { startLockLoop } from './lock/lock-loop.js';
+import { dataKeyFile, keepIdentity, nodeKeyWasClear } from './lock/secret-files.js';
 import type { ManagerRuntime, NodePorts } from './manager-runtime.js';
 import { openClusterStore, startManager } from './manager-runtime.js';
 import { type Member, saveMember } from './member-file.js';
@@ -22,6 +25,8 @@ export interface NodeOptions {
   ports: NodePorts;
   version: string;
   identity: Identity;
+  /** What this node keeps its secrets in. */
+  vault: Vault;
   member: Member;
   /** The cluster does not want this node any more. */
   onRejected(reason: SwarmdError): void;
@@ -43,27 +48,29 @@ export interface NodeRuntime {
   leave(): Promise<void>;
 }
 
-/** Folder of the node's certificate and key under the data directory. */
-export function identityDir(dataDir: string): string {
-  return join(dataDir, 'certificates');
-}
-
 /** Starts a node of a cluster: the manager first if it is one, then the agent, which finds its managers by itself. */
 export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
-  const { config, ports, identity, member } = options;
+  const { config, ports, identity, vault, member } = options;
   const holder = createIdentityHolder(identity);
   let manager: ManagerRuntime | undefined;
+  let lock: Loop | undefined;
+  const dataKeys = new DataKeys({ path: dataKeyFile(config.dataDir), vault, logger: ports.logger });
+  let startLock = (_renewCertificate: () => void): void => {};
   if (identity.role === 'manager') {
     const onFailure = options.onStoreFailure;
-    const store = await openClusterStore(config.dataDir, ports, { mustExist: true, onFailure });
+    const store = await openClusterStore(config.dataDir, ports, { mustExist: true, onFailure, dataKeys });
     manager = await startManager(store, holder, member, ports);
+    startLock = (renewCertificate) => {
+      const wasClear = () => nodeKeyWasClear(config.dataDir);
+      lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
+    };
   }
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
   const renewal = startRenewal({
     identity: holder,
     renew: (current, signal) => renewCertificate({ identity: current, remoteAddrs: addresses(), signal }),
-    save: (renewed) => saveIdentity(identityDir(config.dataDir), renewed),
+    save: (renewed) => keepIdentity(config.dataDir, vault, renewed),
     ...ports,
   });
   const onCluster = (update: ClusterUpdate): void => {
@@ -98,6 +105,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     await manager?.stop();
     throw asSwarmdError(error);
   }
+  startLock(() => renewal.renewNow());
   return {
     nodeId: identity.nodeId,
     role: identity.role,
@@ -106,11 +114,13 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     connected: () => agent.connected(),
     stop: async () => {
       await renewal.stop();
+      await lock?.stop();
       await agent.stop();
       await manager?.stop();
     },
     leave: async () => {
       await renewal.stop();
+      await lock?.stop();
       try {
         await agent.leave();
       } finally {

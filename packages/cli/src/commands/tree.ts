@@ -19,6 +19,7 @@ import { stackDeploy } from './stack/deploy.js';
 import { stackLs, stackPs, stackServices } from './stack/list.js';
 import { stackRm } from './stack/rm.js';
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
+import { swarmUnlock, swarmUnlockKey } from './swarm/unlock.js';
 import { swarmUpdate } from './swarm/update.js';
 import { info } from './system/info.js';
 import { version } from './system/version.js';
@@ -32,7 +33,19 @@ export interface CommandTree {
 /** The program's commands. */
 export function commandTree(): CommandTree {
   return {
-    commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
+    commands: [
+      swarmInit,
+      swarmJoin,
+      swarmJoinToken,
+      swarmLeave,
+      swarmUnlock,
+      swarmUnlockKey,
+      swarmUpdate,
+      why,
+      info,
+      version,
+      completion,
+    ],
     groups: [
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
       {
@@ -69,7 +82,7 @@ export function commandTree(): CommandTree {
       {
         name: 'swarm',
         summary: 'Manage Swarm',
-        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUpdate],
+        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUnlock, swarmUnlockKey, swarmUpdate],
       },
     ],
   };

@@ -85,6 +85,8 @@ export interface Control {
   removeNetwork(ref: string): Promise<void>;
 
   getCluster(): Promise<ApiObject>;
+  /** The key that locked managers are unlocked with, `SWMKEY-1-…`; empty while the lock is off. */
+  getUnlockKey(): Promise<{ UnlockKey: string }>;
   updateCluster(
     version: number,
     spec: ClusterSpec,
@@ -160,6 +162,11 @@ export interface Membership {
   init(request: InitRequest): Promise<string>;
   join(request: JoinRequest): Promise<void>;
   leave(force: boolean): Promise<void>;
+  /**
+   * Opens a locked manager's secrets and starts it. `invalid-argument` for what is no unlock key, `unauthenticated` for a
+   * wrong one, `aborted` when this node is not locked.
+   */
+  unlock(unlockKey: string): Promise<void>;
   info(): LocalNodeInfo;
   /** This node's control, when it is a manager that serves. */
   control(): Control | undefined;

@@ -1,0 +1,39 @@
+import type { ValueCipher } from '../cipher.js';
+import type { Database } from './open-directory.js';
+import { openSealed } from './read-records.js';
+
+/** Records sealed anew in one batch: some milliseconds of work. */
+const RECORDS_AT_ONCE = 250;
+/** Beyond every key: tables' names and `!state` are ASCII. */
+const LAST_KEY = '\u{10ffff}';
+
+/** The keys of all records, the log's state among them, in the portions in which they are to be sealed anew. */
+export async function resealableKeys(db: Database): Promise<string[][]> {
+  const keys = await db.keys().all();
+  const portions: string[][] = [];
+  for (let i = 0; i < keys.length; i += RECORDS_AT_ONCE) portions.push(keys.slice(i, i + RECORDS_AT_ONCE));
+  return portions;
+}
+
+/** Seals those of the records that another key has sealed with the cipher's present key: same version, same value. */
+export async function resealRecords(
+  dir: string,
+  db: Database,
+  cipher: ValueCipher,
+  keys: readonly string[],
+): Promise<void> {
+  const found = await db.getMany([...keys]);
+  const writes: { type: 'put'; key: string; value: Buffer }[] = [];
+  keys.forEach((key, i) => {
+    const sealed = found[i];
+    if (sealed === undefined || cipher.isCurrent(sealed)) return;
+    const { version, plaintext } = openSealed(dir, cipher, key, sealed);
+    writes.push({ type: 'put', key, value: cipher.seal(key, version, plaintext.toString()) });
+  });
+  if (writes.length > 0) await db.batch(writes, { sync: true });
+}
+
+/** Rewrites LevelDB's files, so that none holds a value that was replaced. */
+export async function compactAll(db: Database): Promise<void> {
+  await (db as unknown as { compactRange(start: string, end: string): Promise<void> }).compactRange('', LAST_KEY);
+}
