@@ -4,7 +4,8 @@ import { openSealed } from './read-records.js';
 
 /** Records sealed anew in one batch: some milliseconds of work. */
 const RECORDS_AT_ONCE = 250;
-/** Beyond every key: tables' names and `!state` are ASCII. */
+/** Before and beyond every key: tables' names and `!state` are printable ASCII. */
+const FIRST_KEY = ' ';
 const LAST_KEY = '\u{10ffff}';
 
 /** The keys of all records, the log's state among them, in the portions in which they are to be sealed anew. */
@@ -33,7 +34,18 @@ export async function resealRecords(
   if (writes.length > 0) await db.batch(writes, { sync: true });
 }
 
-/** Rewrites LevelDB's files, so that none holds a value that was replaced. */
+/**
+ * Rewrites LevelDB's files, so that none holds a value that was replaced. What it flushes from memory may come to lie
+ * below every level that it then compacts, both values of a record in it; deletions of two keys that do not exist, at
+ * either end, are a file that overlaps all others, and so have all of them merged.
+ */
 export async function compactAll(db: Database): Promise<void> {
-  await (db as unknown as { compactRange(start: string, end: string): Promise<void> }).compactRange('', LAST_KEY);
+  const compact = (): Promise<void> =>
+    (db as unknown as { compactRange(start: string, end: string): Promise<void> }).compactRange(FIRST_KEY, LAST_KEY);
+  await compact();
+  await db.batch([
+    { type: 'del', key: FIRST_KEY },
+    { type: 'del', key: LAST_KEY },
+  ]);
+  await compact();
 }
