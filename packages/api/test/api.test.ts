@@ -1,7 +1,7 @@
 import { linkSync, renameSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
-import { SwarmdError } from '@swarmd/model';
+import { CLUSTER_KEY, SwarmdError } from '@swarmd/model';
 import { pino } from 'pino';
 import t from 'tap';
 import { createApi } from '../src/index.js';
@@ -122,6 +122,12 @@ t.test('api › joining and leaving follow the state of this node', async (t) =>
 
 t.test('api › the unlock key is the cluster’s, and unlocking is for a node that is locked', async (t) => {
   const world = await startTestApi(t);
+  await world.store.update((tx) => {
+    tx.create('cluster', {
+      ...{ ID: CLUSTER_KEY, ClusterID: 'c1', Spec: {}, RootCA: { Certificate: '', Key: '' }, RemovedNodes: {} },
+      ...{ JoinTokens: { Worker: '', Manager: '' }, DefaultAddrPool: [], SubnetSize: 24, DataPathPort: 4789 },
+    });
+  });
   const unlock = (body: unknown) => world.request('POST', '/swarm/unlock', { body });
   t.same((await world.request('GET', '/swarm/unlockkey')).body, { UnlockKey: '' });
   const active = await unlock({ UnlockKey: 'x' });

@@ -6,7 +6,7 @@ import { startTestApi, type TestApi } from './support/test-api.js';
 type Json = Record<string, unknown>;
 
 /** Paths whose answers are ours; the rest is the engine's and has tests of its own. */
-const OURS = /^\/(services|tasks|nodes|secrets|configs|swarm|networks)(\/|$)/;
+const OURS = /^\/(services|tasks|nodes|secrets|configs|swarm(?!\/unlockkey)|networks)(\/|$)/;
 /** What containers and peers add to a network's inspection comes from the running network. */
 const RUNTIME_OF_NETWORKS = ['Containers', 'Peers', 'Services'];
 
