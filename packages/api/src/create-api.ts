@@ -9,6 +9,7 @@ import { type Tunnels, tunnel } from './engine/upgrade.js';
 import { installErrors } from './http/errors.js';
 import { freshReads } from './http/freshness.js';
 import { API_VERSION, checkVersion, splitVersion } from './http/versions.js';
+import { backupRoutes } from './routes/backup.js';
 import { eventRoutes } from './routes/events.js';
 import { logRoutes } from './routes/logs.js';
 import { networkRoutes } from './routes/networks.js';
@@ -121,6 +122,7 @@ const OWNED: readonly ((app: FastifyInstance, context: ApiContext) => Promise<vo
   systemRoutes,
   eventRoutes,
   swarmdRoutes,
+  backupRoutes,
 ];
 
 /** JSON whatever the content type says; no body at all is undefined. */

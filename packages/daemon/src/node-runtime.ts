@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { createAgent } from '@swarmd/agent';
-import { type Loop, renewCertificate, startRenewal } from '@swarmd/manager';
+import { renewCertificate, startRenewal } from '@swarmd/manager';
 import { asSwarmdError, type Control, isErrorCode, type SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import {
@@ -12,12 +12,12 @@ import {
   type Identity,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
-import { DataKeys } from './lock/data-keys.js';
-import { startLockLoop } from './lock/lock-loop.js';
-import { dataKeyFile, keepIdentity, nodeKeyWasClear } from './lock/secret-files.js';
-import type { ManagerRuntime, NodePorts } from './manager-runtime.js';
-import { openClusterStore, startManager } from './manager-runtime.js';
+import { keepIdentity } from './lock/secret-files.js';
+import { removeManager } from './manager/manager-files.js';
+import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
 import { type Member, saveMember } from './member-file.js';
+import type { NodePorts } from './node-ports.js';
+import { asNodeRole } from './node-role.js';
 
 /** What a running node needs. */
 export interface NodeOptions {
@@ -38,6 +38,8 @@ export interface NodeOptions {
 export interface NodeRuntime {
   readonly nodeId: string;
   readonly role: Identity['role'];
+  /** This node's manager, if it is one or is to become one. */
+  readonly manager: ManagerSlot;
   readonly control: Control | undefined;
   /** Managers that this node knows, with their addresses. */
   managers(): { NodeID: string; Addr: string }[];
@@ -48,23 +50,13 @@ export interface NodeRuntime {
   leave(): Promise<void>;
 }
 
+/** How long a demoted manager waits for the others to let it go; then it goes by itself. */
+const RETIRE_TIMEOUT_MS = 30_000;
+
 /** Starts a node of a cluster: the manager first if it is one, then the agent, which finds its managers by itself. */
 export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const { config, ports, identity, vault, member } = options;
   const holder = createIdentityHolder(identity);
-  let manager: ManagerRuntime | undefined;
-  let lock: Loop | undefined;
-  const dataKeys = new DataKeys({ path: dataKeyFile(config.dataDir), vault, logger: ports.logger });
-  let startLock = (_renewCertificate: () => void): void => {};
-  if (identity.role === 'manager') {
-    const onFailure = options.onStoreFailure;
-    const store = await openClusterStore(config.dataDir, ports, { mustExist: true, onFailure, dataKeys });
-    manager = await startManager(store, holder, member, ports);
-    startLock = (renewCertificate) => {
-      const wasClear = () => nodeKeyWasClear(config.dataDir);
-      lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
-    };
-  }
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
   const renewal = startRenewal({
@@ -73,6 +65,17 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     save: (renewed) => keepIdentity(config.dataDir, vault, renewed),
     ...ports,
   });
+  const manager = createManagerSlot({
+    ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
+    ...{ vault, renewCertificate: () => renewal.renewNow() },
+    onStoreFailure: options.onStoreFailure,
+  });
+  try {
+    if (identity.role === 'manager') await manager.start();
+  } catch (error) {
+    await renewal.stop();
+    throw error;
+  }
   const onCluster = (update: ClusterUpdate): void => {
     if (update.managers.length > 0) {
       peers = update.managers.map(({ nodeId, addr }) => ({ NodeID: nodeId, Addr: addr }));
@@ -80,8 +83,22 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
         ports.logger.warn({ err: error }, 'the list of managers could not be kept');
       });
     }
-    if (update.renewCertificate) renewal.renewNow();
+    if (update.renewCertificate) void changeRole(update);
   };
+  /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
+  const changeRole = async (update: ClusterUpdate): Promise<void> => {
+    if (manager.taken && asNodeRole(update.node) === 'worker') {
+      await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
+      await removeManager(config.dataDir);
+      // A worker keeps nothing that the lock is for.
+      await vault.rekey(undefined);
+    }
+    renewal.renewNow();
+  };
+  const unfollow = holder.onChange((renewed) => {
+    if (renewed.role !== 'manager' || manager.taken) return;
+    manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
+  });
   const agent = createAgent({
     ...ports,
     engineSocket: config.engineSocket,
@@ -102,29 +119,34 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     await agent.start();
   } catch (error) {
     await renewal.stop();
-    await manager?.stop();
+    unfollow();
+    await manager.stop();
     throw asSwarmdError(error);
   }
-  startLock(() => renewal.renewNow());
   return {
     nodeId: identity.nodeId,
-    role: identity.role,
-    control: manager?.control,
+    get role() {
+      return holder.current.role;
+    },
+    manager,
+    get control() {
+      return manager.control;
+    },
     managers: () => peers,
     connected: () => agent.connected(),
     stop: async () => {
       await renewal.stop();
-      await lock?.stop();
+      unfollow();
       await agent.stop();
-      await manager?.stop();
+      await manager.stop();
     },
     leave: async () => {
       await renewal.stop();
-      await lock?.stop();
+      unfollow();
       try {
         await agent.leave();
       } finally {
-        await manager?.stop();
+        await manager.stop();
       }
     },
   };

@@ -2,9 +2,9 @@ import { writeSync } from 'node:fs';
 import { bootstrapCluster } from '@swarmd/manager';
 import { createUnlockKey, parseUnlockKey } from '@swarmd/store';
 import { pino } from 'pino';
-import { DataKeys } from '../src/lock/data-keys.js';
-import { dataKeyFile, keepIdentity, openVault } from '../src/lock/secret-files.js';
-import { openClusterStore } from '../src/manager-runtime.js';
+import { keepIdentity, openVault } from '../src/lock/secret-files.js';
+import { openEmbedded } from '../src/manager/store-host.js';
+
 import { systemClock, systemRandom } from '../src/system-ports.js';
 
 // Run as a process of its own: makes a manager's secrets and store in a folder, or opens them with the key given, then
@@ -13,8 +13,7 @@ import { systemClock, systemRandom } from '../src/system-ports.js';
 const [dir, text, first] = process.argv.slice(2) as [string, string, string];
 const ports = { clock: systemClock(), random: systemRandom(), logger: pino({ level: 'silent' }) };
 const vault = await openVault(dir, text === '-' ? undefined : parseUnlockKey(text));
-const dataKeys = new DataKeys({ path: dataKeyFile(dir), vault, logger: ports.logger });
-const store = await openClusterStore(dir, ports, { dataKeys });
+const { store, dataKeys } = await openEmbedded(dir, ports, { vault });
 if (first === '0') {
   await keepIdentity(dir, vault, await bootstrapCluster(store, { ...ports, advertiseAddr: '127.0.0.1:2377' }));
 }

@@ -12,17 +12,11 @@ import { readCertificate } from '@swarmd/wire';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { readConfig } from '../src/config.js';
-import { DataKeys } from '../src/lock/data-keys.js';
+import type { DataKeys } from '../src/lock/data-keys.js';
 import { startLockLoop } from '../src/lock/lock-loop.js';
-import {
-  dataKeyFile,
-  identityDir,
-  keepIdentity,
-  keptIdentity,
-  nodeKeyWasClear,
-  openVault,
-} from '../src/lock/secret-files.js';
-import { openClusterStore } from '../src/manager-runtime.js';
+import { identityDir, keepIdentity, keptIdentity, nodeKeyWasClear, openVault } from '../src/lock/secret-files.js';
+import { managerFiles } from '../src/manager/manager-files.js';
+import { openEmbedded } from '../src/manager/store-host.js';
 import { saveMember } from '../src/member-file.js';
 import { createMembership, type DaemonMembership } from '../src/membership.js';
 import { systemClock, systemRandom } from '../src/system-ports.js';
@@ -41,8 +35,7 @@ function freshDir(t: Test): string {
 /** The secrets and the open store of a manager; those of a new cluster, sealed with `key`, where there are none. */
 async function open(dir: string, key?: UnlockKey): Promise<{ vault: Vault; dataKeys: DataKeys; store: Store }> {
   const vault = await openVault(dir, key);
-  const dataKeys = new DataKeys({ path: dataKeyFile(dir), vault, logger: ports.logger });
-  const store = await openClusterStore(dir, ports, { dataKeys });
+  const { store, dataKeys } = await openEmbedded(dir, ports, { vault });
   if (store.view.get('cluster', CLUSTER_KEY) === undefined) {
     const lock = key === undefined ? {} : { spec, unlockKey: key.text };
     await keepIdentity(
@@ -117,7 +110,7 @@ t.test(
     const first = await open(dir);
     const before = {
       node: (await keptIdentity(dir, first.vault))!.keyPem,
-      data: (await loadDataKeys(dataKeyFile(dir)))![0],
+      data: (await loadDataKeys(managerFiles(dir).dataKey))![0],
     };
     let asked = 0;
     const start = ({ store, vault, dataKeys }: Awaited<ReturnType<typeof open>>) =>
@@ -135,14 +128,14 @@ t.test(
       });
     const settled = (key: string | undefined) => async (): Promise<boolean> => {
       const opening = key === undefined ? undefined : parseUnlockKey(key);
-      const ring = await loadDataKeys(dataKeyFile(dir), opening).catch(() => undefined);
+      const ring = await loadDataKeys(managerFiles(dir).dataKey, opening).catch(() => undefined);
       return ring?.length === 1 && (key === undefined || ring[0].madeUnder === opening!.id);
     };
     await set(first.store, one);
     await until('it is sealed, with a new data key', settled(one));
     await until('the renewal is asked for', async () => asked > 0);
     t.equal(asked, 1);
-    const after = (await loadDataKeys(dataKeyFile(dir), parseUnlockKey(one)))!;
+    const after = (await loadDataKeys(managerFiles(dir).dataKey, parseUnlockKey(one)))!;
     t.notSame(after[0].bytes, before.data.bytes, 'the data key that was in the clear is of no use any more');
     t.match(await readCertificate(identityDir(dir)), { renew: true, sealedKey: /BEGIN SWARMD SEALED SECRET/ });
     t.notMatch(readFileSync(join(identityDir(dir), 'node.pem'), 'utf8'), /PRIVATE KEY/);

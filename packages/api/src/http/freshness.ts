@@ -9,6 +9,8 @@ const CONSISTENCY_HEADER = 'swarmd-consistency';
 const STALE_HEADER = 'Swarmd-Stale';
 /** Reads of the local node, which need no cluster. */
 const LOCAL: ReadonlySet<string> = new Set(['/_ping', '/version', '/info']);
+/** Reads that are a POST because they need a body. */
+const READS_BY_POST: ReadonlySet<string> = new Set(['/swarmd/backup']);
 
 /**
  * Every read sees what was acknowledged before it, whichever manager was asked: it waits for the manager's copy of the
@@ -17,8 +19,9 @@ const LOCAL: ReadonlySet<string> = new Set(['/_ping', '/version', '/info']);
  */
 export function freshReads(app: FastifyInstance, membership: Membership): void {
   app.addHook('preHandler', async (request, reply) => {
-    const reads = request.method === 'GET' || request.method === 'HEAD';
-    if (!reads || LOCAL.has(request.routeOptions.url ?? '') || membership.control() === undefined) return;
+    const url = request.routeOptions.url ?? '';
+    const reads = request.method === 'GET' || request.method === 'HEAD' || READS_BY_POST.has(url);
+    if (!reads || LOCAL.has(url) || membership.control() === undefined) return;
     try {
       await membership.fresh(AbortSignal.timeout(FRESH_TIMEOUT_MS));
     } catch (cause) {

@@ -87,6 +87,9 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
       if (info.LocalNodeState !== 'locked') throw new SwarmdError('aborted', 'swarm is not locked');
       unlocked.push(key);
     },
+    restore: async () => {
+      throw new SwarmdError('unimplemented', 'nothing is restored here');
+    },
     info: () => info,
     control: () => (serving.on ? control : undefined),
     fresh: async () => {},

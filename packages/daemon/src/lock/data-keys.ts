@@ -1,6 +1,7 @@
 import type { ResealableLog } from '@swarmd/model';
 import {
   createDataKey,
+  type DataKey,
   type DataKeyRing,
   loadOrCreateDataKeys,
   saveDataKeys,
@@ -31,25 +32,31 @@ export interface DataKeysDependencies {
  * anywhere, {@link tend} takes it up again.
  */
 export class DataKeys {
+  /** Seals and opens with the keys of the moment: whatever uses it follows a rotation. */
+  readonly cipher: ValueCipher;
   readonly #deps: DataKeysDependencies;
-  #ring: DataKeyRing | undefined;
-  #cipher: ValueCipher | undefined;
+  #ring: DataKeyRing;
   #log: ResealableLog | undefined;
+  #tending: Promise<void> = Promise.resolve();
   /** Uses of the present key that the file knows of, less those that the cipher has counted since. */
-  #usesBefore = 0;
+  #usesBefore: number;
 
-  constructor(deps: DataKeysDependencies) {
+  private constructor(deps: DataKeysDependencies, ring: DataKeyRing) {
     this.#deps = deps;
+    this.#ring = ring;
+    this.#usesBefore = ring[0].uses;
+    this.cipher = new ValueCipher(bytesOf(ring));
   }
 
   /** Reads the keys, making the first one when there is no file. Errors as `loadOrCreateDataKeys`. */
-  async open(): Promise<ValueCipher> {
-    const { path, vault } = this.#deps;
-    const ring = await vault.write(() => loadOrCreateDataKeys(path, vault.key));
-    this.#ring = ring;
-    this.#usesBefore = ring[0].uses;
-    this.#cipher = new ValueCipher(bytesOf(ring));
-    return this.#cipher;
+  static async open(deps: DataKeysDependencies): Promise<DataKeys> {
+    const { path, vault } = deps;
+    return new DataKeys(deps, await vault.write(() => loadOrCreateDataKeys(path, vault.key)));
+  }
+
+  /** The key that seals. */
+  get current(): DataKey {
+    return this.#ring[0];
   }
 
   /** Names the log that uses the cipher; without one that can be sealed anew, keys are never replaced. */
@@ -57,11 +64,16 @@ export class DataKeys {
     this.#log = log;
   }
 
+  /** Has no key replaced any more until a log is attached again. Resolves once none is being replaced. */
+  async freeze(): Promise<void> {
+    this.#log = undefined;
+    await this.#tending;
+  }
+
   /** Whether {@link tend} has something to do for an unlock key with this ID (`''`: not locked). Cheap. */
   wantsCare(unlockKeyId: string): boolean {
-    const ring = this.#ring;
-    if (ring === undefined) return false;
-    return this.#mustRotate(ring, unlockKeyId) || ring.length > 1 || this.#uses - ring[0].uses >= USES_PER_SAVE;
+    const due = this.#log !== undefined && (this.#mustRotate(unlockKeyId) || this.#ring.length > 1);
+    return due || this.#uses - this.current.uses >= USES_PER_SAVE;
   }
 
   /**
@@ -69,37 +81,40 @@ export class DataKeys {
    * rotation that was cut off; keeps the count of uses. Rejects with the signal's reason; then tend again.
    */
   async tend(unlockKeyId: string, signal: AbortSignal): Promise<void> {
-    const [ring, cipher, log] = [this.#ring, this.#cipher, this.#log];
-    if (ring === undefined || cipher === undefined || log === undefined) return;
-    if (this.#mustRotate(ring, unlockKeyId)) {
-      await this.#keep([createDataKey(unlockKeyId), ...ring]);
-      cipher.use(bytesOf(this.#ring!));
-      this.#usesBefore = 0;
-      this.#deps.logger.info({ dataKey: cipher.keyId }, 'a new data key: the store is sealed anew');
-    }
-    if (this.#ring!.length > 1) {
-      await log.reseal(signal);
-      await this.#keep([this.#ring![0]]);
-      cipher.use(bytesOf(this.#ring!));
-      this.#deps.logger.info({ dataKey: cipher.keyId }, 'the store is sealed with the new data key alone');
-    }
-    if (this.#uses - this.#ring![0].uses >= USES_PER_SAVE) await this.keepUses();
+    const done = this.#tend(unlockKeyId, signal);
+    this.#tending = done.catch(() => {});
+    return done;
   }
 
   /** Keeps the count of uses, before the log closes for instance. */
   async keepUses(): Promise<void> {
-    const [ring, uses] = [this.#ring, this.#uses];
-    if (ring === undefined || uses === ring[0].uses) return;
-    await this.#keep([{ ...ring[0], uses }, ...ring.slice(1)]);
+    const [[current, ...older], uses] = [this.#ring, this.#uses];
+    if (uses !== current.uses) await this.#keep([{ ...current, uses }, ...older]);
+  }
+
+  async #tend(unlockKeyId: string, signal: AbortSignal): Promise<void> {
+    const [cipher, log, { logger }] = [this.cipher, this.#log, this.#deps];
+    if (log !== undefined && this.#mustRotate(unlockKeyId)) {
+      await this.#keep([createDataKey(unlockKeyId), ...this.#ring]);
+      cipher.use(bytesOf(this.#ring));
+      this.#usesBefore = 0;
+      logger.info({ dataKey: cipher.keyId }, 'a new data key: the store is sealed anew');
+    }
+    if (log !== undefined && this.#ring.length > 1) {
+      await log.reseal(signal);
+      await this.#keep([this.current]);
+      cipher.use(bytesOf(this.#ring));
+      logger.info({ dataKey: cipher.keyId }, 'the store is sealed with the new data key alone');
+    }
+    if (this.#uses - this.current.uses >= USES_PER_SAVE) await this.keepUses();
   }
 
   get #uses(): number {
-    return this.#usesBefore + (this.#cipher?.seals ?? 0);
+    return this.#usesBefore + this.cipher.seals;
   }
 
-  #mustRotate(ring: DataKeyRing, unlockKeyId: string): boolean {
-    if (this.#log === undefined) return false;
-    return (unlockKeyId !== '' && ring[0].madeUnder !== unlockKeyId) || this.#uses >= MOST_USES;
+  #mustRotate(unlockKeyId: string): boolean {
+    return (unlockKeyId !== '' && this.current.madeUnder !== unlockKeyId) || this.#uses >= MOST_USES;
   }
 
   async #keep(ring: DataKeyRing): Promise<void> {

@@ -4,8 +4,8 @@ import { type ClusterSpec, type InitRequest, isErrorCode, type LocalNodeInfo, Sw
 import { createUnlockKey, parseUnlockKey, type UnlockKey, type Vault } from '@swarmd/store';
 import { readCertificate } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
-import type { NodePorts } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
+import type { NodePorts } from '../node-ports.js';
 import { identityDir, openVault } from './secret-files.js';
 
 /** A node whose secrets wait for the unlock key: nothing of it runs. */

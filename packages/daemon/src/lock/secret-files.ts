@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { openSecret, type SecretFile, sealedFor, sealSecret, secretFile, type UnlockKey, Vault } from '@swarmd/store';
 import { type Identity, loadIdentity, readCertificate, saveIdentity } from '@swarmd/wire';
+import { managerFiles } from '../manager/manager-files.js';
 
 /** What the private key in an identity's file is sealed as. */
 const NODE_KEY = 'node.pem';
@@ -10,17 +11,13 @@ export function identityDir(dataDir: string): string {
   return join(dataDir, 'certificates');
 }
 
-/** The file of a manager's data keys under the data directory. */
-export function dataKeyFile(dataDir: string): string {
-  return join(dataDir, 'manager', 'data.key');
-}
-
 /**
- * The vault of everything secret that this node keeps under its data directory: its private key and the data keys.
+ * The vault of everything secret that this node keeps under its data directory: its private key, the data keys, the key of its etcd member.
  * Rejects with `locked` unless `unlockKey` (or none) opens all of it.
  */
 export async function openVault(dataDir: string, unlockKey?: UnlockKey): Promise<Vault> {
-  return Vault.open([identityFile(identityDir(dataDir)), secretFile(dataKeyFile(dataDir))], unlockKey);
+  const { dataKey, etcdMembership } = managerFiles(dataDir);
+  return Vault.open([identityFile(identityDir(dataDir)), secretFile(dataKey), secretFile(etcdMembership)], unlockKey);
 }
 
 /** Keeps the identity as the vault says: sealed, or in the clear. */

@@ -1,6 +1,7 @@
 import type { ValueCipher } from '../cipher.js';
+import { openSealed } from '../records/record.js';
+import { damaged } from './damage.js';
 import type { Database } from './open-directory.js';
-import { openSealed } from './read-records.js';
 
 /** Records sealed anew in one batch: some milliseconds of work. */
 const RECORDS_AT_ONCE = 250;
@@ -28,7 +29,7 @@ export async function resealRecords(
   keys.forEach((key, i) => {
     const sealed = found[i];
     if (sealed === undefined || cipher.isCurrent(sealed)) return;
-    const { version, plaintext } = openSealed(dir, cipher, key, sealed);
+    const { version, plaintext } = openSealed(cipher, key, sealed, (finding) => damaged(dir, 'db', finding));
     writes.push({ type: 'put', key, value: cipher.seal(key, version, plaintext.toString()) });
   });
   if (writes.length > 0) await db.batch(writes, { sync: true });
