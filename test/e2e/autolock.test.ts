@@ -11,6 +11,7 @@ const LOCKED = /Swarm is encrypted and needs to be unlocked before it can be use
 const WRONG = 'SWMKEY-1-c8wSzrxgT2TvhFZ/K7/FuySlJQwTbull0bP/jJHvS+A';
 const CERTIFICATE = '/var/lib/swarmd/certificates/node.pem';
 const DATA_KEY = '/var/lib/swarmd/manager/data.key';
+const ETCD = '/var/lib/swarmd/manager/etcd.json';
 
 t.test(
   'autolock › a manager that starts again waits for its key; containers, engine and workers go on',
@@ -134,3 +135,68 @@ t.test(
     });
   },
 );
+
+t.test('autolock › every manager is sealed, also with a key that changed while it was away', { skip }, async (t) => {
+  const cluster = await createCluster({ hosts: 3 });
+  t.teardown(() => cluster[Symbol.asyncDispose]());
+  const { docker, hosts } = cluster;
+  const [first, second, third] = hosts as [Host, Host, Host];
+  const secrets = (host: Host): Promise<string> => host.run(['cat', CERTIFICATE, DATA_KEY, ETCD]);
+  const sealed = async (host: Host): Promise<boolean> => !/PRIVATE KEY|data key|"keyPem"/.test(await secrets(host));
+  const sealings = (host: Host): number => cluster.swarmd(host).log.split('keys are sealed').length - 1;
+  const state = async (host: Host): Promise<string> =>
+    (await docker(host, 'info', '--format', '{{.Swarm.LocalNodeState}}')).trim();
+  const unlock = (host: Host, key: string) =>
+    host.exec(['docker', '-H', `unix://${SWARMD_SOCKET}`, 'swarm', 'unlock'], { input: `${key}\n` });
+  const serving = (host: Host): Promise<void> =>
+    waitFor(`${host.name} serves and all managers are reachable`, async () => {
+      const answer = await cluster.tryDocker(host, 'node', 'ls', '--format', '{{.ManagerStatus}}');
+      return answer.code === 0 && /^(Leader|Reachable)\n(Leader|Reachable)\n(Leader|Reachable)\n$/.test(answer.stdout);
+    });
+
+  const init = await docker(first, 'swarm', 'init', '--autolock', '--advertise-addr', first.ip);
+  const key = /SWMKEY-1-\S+/.exec(init)?.[0] ?? '';
+  const token = (await docker(first, 'swarm', 'join-token', '-q', 'manager')).trim();
+  for (const host of [second, third])
+    await docker(host, 'swarm', 'join', '--token', token, '--advertise-addr', host.ip, `${first.ip}:2377`);
+  await serving(third);
+  for (const host of hosts) t.ok(await sealed(host), `${host.name} is sealed as soon as it serves`);
+
+  await t.test('a rotation reaches every manager that runs', async (t) => {
+    await cluster.swarmd(third).stop();
+    const before = sealings(second);
+    await docker(first, 'swarm', 'unlock-key', '--rotate');
+    const rotated = (await docker(second, 'swarm', 'unlock-key', '-q')).trim();
+    t.not(rotated, key);
+    await waitFor('the follower is sealed anew', async () => sealings(second) > before);
+    await cluster.swarmd(second).stop();
+    await cluster.startSwarmd(second);
+    t.equal(await state(second), 'locked');
+    t.match(await unlock(second, key), { code: 1, stderr: /invalid key provided/ });
+    t.match(await unlock(second, rotated), { code: 0 });
+
+    const asItWas = sealings(third);
+    await cluster.startSwarmd(third);
+    t.equal(await state(third), 'locked');
+    t.match(await unlock(third, rotated), { code: 1, stderr: /invalid key provided/ }, 'it was away');
+    t.match(await unlock(third, key), { code: 0 });
+    await serving(third);
+    await waitFor('it is sealed anew', async () => sealings(third) > asItWas);
+    await cluster.swarmd(third).stop();
+    await cluster.startSwarmd(third);
+    t.match(await unlock(third, key), { code: 1, stderr: /invalid key provided/ });
+    t.match(await unlock(third, rotated), { code: 0 });
+    await serving(third);
+    for (const host of hosts) t.ok(await sealed(host), host.name);
+  });
+
+  await t.test('turned off, every manager starts by itself', async (t) => {
+    await docker(second, 'swarm', 'update', '--autolock=false');
+    for (const host of hosts)
+      await waitFor(`${host.name} is in the clear`, async () => !/SEALED/.test(await secrets(host)));
+    await cluster.swarmd(third).stop();
+    await cluster.startSwarmd(third);
+    t.equal(await state(third), 'active');
+    await serving(third);
+  });
+});
