@@ -331,6 +331,12 @@ function resolveAddresses(config: DaemonConfig, request: Pick<InitRequest, 'List
   return { listenAddr: formatAddress(listen), advertiseAddr, managers: [advertiseAddr] };
 }
 
+/** `pending`: a manager that does not serve yet. */
+function localState({ manager, control }: NodeRuntime, failure: string): LocalNodeInfo['LocalNodeState'] {
+  if (failure !== '') return 'error';
+  return manager.taken && control === undefined ? 'pending' : 'active';
+}
+
 function describeMembership(node: NodeRuntime | undefined, member: Member | undefined, failure: string): LocalNodeInfo {
   if (node === undefined || member === undefined) {
     const nothing = { NodeID: '', NodeAddr: '', ControlAvailable: false, Error: failure, RemoteManagers: null };
@@ -340,7 +346,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
   return {
     NodeID: node.nodeId,
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
-    LocalNodeState: failure !== '' ? 'error' : 'active',
+    LocalNodeState: localState(node, failure),
     ControlAvailable: node.control !== undefined,
     Error: failure || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,

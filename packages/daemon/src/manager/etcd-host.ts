@@ -115,6 +115,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
       cancel();
       await maintenance?.stop();
       for (const client of clients) client.close();
+      admin.close();
       await member.stop();
     },
   };

@@ -142,8 +142,13 @@ class Slot implements ManagerSlot {
         this.#problem = message;
       }
       await new Promise<void>((resolve) => {
-        const cancel = ports.clock.after(pauseMs, resolve);
-        signal.addEventListener('abort', () => (cancel(), resolve()), { once: true });
+        const done = (): void => {
+          cancel();
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        const cancel = ports.clock.after(pauseMs, done);
+        signal.addEventListener('abort', done, { once: true });
       });
       pauseMs = Math.min(RETRY_MS.max, pauseMs * 2);
     }
