@@ -1,7 +1,7 @@
 import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
 import { createCluster } from './support/cluster.js';
-import { nodeState, waitForExactly } from './support/observe.js';
+import { nodeState, runningContainers, waitForExactly } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
 
@@ -22,6 +22,7 @@ t.test('managers › three of them take over from one another, and lose nothing'
     const found = await tryDocker(host, 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}');
     return /^(\S+) Leader$/m.exec(found.stdout)?.[1] ?? '';
   };
+  let leaderName = '';
   await Promise.all(hosts.map((host) => importBusyboxImage(host)));
 
   await t.test('one manager becomes three while its services go on', async (t) => {
@@ -48,6 +49,7 @@ t.test('managers › three of them take over from one another, and lose nothing'
     await swarmd(one).stop('SIGKILL');
     await waitFor('another manager leads', async () => {
       const leader = await leaderSeenBy(two);
+      leaderName = leader;
       return leader !== '' && leader !== one.name;
     });
     await create(two, 'second', 3);
@@ -57,5 +59,48 @@ t.test('managers › three of them take over from one another, and lose nothing'
     await waitFor('the killed manager is back', async () => (await nodeState(three, one.name)) === 'ready');
     await waitFor('the killed manager serves again', async () => (await tryDocker(one, 'node', 'ls')).code === 0);
     t.match(await docker(one, 'service', 'ls', '--format', '{{.Name}}'), /second/);
+  });
+
+  await t.test('a worker becomes a manager and a manager a worker, by promotion and demotion', async (t) => {
+    const four = hosts[3]!;
+    const containers = await waitForExactly(hosts, 'first', 4, two);
+    await docker(two, 'node', 'promote', four.name);
+    await waitFor('the promoted node serves', async () => (await tryDocker(four, 'node', 'ls')).code === 0);
+    const leader = hosts.find((host) => host.name === leaderName)!;
+    await docker(four, 'node', 'demote', leader.name);
+    await waitFor('the demoted leader is a worker', async () => {
+      const { stdout } = await tryDocker(four, 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}');
+      return (
+        stdout.split('\n').filter((line) => / (Leader|Reachable)$/.test(line)).length === 3 &&
+        !new RegExp(`^${leader.name} (Leader|Reachable|Unreachable)$`, 'm').test(stdout)
+      );
+    });
+    await waitFor('it serves no more', async () => (await tryDocker(leader, 'node', 'ls')).code !== 0);
+    await create(four, 'third', 2);
+    await waitForExactly(hosts, 'third', 2, four);
+    t.same(await runningContainers(hosts, 'first'), containers, 'tasks noticed nothing');
+  });
+
+  await t.test('what would lose the quorum is refused', async (t) => {
+    const four = hosts[3]!;
+    const others = (await docker(four, 'node', 'ls', '--filter', 'role=manager', '--format', '{{.Hostname}}'))
+      .trim()
+      .split('\n')
+      .filter((name) => name !== four.name);
+    const [first, second] = others.map((name) => hosts.find((host) => host.name === name)!) as [Host, Host];
+    await swarmd(first).stop('SIGKILL');
+    await waitFor('the killed manager is unreachable', async () => {
+      const { stdout } = await tryDocker(four, 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}');
+      return stdout.includes(`${first.name} Unreachable`);
+    });
+    t.match((await tryDocker(four, 'node', 'demote', second.name)).stderr, /loss of quorum/);
+    await docker(four, 'node', 'demote', first.name);
+    await docker(four, 'node', 'demote', second.name);
+    t.match((await tryDocker(four, 'node', 'demote', four.name)).stderr, /last manager/);
+    await waitFor('one manager is left, and writes', async () => {
+      return (await tryDocker(four, 'config', 'create', 'last', '/etc/hostname')).code === 0;
+    });
+    await startSwarmd(first);
+    await waitFor('the demoted one is back as a worker', async () => (await nodeState(four, first.name)) === 'ready');
   });
 });

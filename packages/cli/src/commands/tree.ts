@@ -22,6 +22,7 @@ import { stackDeploy } from './stack/deploy.js';
 import { stackLs, stackPs, stackServices } from './stack/list.js';
 import { stackRm } from './stack/rm.js';
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
+import { swarmUnlock, swarmUnlockKey } from './swarm/unlock.js';
 import { swarmUpdate } from './swarm/update.js';
 import { info } from './system/info.js';
 import { version } from './system/version.js';
@@ -42,6 +43,9 @@ export function commandTree(): CommandTree {
       swarmJoin,
       swarmJoinToken,
       swarmLeave,
+      swarmUnlock,
+      swarmUnlockKey,
+      swarmUpdate,
       importCommand,
       exportCommand,
       diffCommand,
@@ -91,7 +95,7 @@ export function commandTree(): CommandTree {
       {
         name: 'swarm',
         summary: 'Manage Swarm',
-        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUpdate],
+        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUnlock, swarmUnlockKey, swarmUpdate],
       },
     ],
   };
