@@ -26,16 +26,18 @@ export interface Notes {
 }
 
 /** Longer than any healthy call takes here; a user's patience when a manager hangs. */
-const CALL_TIMEOUT_MS = 8_000;
+const CALL_TIMEOUT_MS = 4_000;
 
 /** Reads and writes objects at random through random managers until aborted, and notes everything in the history. */
 export async function runClient(options: ClientOptions, notes: Notes, signal: AbortSignal): Promise<void> {
   const { managers, resources, dice, pauseMs } = options;
   const agent = new Agent({ keepAlive: true });
   const client = createClient(options, notes, agent);
-  const seen = new Map<string, Seen>();
+  const seen: Known = new Map();
+  let resource = dice.pick(resources);
   while (!signal.aborted) {
-    const resource = dice.pick(resources);
+    // Often the same again, since what was read long ago is stale.
+    if (dice.chance(0.6)) resource = dice.pick(resources);
     await client(dice.pick(managers), resource, seen, choose(resource, seen.get(resource.key), dice));
     await delay(dice.int(...pauseMs), undefined, { signal }).catch(() => {});
   }
@@ -66,21 +68,25 @@ export async function askAll(
 
 type Kind = Action['kind'];
 
-function choose(resource: Resource, known: Seen | undefined, dice: Dice): Kind {
-  if (known === undefined) return resource.create !== undefined && dice.chance(0.5) ? 'create' : 'read';
+/** What a client knows of objects by key: as it has read them, or that they are not there. */
+type Known = Map<string, Seen | 'absent'>;
+
+function choose(resource: Resource, known: Seen | 'absent' | undefined, dice: Dice): Kind {
+  if (resource.create !== undefined && dice.chance(known === 'absent' ? 0.8 : 0.05)) return 'create';
+  if (known === undefined || known === 'absent') return 'read';
   if (resource.remove !== undefined && dice.chance(0.06)) return 'delete';
-  if (resource.create !== undefined && dice.chance(0.06)) return 'create';
-  return dice.chance(0.55) ? 'update' : 'read';
+  return dice.chance(0.75) ? 'update' : 'read';
 }
 
 function createClient(
   { name, history, dice }: Omit<ClientOptions, 'pauseMs'>,
   notes: Notes,
   agent: Agent,
-): (via: Place, resource: Resource, seen: Map<string, Seen>, kind: Kind) => Promise<Answer['kind'] | 'failed'> {
+): (via: Place, resource: Resource, seen: Known, kind: Kind) => Promise<Answer['kind'] | 'failed'> {
   let count = 0;
   return async (via, resource, seen, kind) => {
-    const known = seen.get(resource.key);
+    const held = seen.get(resource.key);
+    const known = held === 'absent' ? undefined : held;
     const value = `${name}-${++count}`;
     const action = actionOf(kind, known, value);
     const { method, path, body } = requestOf(resource, action, known, dice);
@@ -101,7 +107,8 @@ function createClient(
       notes.acknowledgedAt.push(performance.now());
     }
     if (read !== undefined) seen.set(resource.key, read);
-    else if (answer.kind === 'absent' || answer.kind === 'deleted') seen.delete(resource.key);
+    else if (answer.kind === 'absent' || answer.kind === 'deleted') seen.set(resource.key, 'absent');
+    else if (answer.kind !== 'unknown') seen.delete(resource.key);
     return answer.kind;
   };
 }
