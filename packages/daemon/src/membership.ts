@@ -2,11 +2,12 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectEngine, describeNode, engineInfo } from '@swarmd/agent';
+import { findEtcd } from '@swarmd/etcd';
 import { bootstrapCluster, requestCertificate } from '@swarmd/manager';
 import {
+  asSwarmdError,
   type Control,
   type InitRequest,
-  type JoinRequest,
   type LocalNodeInfo,
   type Membership,
   type NodeDescription,
@@ -15,13 +16,18 @@ import {
 import { type Identity, loadIdentity, removeIdentity, saveIdentity } from '@swarmd/wire';
 import { formatAddress, guessAdvertiseHost, parseAddress } from './addresses.js';
 import type { DaemonConfig } from './config.js';
-import { managerDir, type NodePorts, openClusterStore } from './manager-runtime.js';
+import { managerDir, removeManager } from './manager/manager-files.js';
+import { openEmbedded } from './manager/store-host.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
+import type { NodePorts } from './node-ports.js';
 import { identityDir, type NodeRuntime, startNode } from './node-runtime.js';
 import { checkInit, checkJoin } from './requests.js';
+import { readForRestore, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
+/** How long a join waits for the manager, and a leaving manager for the others. */
+const MANAGER_TIMEOUT_MS = 60_000;
 
 /** The membership of this node, with the daemon's own hold on it. */
 export interface DaemonMembership extends Membership {
@@ -70,7 +76,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
   };
   const forget = async (): Promise<void> => {
     await removeIdentity(identityDir(config.dataDir));
-    await rm(managerDir(config.dataDir), { recursive: true, force: true });
+    await removeManager(config.dataDir);
     await rm(join(config.dataDir, 'agent'), { recursive: true, force: true });
     await removeMember(config.dataDir);
     node = undefined;
@@ -124,14 +130,31 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
             advertiseAddr: addresses.advertiseAddr.replace(/:\d+$/, ''),
             ...(request.Availability ? { availability: request.Availability } : {}),
             description: await describeHost(config),
+            noManagerReason: await whyNoManager(config),
             signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
           }),
         );
+        const joined = node as NodeRuntime | undefined;
+        if (joined?.manager.taken) await becomeManager(joined);
+      }),
+    restore: (request, file) =>
+      exclusively(async () => {
+        if (node !== undefined) throw new SwarmdError('unavailable', 'this node is in a cluster already');
+        const addresses = resolveAddresses(config, request);
+        const description = await describeHost(config);
+        const host = { advertiseAddr: addresses.advertiseAddr, description };
+        const restored = await readForRestore(request, file, host, ports);
+        if (request.DryRun) return restored.report;
+        await enter(addresses, async () => {
+          await writeRestored(config.dataDir, ports, restored);
+          return restored.identity;
+        });
+        return restored.report;
       }),
     leave: (force) =>
       exclusively(async () => {
         if (node === undefined || member === undefined) throw new SwarmdError('unavailable', NOT_IN);
-        if (node.role === 'manager' && !force) throw new SwarmdError('unavailable', LAST_MANAGER_LEAVES);
+        if (node.manager.taken) await leaveManagers(node, force);
         try {
           await node.leave();
         } catch (error) {
@@ -146,12 +169,61 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
       }),
     info: () => describeMembership(node, member, failure),
     control: (): Control | undefined => node?.control,
+    fresh: async (signal) => node?.manager.fresh(signal),
   };
 }
 
 const NOT_IN = 'This node is not part of a swarm';
 const LAST_MANAGER_LEAVES =
   'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
+
+/** Waits for the manager of a node that has just joined as one. Going on in the background is not a failure of the join. */
+async function becomeManager({ manager }: NodeRuntime): Promise<void> {
+  try {
+    await manager.serving(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
+  } catch (cause) {
+    const message =
+      'Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.';
+    throw new SwarmdError('unavailable', `${message} (${manager.problem})`, { cause });
+  }
+}
+
+/** Why this host cannot be a manager; empty when it can. */
+async function whyNoManager({ etcd }: DaemonConfig): Promise<string> {
+  try {
+    await findEtcd(etcd);
+    return '';
+  } catch (error) {
+    return asSwarmdError(error).message;
+  }
+}
+
+/**
+ * What has to be so before a manager may leave: by force only, as in Docker Swarm, and then the others let it go first, so
+ * that their quorum is one of those who stay.
+ */
+async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: boolean): Promise<void> {
+  const nodes = (await control?.listNodes({ role: ['manager'] })) ?? [];
+  if (!force) throw new SwarmdError('unavailable', leavingManager(nodes.length));
+  if (control === undefined || nodes.length <= 1) return;
+  try {
+    const { Version, Spec } = (await control.getNode(nodeId)) as unknown as {
+      Version: { Index: number };
+      Spec: object;
+    };
+    await control.updateNode(nodeId, Version.Index, { ...Spec, Role: 'worker' });
+    await manager.retired(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
+  } catch {
+    // Forced: the others will see that this manager is gone.
+  }
+}
+
+function leavingManager(managers: number): string {
+  if (managers <= 1) return LAST_MANAGER_LEAVES;
+  const rest = managers - 1;
+  const quorum = `Removing this node leaves ${rest} managers out of ${managers}.`;
+  return `You are attempting to leave the swarm on a node that is participating as a manager. ${quorum} Demote the node first, or use \`--force\`, with which it is demoted as it leaves. `;
+}
 
 /** Throws `damaged` when part of a membership is there and part is missing: what is left may be a whole cluster's state. */
 function refuseRemains(dataDir: string, kept: Member | undefined, identity: Identity | undefined): void {
@@ -168,7 +240,7 @@ function refuseRemains(dataDir: string, kept: Member | undefined, identity: Iden
 async function makeCluster(deps: MembershipDependencies, request: InitRequest, addresses: Member): Promise<Identity> {
   const { config, ports } = deps;
   const description = await describeHost(config);
-  const store = await openClusterStore(config.dataDir, ports);
+  const { store } = await openEmbedded(config.dataDir, ports);
   try {
     return await bootstrapCluster(store, {
       ...ports,
@@ -198,7 +270,7 @@ async function describeHost(config: DaemonConfig): Promise<NodeDescription> {
   }
 }
 
-function resolveAddresses(config: DaemonConfig, request: InitRequest | JoinRequest): Member {
+function resolveAddresses(config: DaemonConfig, request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr'>): Member {
   const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
   const wanted = request.AdvertiseAddr || config.advertiseAddr;
   const unspecified = listen.host === '0.0.0.0' || listen.host === '::';
@@ -220,7 +292,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
     LocalNodeState: failure !== '' ? 'error' : 'active',
     ControlAvailable: node.control !== undefined,
-    Error: failure,
+    Error: failure || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
   };
 }

@@ -12,9 +12,11 @@ import {
   saveIdentity,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
-import type { ManagerRuntime, NodePorts } from './manager-runtime.js';
-import { openClusterStore, startManager } from './manager-runtime.js';
+import { removeManager } from './manager/manager-files.js';
+import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
 import { type Member, saveMember } from './member-file.js';
+import type { NodePorts } from './node-ports.js';
+import { asNodeRole } from './node-role.js';
 
 /** What a running node needs. */
 export interface NodeOptions {
@@ -33,6 +35,8 @@ export interface NodeOptions {
 export interface NodeRuntime {
   readonly nodeId: string;
   readonly role: Identity['role'];
+  /** This node's manager, if it is one or is to become one. */
+  readonly manager: ManagerSlot;
   readonly control: Control | undefined;
   /** Managers that this node knows, with their addresses. */
   managers(): { NodeID: string; Addr: string }[];
@@ -43,6 +47,9 @@ export interface NodeRuntime {
   leave(): Promise<void>;
 }
 
+/** How long a demoted manager waits for the others to let it go; then it goes by itself. */
+const RETIRE_TIMEOUT_MS = 30_000;
+
 /** Folder of the node's certificate and key under the data directory. */
 export function identityDir(dataDir: string): string {
   return join(dataDir, 'certificates');
@@ -52,14 +59,13 @@ export function identityDir(dataDir: string): string {
 export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const { config, ports, identity, member } = options;
   const holder = createIdentityHolder(identity);
-  let manager: ManagerRuntime | undefined;
-  if (identity.role === 'manager') {
-    const onFailure = options.onStoreFailure;
-    const store = await openClusterStore(config.dataDir, ports, { mustExist: true, onFailure });
-    manager = await startManager(store, holder, member, ports);
-  }
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
+  const manager = createManagerSlot({
+    ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
+    onStoreFailure: options.onStoreFailure,
+  });
+  if (identity.role === 'manager') await manager.start();
   const renewal = startRenewal({
     identity: holder,
     renew: (current, signal) => renewCertificate({ identity: current, remoteAddrs: addresses(), signal }),
@@ -73,8 +79,20 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
         ports.logger.warn({ err: error }, 'the list of managers could not be kept');
       });
     }
-    if (update.renewCertificate) renewal.renewNow();
+    if (update.renewCertificate) void changeRole(update);
   };
+  /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
+  const changeRole = async (update: ClusterUpdate): Promise<void> => {
+    if (manager.taken && asNodeRole(update.node) === 'worker') {
+      await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
+      await removeManager(config.dataDir);
+    }
+    renewal.renewNow();
+  };
+  const unfollow = holder.onChange((renewed) => {
+    if (renewed.role !== 'manager' || manager.taken) return;
+    manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
+  });
   const agent = createAgent({
     ...ports,
     engineSocket: config.engineSocket,
@@ -95,26 +113,34 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     await agent.start();
   } catch (error) {
     await renewal.stop();
-    await manager?.stop();
+    unfollow();
+    await manager.stop();
     throw asSwarmdError(error);
   }
   return {
     nodeId: identity.nodeId,
-    role: identity.role,
-    control: manager?.control,
+    get role() {
+      return holder.current.role;
+    },
+    manager,
+    get control() {
+      return manager.control;
+    },
     managers: () => peers,
     connected: () => agent.connected(),
     stop: async () => {
       await renewal.stop();
+      unfollow();
       await agent.stop();
-      await manager?.stop();
+      await manager.stop();
     },
     leave: async () => {
       await renewal.stop();
+      unfollow();
       try {
         await agent.leave();
       } finally {
-        await manager?.stop();
+        await manager.stop();
       }
     },
   };

@@ -3,6 +3,7 @@ export * from './channel.js';
 export * from './gen/swarmd/v1/cluster.js';
 export * from './gen/swarmd/v1/dispatcher.js';
 export * from './gen/swarmd/v1/join.js';
+export * from './gen/swarmd/v1/relay.js';
 export * from './handlers.js';
 export * from './identity.js';
 export * from './limits.js';

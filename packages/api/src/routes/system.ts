@@ -27,7 +27,12 @@ export async function systemRoutes(app: FastifyInstance, context: ApiContext): P
 
   app.get('/info', async () => {
     const info = await engineObject(context, '/info');
-    return { ...(info ?? infoWithoutEngine(engine.socketPath)), Swarm: await swarmInfo(context) };
+    const Swarm = await swarmInfo(context);
+    const answer: Record<string, unknown> = { ...(info ?? infoWithoutEngine(engine.socketPath)), Swarm };
+    // The docker CLI shows the engine's warnings alone.
+    if (Swarm.Warnings !== undefined)
+      answer['Warnings'] = [...((answer['Warnings'] as string[] | null | undefined) ?? []), ...Swarm.Warnings];
+    return answer;
   });
 }
 

@@ -3,7 +3,14 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createControl } from '@swarmd/manager';
-import type { Control, LocalNodeInfo, LogRecord, Membership, Store } from '@swarmd/model';
+import {
+  type Control,
+  type LocalNodeInfo,
+  type LogRecord,
+  type Membership,
+  type Store,
+  SwarmdError,
+} from '@swarmd/model';
 import { createMemoryLog, openStore } from '@swarmd/store';
 import { manualClock, seededRandom } from '@swarmd/testkit';
 import { pino } from 'pino';
@@ -73,8 +80,12 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     init: async () => info.NodeID,
     join: async () => {},
     leave: async () => {},
+    restore: async () => {
+      throw new SwarmdError('unimplemented', 'nothing is restored here');
+    },
     info: () => info,
     control: () => (serving.on ? control : undefined),
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: engineSocket ?? join(folder, 'no-engine.sock'), logger });
   await api.listen(socket);

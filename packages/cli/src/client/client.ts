@@ -1,4 +1,5 @@
 import http from 'node:http';
+import { pipeline, type Readable } from 'node:stream';
 import { ApiError, connectionError } from './errors.js';
 import { socketPath } from './host.js';
 
@@ -13,6 +14,8 @@ export interface RequestOptions {
   query?: Query;
   filters?: Filters;
   body?: unknown;
+  /** A file as body, sent as it is read. */
+  upload?: Readable;
   headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
@@ -41,9 +44,9 @@ export class Client {
     await this.json('DELETE', path, options);
   }
 
-  /** The answer as it arrives, for logs. Throws as `get` does. */
-  async stream(path: string, options: RequestOptions = {}): Promise<http.IncomingMessage> {
-    const response = await this.send('GET', path, options);
+  /** The answer as it arrives, for logs and files. Throws as `get` does. */
+  async stream(path: string, options: RequestOptions & { method?: string } = {}): Promise<http.IncomingMessage> {
+    const response = await this.send(options.method ?? 'GET', path, options);
     if ((response.statusCode ?? 500) < 400) return response;
     throw apiError(response, await readAll(response));
   }
@@ -61,7 +64,7 @@ export class Client {
   }
 
   private send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
-    const { body, headers, signal } = options;
+    const { body, upload, headers, signal } = options;
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
       const request = http.request({
@@ -81,7 +84,12 @@ export class Client {
       });
       request.on('response', resolve);
       request.on('error', (error) => reject(signal?.aborted ? error : connectionError(error, this.host)));
-      request.end(payload);
+      if (upload === undefined) request.end(payload);
+      else {
+        request.setHeader('content-type', 'application/octet-stream');
+        // What breaks the request says so itself; a file that cannot be read breaks it.
+        pipeline(upload, request, (error) => void (error != null && request.destroy(error)));
+      }
     });
   }
 }

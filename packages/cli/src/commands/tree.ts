@@ -1,5 +1,8 @@
 import { completion } from '../completion/scripts.js';
 import type { Command, Group } from '../program/command.js';
+import { backupCreate } from './backup/create.js';
+import { backupRestore } from './backup/restore.js';
+import { backupVerify } from './backup/verify.js';
 import { dataCommands } from './data/commands.js';
 import { networkCreate, networkInspect, networkLs, networkRm } from './network/commands.js';
 import { nodeDemote, nodePromote, nodeRm, nodeUpdate } from './node/edit.js';
@@ -34,6 +37,11 @@ export function commandTree(): CommandTree {
   return {
     commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
     groups: [
+      {
+        name: 'backup',
+        summary: 'Back up and restore the cluster',
+        commands: [backupCreate, backupRestore, backupVerify],
+      },
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
       {
         name: 'network',

@@ -1,5 +1,5 @@
 import { type Clock, isErrorCode, type SharedStore, SwarmdError } from '@swarmd/model';
-import type { LeaderCallHandlers, LeaderCallOptions, LeaderCalls } from './leader-calls.js';
+import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
 import type { ManagerTransport } from './transport.js';
 
 /** How long a call may look for a leader that does it. */
@@ -18,24 +18,36 @@ export interface ForwardDependencies {
   clock: Clock;
 }
 
-/** Calls to the leader: to this manager itself while it leads. */
-export function createLeaderCalls({ store, transport, handlers, clock }: ForwardDependencies): LeaderCalls {
-  const attempt = (method: string, args: unknown, { requestId, signal }: LeaderCallOptions): Promise<unknown> => {
-    if (store.leads) return serve(handlers, method, args, requestId);
-    const leader = store.leader;
-    if (leader === undefined) throw new SwarmdError('not-leader', 'no manager leads the cluster at the moment');
-    return transport.call(leader.addr, method, args, {
-      timeoutMs: ATTEMPT_TIMEOUT_MS,
-      ...(requestId === undefined ? {} : { requestId }),
-      ...(signal === undefined ? {} : { signal }),
-    });
-  };
+/** Calls to the leader: to this manager itself while it leads. Each is tried once. */
+export function createLeaderCalls({ store, transport, handlers }: ForwardDependencies): LeaderCalls {
   return {
-    async call(method, args, options = {}) {
+    call: async (method, args, { requestId, signal } = {}) => {
+      if (store.leads) return serve(handlers, method, args, requestId);
+      const leader = store.leader;
+      if (leader === undefined) throw new SwarmdError('not-leader', 'no manager leads the cluster at the moment');
+      return transport.call(leader.addr, method, args, {
+        timeoutMs: ATTEMPT_TIMEOUT_MS,
+        ...(requestId === undefined ? {} : { requestId }),
+        ...(signal === undefined ? {} : { signal }),
+      });
+    },
+  };
+}
+
+/**
+ * The same calls, tried again when leaders change: for what a client waits for. After some time without a leader each
+ * rejects with `unavailable`, in Docker's words.
+ */
+export function patientCalls(
+  calls: LeaderCalls,
+  { store, clock }: Pick<ForwardDependencies, 'store' | 'clock'>,
+): LeaderCalls {
+  return {
+    call: async (method, args, options = {}) => {
       const until = clock.monotonic() + CALL_TIMEOUT_MS;
       for (;;) {
         try {
-          return await attempt(method, args, options);
+          return await calls.call(method, args, options);
         } catch (error) {
           const mayRetry = isErrorCode(error, 'not-leader', 'unavailable', 'deadline-exceeded');
           if (!mayRetry || options.signal?.aborted) throw error;

@@ -1,6 +1,8 @@
 import type { ChannelInterface } from '@grpc/grpc-js';
 import { SwarmdError } from '@swarmd/model';
 import {
+  type CallRequest,
+  type CallResponse,
   ClusterClient,
   callUnary,
   clientArguments,
@@ -10,12 +12,14 @@ import {
   type LeaderSign,
 } from '@swarmd/wire';
 import { PROTOCOL } from './protocol.js';
-import type { LeaderLine, ManagerTransport } from './transport.js';
+import type { LeaderLine, ManagerCallOptions, ManagerTransport } from './transport.js';
 
 /** A {@link ManagerTransport} over gRPC and mutual TLS, and the channels that it and others use. */
 export interface GrpcTransport extends ManagerTransport {
   /** The channel to the manager at `addr`: one for all who ask. */
   channel(addr: string): ChannelInterface;
+  /** As `call`, through any manager, which passes it on to the leader. */
+  relay(addr: string, method: string, args: unknown, options: ManagerCallOptions): Promise<unknown>;
 }
 
 /** Channels to other managers, made when they are first needed and kept. */
@@ -34,12 +38,13 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
   return {
     channel,
     attach: (addr, first, handlers) => attach(client(addr), first, handlers),
-    async call(addr, method, args, { requestId = '', timeoutMs, signal }) {
+    call: (addr, method, args, options) => {
       const to = client(addr);
-      const request = { method, arguments: jsonBytes(args), requestId, protocol: PROTOCOL };
-      const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
-      const { result } = await callUnary(to.call.bind(to), request, options);
-      return parseJson(result);
+      return callJson(to.call.bind(to), method, args, options);
+    },
+    relay: (addr, method, args, options) => {
+      const to = client(addr);
+      return callJson(to.relay.bind(to), method, args, options);
     },
     async hears(addr, term, { timeoutMs }) {
       const to = client(addr);
@@ -50,6 +55,18 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
       for (const open of channels.values()) open.close();
     },
   };
+}
+
+async function callJson(
+  rpc: ClusterClient['call'],
+  method: string,
+  args: unknown,
+  { requestId = '', timeoutMs, signal }: ManagerCallOptions,
+): Promise<unknown> {
+  const request = { method, arguments: jsonBytes(args), requestId, protocol: PROTOCOL };
+  const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+  const { result } = await callUnary<CallRequest, CallResponse>(rpc, request, options);
+  return parseJson(result);
 }
 
 /** JSON as it travels; nothing is no bytes. */

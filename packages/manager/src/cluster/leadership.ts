@@ -47,6 +47,8 @@ export interface LeadershipDependencies {
   others(): readonly { nodeId: string; addr: string }[];
   /** Whether this host's member of the log's consensus leads it. */
   leadsConsensus(): boolean;
+  /** Whether this manager is still one: who is being demoted leads no more. */
+  mayLead(): boolean;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -216,7 +218,7 @@ class LeaderWatch implements Leadership {
   }
 
   #takeOver(): void {
-    if (this.#claiming !== undefined || this.#countedMs < this.#nextClaimMs) return;
+    if (this.#claiming !== undefined || this.#countedMs < this.#nextClaimMs || !this.#deps.mayLead()) return;
     const step = takeoverStep({
       leads: false,
       leader: this.leader,

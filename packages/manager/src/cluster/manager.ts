@@ -14,19 +14,26 @@ import {
   createServer,
   DispatcherService,
   type IdentityHolder,
+  LogRelayService,
 } from '@swarmd/wire';
 import type { Logger } from 'pino';
-import { clusterOf, createCertificateAuthority, refuseNonMember } from '../ca/authority.js';
+import { createCertificateAuthority } from '../ca/authority.js';
+import { localIssuer } from '../ca/issuer.js';
 import { createJoinToken } from '../ca/join-token.js';
+import { clusterOf, refuseNonMember } from '../ca/members.js';
+import { issuerHandlers, remoteIssuer } from '../ca/remote-issuer.js';
 import { createControl } from '../control/control.js';
 import type { ControlDependencies } from '../control/dependencies.js';
+import { startAbsentManagers } from '../dispatcher/absent-managers.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
 import { startNodeLoop } from '../dispatcher/node-loop.js';
+import { localReports } from '../dispatcher/node-reports.js';
+import { remoteReports, reportHandlers } from '../dispatcher/remote-reports.js';
 import { explainService } from '../scheduler/explain.js';
 import { createAttachments } from './attachments.js';
 import { createClusterService } from './cluster-service.js';
 import { createDuties, type StartDuty } from './duties.js';
-import { createLeaderCalls } from './forward.js';
+import { createLeaderCalls, patientCalls } from './forward.js';
 import { controlHandlers, forwardingControl } from './forwarding-control.js';
 import { createGrpcTransport } from './grpc-transport.js';
 import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
@@ -59,10 +66,12 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   listenAddr: string;
   /** Where others reach this manager: `host`, or `host:port` when that is not the port it listens on. */
   advertiseAddr: string;
-  /** Of swarmd, for other managers to see. */
+  /** Of swarmd, for other managers and for backups. */
   version?: string;
   /** Started in this order when this manager comes to lead, stopped in the reverse order. */
   loops?: readonly StartManagerLoop[];
+  /** What else is to run while this manager leads, after the list of managers is true. */
+  duties?: readonly StartDuty[];
   /** What the leader does besides control and dispatcher, for managers that ask it. */
   handlers?: LeaderCallHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
@@ -100,19 +109,37 @@ export function createManager(options: ManagerOptions): Manager {
   const { nodeId } = identity.current;
   const transport = createGrpcTransport(identity);
   const attachments = createAttachments(clock);
-  const dispatcher = createDispatcher({ store, clock, random, logger });
+  const refuseManager = options.refuseManager ?? (async () => undefined);
+  const handlers: LeaderCallHandlers = {
+    ...reportHandlers(localReports({ store, logger })),
+    ...issuerHandlers(localIssuer({ store, clock, random, logger, refuseManager })),
+    ...controlHandlers((requestId) => controlOf(requestId)),
+    ...options.handlers,
+  };
+  const calls = createLeaderCalls({ store, transport, handlers, clock });
+  const dispatcher = createDispatcher({
+    ...{ store, clock, random, logger, managerId: nodeId },
+    reports: remoteReports(calls),
+    leaderContact: { lostForMs: () => leadership?.lostForMs() ?? 0 },
+    peers: {
+      channel: (id) => {
+        const at = store.view.get('node', id)?.ManagerStatus?.Addr;
+        return at ? transport.channel(at) : undefined;
+      },
+    },
+  });
   const server = createServer({
     identity,
     now: () => clock.now(),
     admit: (peer) => refuseNonMember(store.view, peer.nodeId),
   });
-  const refuseManager = options.refuseManager ?? (async () => undefined);
   const others = (): { nodeId: string; addr: string }[] => otherManagers(store, nodeId);
   const controlDeps: ControlDependencies = {
     ...{ store, clock, random, logger, refuseManager },
     logSource: dispatcher.logs,
     explain: (view, serviceId) => explainService(view, serviceId, clock.now()),
     tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
+    ...(options.version === undefined ? {} : { swarmdVersion: options.version }),
     ...(options.warnings === undefined ? {} : { warnings: options.warnings }),
   };
   const control = createControl(controlDeps);
@@ -120,14 +147,15 @@ export function createManager(options: ManagerOptions): Manager {
     requestId === undefined
       ? control
       : createControl({ ...controlDeps, store: onceStore(store, requestId), random: randomOf(requestId) });
-  const handlers: LeaderCallHandlers = { ...controlHandlers(controlOf), ...options.handlers };
-  const calls = createLeaderCalls({ store, transport, handlers, clock });
+  const patient = patientCalls(calls, { store, clock });
   let leadership: Leadership | undefined;
   let port = 0;
   const addr = (): string => withPort(options.advertiseAddr, port);
   const duties = createDuties(
     [
+      () => startAbsentManagers({ store, clock, random, logger, managerId: nodeId, attached: attachments }),
       () => startManagerStatuses({ store, nodeId, addr: addr(), attachments, logger: log }),
+      ...(options.duties ?? []),
       ...[startRequestReaper, startNodeLoop, ...(options.loops ?? [])].map(
         (start): StartDuty =>
           () =>
@@ -146,12 +174,12 @@ export function createManager(options: ManagerOptions): Manager {
     await server.stop(STOP_GRACE_MS);
   };
   const start = async (): Promise<void> => {
-    await dispatcher.start();
-    const authority = createCertificateAuthority({ store, clock, random, logger, refuseManager });
+    const authority = createCertificateAuthority({ store, random, issuer: remoteIssuer(calls) });
     server.addService(CertificateAuthorityService, authority);
     server.addService(DispatcherService, dispatcher.service);
+    server.addService(LogRelayService, dispatcher.relay);
     const lazily = (): Leadership => leadership!;
-    const service = createClusterService({ leadership: lazily, attachments, handlers, calls, clock });
+    const service = createClusterService({ leadership: lazily, attachments, handlers, calls: patient, clock });
     server.addService(ClusterService, service);
     port = await server.listen(options.listenAddr);
     leadership = startLeadership({
@@ -160,8 +188,10 @@ export function createManager(options: ManagerOptions): Manager {
       version: options.version ?? '',
       protocol: PROTOCOL,
       leadsConsensus: options.leadsConsensus ?? (() => false),
+      mayLead: () => store.view.get('node', nodeId)?.Spec.Role !== 'worker',
     });
     leadership.onChange(() => void duties.set(store.leads));
+    await dispatcher.start();
     await duties.set(store.leads);
     log.info({ port, nodeId }, 'manager serves');
   };
@@ -175,8 +205,8 @@ export function createManager(options: ManagerOptions): Manager {
     get port() {
       return port;
     },
-    control: forwardingControl(control, calls, random, () => others().length === 0),
-    calls,
+    control: forwardingControl(control, patient, random, () => others().length === 0),
+    calls: patient,
     logSource: dispatcher.logs,
     get leadership() {
       return leadership;

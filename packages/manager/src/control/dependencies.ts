@@ -32,6 +32,8 @@ export interface ControlDependencies {
   explain(view: ReadView, serviceId: string): ServiceExplanation;
   /** Join tokens of this cluster; the secret half is fresh at each call. */
   tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
+  /** The version of swarmd that backups name. */
+  swarmdVersion?: string;
   /** Why the cluster cannot take another manager; `undefined` when it can. Asked before a worker is promoted. */
   refuseManager?(): Promise<SwarmdError | undefined>;
   /** What of an accepted spec will not work on this cluster as its user may expect; shown when it is written. */

@@ -61,7 +61,8 @@ export interface SharedLog extends Log {
   readonly leader: Leader | undefined;
   /**
    * Calls `onEvent` for everything after the replay, or after the last acknowledged append of this process, whichever is
-   * later. Survives interruptions of the connection. One follower at a time; the returned function ends it.
+   * later. Survives interruptions of the connection. One follower at a time; the returned function ends it, and so does a
+   * replay.
    */
   follow(onEvent: (event: LogEvent) => void): () => void;
   /**

@@ -2,12 +2,13 @@ import { type AnyObject, type Log, type LogEntry, SwarmdError, TABLE_NAMES, type
 import type { Logger } from 'pino';
 import { ValueCipher } from '../cipher.js';
 import { perTable } from '../engine/table.js';
-import { Batch } from './batch.js';
+import { Batch } from '../records/batch.js';
+import { formatLogState, type LogState, parseLogState, sameLogState } from '../records/digest.js';
+import { openSealed } from '../records/record.js';
 import { damaged } from './damage.js';
-import { type LogState, parseLogState, sameLogState } from './digest.js';
 import type { HeadFile } from './head-file.js';
 import { type Database, openDirectory, STATE_KEY } from './open-directory.js';
-import { openSealed, readRecords } from './read-records.js';
+import { readRecords } from './read-records.js';
 
 /** What {@link openLevelLog} needs. */
 export interface LevelLogOptions {
@@ -85,7 +86,7 @@ class LevelLog implements Log {
     try {
       const batch = new Batch(this.#cipher, this.#versions, this.#state);
       for (const { index, operations } of entries) await batch.add(index, operations);
-      await this.#db.batch(batch.writes(), { sync: true });
+      await this.#db.batch(this.#writesOf(batch), { sync: true });
       // Synced after the batch: a crash in between leaves a head that lags, which is no damage; it must never lead.
       await this.#head.write(batch.state);
       batch.remember();
@@ -97,10 +98,17 @@ class LevelLog implements Log {
     }
   }
 
+  #writesOf({ records, state }: Batch): ({ type: 'put'; key: string; value: Buffer } | { type: 'del'; key: string })[] {
+    const sealed = this.#cipher.seal(STATE_KEY, state.index, formatLogState(state));
+    return [...records, [STATE_KEY, sealed] as const].map(([key, value]) =>
+      value === undefined ? { type: 'del', key } : { type: 'put', key, value },
+    );
+  }
+
   async #compareWithState(found: LogState): Promise<void> {
     const sealed = await this.#db.get(STATE_KEY);
     if (sealed === undefined) throw damaged(this.#dir, 'db', 'the record of its state is missing');
-    const opened = openSealed(this.#dir, this.#cipher, STATE_KEY, sealed);
+    const opened = openSealed(this.#cipher, STATE_KEY, sealed, (finding) => damaged(this.#dir, 'db', finding));
     const state = parseLogState(opened.plaintext.toString());
     found.index = state.index;
     if (sameLogState(found, state)) return;
