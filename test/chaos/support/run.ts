@@ -3,10 +3,12 @@ import { nodeNames } from '../../e2e/support/observe.js';
 import { askAll, type Notes, runClient } from './clients.js';
 import { createDice } from './dice.js';
 import { beginFault, type Undo, waitUntilHealed } from './faults.js';
+import { judgeLives, type Life } from './lives.js';
 import { blob, idleService, nodeLabels, type Resource, runningService } from './resources.js';
 import { describeFault, FAULT_KINDS, type FaultKind, type PlannedFault, planFaults } from './schedule.js';
 import { waitUntilSettled } from './settled.js';
-import { type Findings, watchEngines, watchVersions } from './watch.js';
+import { watchEngines } from './watch-engines.js';
+import { type Findings, watchVersions } from './watch-versions.js';
 import { type World, waitUntilReady } from './world.js';
 
 /** One run: the same seed draws the same faults and the same wishes of clients. */
@@ -24,7 +26,9 @@ export interface RunReport {
   readonly faults: readonly PlannedFault[];
   readonly calls: readonly Call[];
   readonly verdicts: readonly Verdict[];
-  readonly engines: Findings;
+  readonly lives: readonly Life[];
+  /** What of them should not have been, in words. */
+  readonly problems: readonly string[];
   readonly versions: Findings;
   readonly notes: Notes;
 }
@@ -32,7 +36,7 @@ export interface RunReport {
 const CLIENTS = 6;
 const CLIENT_PAUSE_MS = [60, 240] as const;
 /** Changes of services with containers take a while each. */
-const OPERATOR_PAUSE_MS = [1_000, 4_000] as const;
+const OPERATOR_PAUSE_MS = [300, 1_500] as const;
 /** What a host may still hold after it was out of reach: until its agent is back and has stopped it. */
 const EXCUSED_SECONDS = 20;
 
@@ -47,15 +51,16 @@ const runningNames = RUNNING.map(({ key }) => key.slice(key.indexOf('/') + 1));
 /** Hurts a cluster under a stream of reads and writes, heals it, waits until it is calm, and checks what was seen. */
 export async function runChaos(world: World, options: RunOptions): Promise<RunReport> {
   const began = performance.now();
+  const beganAt = Date.now();
   const seconds = (): number => (performance.now() - began) / 1000;
   const say = (text: string): void => options.say(`${seconds().toFixed(1).padStart(7)}  ${text}`);
   const history = createHistory(() => performance.now() - began);
   const notes: Notes = { surprises: [], acknowledgedAt: [] };
   const nodes = [...(await nodeNames(world.managers[0]!.host)).keys()].sort().map(nodeLabels);
   const idle = [
-    ...Array.from({ length: 5 }, (_, index) => blob('config', `c${index}`)),
-    ...Array.from({ length: 3 }, (_, index) => blob('secret', `s${index}`)),
-    ...Array.from({ length: 3 }, (_, index) => idleService(`idle${index}`)),
+    ...Array.from({ length: 5 }, (_, index) => blob('config', `c-${index}`)),
+    ...Array.from({ length: 3 }, (_, index) => blob('secret', `s-${index}`)),
+    ...Array.from({ length: 3 }, (_, index) => idleService(`idle-${index}`)),
     ...nodes,
   ];
   const dice = (stream: number) => createDice(options.seed, stream);
@@ -70,13 +75,7 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
     excuses.some(({ hosts, from, to }) => hosts.includes(host) && at >= from && at <= to + EXCUSED_SECONDS);
   const ending = new AbortController();
   const watching = new AbortController();
-  const engines = watchEngines(
-    world.places,
-    seconds,
-    (service) => (service === 'first' ? 2 : 1),
-    excused,
-    watching.signal,
-  );
+  const engines = watchEngines(world.places, (wallMs) => (wallMs - beganAt) / 1000);
   const versions = watchVersions(world.managers, dice(1), watching.signal);
   const clients = [
     ...Array.from({ length: CLIENTS }, (_, index) => {
@@ -91,7 +90,7 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   ];
   const hosts = world.places.map(({ host, manager }) => ({ name: host.name, manager }));
   const faults = planFaults({ ...options, dice: dice(3), hosts });
-  const work = Promise.all([engines, versions, ...clients]);
+  const work = Promise.all([versions, ...clients]);
   try {
     await Promise.race([playFaults(world, faults, seconds, say, excuses), work.then(() => {})]);
     ending.abort();
@@ -106,12 +105,15 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   } finally {
     ending.abort();
     watching.abort();
+    await engines.stop();
     await work;
   }
   const { calls } = history;
   const verdicts = checkHistory(calls, { initial });
   say(`${calls.length} calls, ${notes.acknowledgedAt.length} acknowledged writes`);
-  return { faults, calls, verdicts, engines: await engines, versions: await versions, notes };
+  const { lives } = engines;
+  const problems = judgeLives(lives, (service) => (service === 'first' ? 2 : 1), excused);
+  return { faults, calls, verdicts, lives, problems, versions: await versions, notes };
 }
 
 /** Begins and takes back each fault in its time; in the end all are taken back, whatever happened. */

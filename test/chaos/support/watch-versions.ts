@@ -1,40 +1,15 @@
 import { setTimeout as delay } from 'node:timers/promises';
-import { callEngine } from '@swarmd/testkit';
 import { callApi } from './api-call.js';
 import type { Dice } from './dice.js';
-import { type Excused, judgeSweeps, type Running, type Sweep } from './samples.js';
 import type { Place } from './world.js';
 
-const SWEEP_PAUSE_MS = 300;
 const LIST_PAUSE_MS = 400;
 const LIST_TIMEOUT_MS = 5_000;
 
-/** How far {@link watchEngines} and {@link watchVersions} got, and what they found wrong, in words. */
+/** How far {@link watchVersions} got, and what it found wrong, in words. */
 export interface Findings {
   looks: number;
   readonly problems: string[];
-}
-
-/** Looks at all engines again and again until aborted, and judges each two successive looks. */
-export async function watchEngines(
-  places: readonly Place[],
-  seconds: () => number,
-  allowed: (service: string) => number,
-  excused: Excused,
-  signal: AbortSignal,
-): Promise<Findings> {
-  const findings: Findings = { looks: 0, problems: [] };
-  let before: Sweep | undefined;
-  while (!signal.aborted) {
-    const at = seconds();
-    const lists = await Promise.all(places.map((place) => runningOn(place)));
-    const sweep = { at, running: lists.flat() };
-    if (before !== undefined) findings.problems.push(...judgeSweeps(before, sweep, allowed, excused));
-    before = sweep;
-    findings.looks++;
-    await delay(SWEEP_PAUSE_MS, undefined, { signal }).catch(() => {});
-  }
-  return findings;
 }
 
 /**
@@ -71,25 +46,4 @@ export async function watchVersions(managers: readonly Place[], dice: Dice, sign
     await delay(LIST_PAUSE_MS, undefined, { signal }).catch(() => {});
   }
   return findings;
-}
-
-/** The cluster's running containers on a host; none while its engine does not answer. */
-async function runningOn({ host }: Place): Promise<Running[]> {
-  const filters = new URLSearchParams({ filters: JSON.stringify({ label: ['com.docker.swarm.task.id'] }) });
-  try {
-    const body = await callEngine(host.engineSocket, { path: `/containers/json?${filters}`, timeoutMs: 5_000 });
-    const list = JSON.parse(body) as { Id: string; Labels: Record<string, string> }[];
-    return list.map(({ Id, Labels }) => {
-      const name = Labels['com.docker.swarm.task.name'] ?? '';
-      return {
-        container: Id,
-        host: host.name,
-        service: Labels['com.docker.swarm.service.name'] ?? '',
-        slot: name.slice(0, name.lastIndexOf('.')),
-        task: Labels['com.docker.swarm.task.id'] ?? '',
-      };
-    });
-  } catch {
-    return [];
-  }
 }
