@@ -32,7 +32,16 @@ async function main(): Promise<number> {
   const logger = pino({
     level: config.logLevel,
     base: undefined,
-    redact: ['*.JoinToken', '*.token', '*.RegistryAuth', '*.registryAuth', '*.keyPem', '*.Data'],
+    redact: [
+      '*.JoinToken',
+      '*.token',
+      '*.RegistryAuth',
+      '*.registryAuth',
+      '*.keyPem',
+      '*.Data',
+      '*.UnlockKey',
+      '*.unlockKey',
+    ],
   });
   endOnSurprise(logger);
   try {

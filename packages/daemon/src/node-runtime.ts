@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createAgent } from '@swarmd/agent';
 import { renewCertificate, startRenewal } from '@swarmd/manager';
 import { asSwarmdError, type Control, isErrorCode, type SwarmdError } from '@swarmd/model';
+import type { Vault } from '@swarmd/store';
 import {
   type ClusterUpdate,
   clientArguments,
@@ -9,9 +10,9 @@ import {
   createIdentityHolder,
   DispatcherClient,
   type Identity,
-  saveIdentity,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
+import { keepIdentity } from './lock/secret-files.js';
 import { removeManager } from './manager/manager-files.js';
 import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
 import { type Member, saveMember } from './member-file.js';
@@ -24,6 +25,8 @@ export interface NodeOptions {
   ports: NodePorts;
   version: string;
   identity: Identity;
+  /** What this node keeps its secrets in. */
+  vault: Vault;
   member: Member;
   /** The cluster does not want this node any more. */
   onRejected(reason: SwarmdError): void;
@@ -50,28 +53,29 @@ export interface NodeRuntime {
 /** How long a demoted manager waits for the others to let it go; then it goes by itself. */
 const RETIRE_TIMEOUT_MS = 30_000;
 
-/** Folder of the node's certificate and key under the data directory. */
-export function identityDir(dataDir: string): string {
-  return join(dataDir, 'certificates');
-}
-
 /** Starts a node of a cluster: the manager first if it is one, then the agent, which finds its managers by itself. */
 export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
-  const { config, ports, identity, member } = options;
+  const { config, ports, identity, vault, member } = options;
   const holder = createIdentityHolder(identity);
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
-  const manager = createManagerSlot({
-    ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
-    onStoreFailure: options.onStoreFailure,
-  });
-  if (identity.role === 'manager') await manager.start();
   const renewal = startRenewal({
     identity: holder,
     renew: (current, signal) => renewCertificate({ identity: current, remoteAddrs: addresses(), signal }),
-    save: (renewed) => saveIdentity(identityDir(config.dataDir), renewed),
+    save: (renewed) => keepIdentity(config.dataDir, vault, renewed),
     ...ports,
   });
+  const manager = createManagerSlot({
+    ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
+    ...{ vault, renewCertificate: () => renewal.renewNow() },
+    onStoreFailure: options.onStoreFailure,
+  });
+  try {
+    if (identity.role === 'manager') await manager.start();
+  } catch (error) {
+    await renewal.stop();
+    throw error;
+  }
   const onCluster = (update: ClusterUpdate): void => {
     if (update.managers.length > 0) {
       peers = update.managers.map(({ nodeId, addr }) => ({ NodeID: nodeId, Addr: addr }));
@@ -86,6 +90,8 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     if (manager.taken && asNodeRole(update.node) === 'worker') {
       await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
       await removeManager(config.dataDir);
+      // A worker keeps nothing that the lock is for.
+      await vault.rekey(undefined);
     }
     renewal.renewNow();
   };

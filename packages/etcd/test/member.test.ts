@@ -81,7 +81,7 @@ t.test('etcd member › is refused where its certificate is of another CA', need
       t.equal(answer, '', `${name} port`);
     }
   }
-  await t.rejects(callJson(running, { ...foreign, caPem: foreign.caPem }, '/v3/maintenance/status'));
+  await t.rejects(callJson(running, { ...foreign, caPem }, '/v3/maintenance/status'));
 });
 
 t.test('etcd member › takes a new certificate without a restart', needsEtcd, async (t) => {
@@ -171,6 +171,14 @@ t.test('etcd member › what it had not yet known to be committed survives recov
   const alone = await cluster.start(first.name, { forceNewCluster: true }, await newPeerUrl(), []);
   await alone.running.ready(soon());
   t.equal(await get(alone.running, 'key'), 'new');
+
+  const admin = cluster.admin(alone);
+  await admin.memberAdd(await newPeerUrl(), true, soon());
+  const pid = alone.running.pid!;
+  process.kill(pid, 'SIGKILL');
+  await until('another process', () => alone.running.pid !== undefined && alone.running.pid !== pid);
+  await alone.running.ready(soon());
+  t.equal((await admin.memberList(soon())).length, 2, 'started again, it throws nobody out');
 });
 
 t.test('etcd member › whose data is damaged says so once', needsEtcd, async (t) => {

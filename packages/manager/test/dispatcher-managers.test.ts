@@ -184,10 +184,11 @@ t.test('managers › a change of leader leaves the nodes of managers that are th
   const agents: TestAgent[] = [];
   for (const identity of identities) agents.push(await connect(t, other, identity));
   await first.stop();
+  const ids = identities.map(({ nodeId }) => nodeId);
   const states: string[] = [];
   test.store.watch(({ events }) => {
     for (const event of events) {
-      if (event.table === 'node' && event.object.ID !== never.nodeId) states.push(event.object.Status.State);
+      if (event.table === 'node' && ids.includes(event.object.ID)) states.push(event.object.Status.State);
     }
   });
   test.attached.delete(other.id);
@@ -317,6 +318,48 @@ t.test('managers › a manager that starts anew doubts the nodes that were conne
   t.equal(stateOf(test, here.nodeId), 'ready');
 });
 
+t.test('managers › another start of swarmd at another manager', async (t) => {
+  const test = await cluster(t, 2);
+  const [leading, a, b] = test.managers as [ClusterManager, ClusterManager, ClusterManager];
+
+  t.test('is kept out while the first lives: the disk was copied', async (t) => {
+    const identity = await test.join(a);
+    const agent = await connect(t, a, identity, { advertiseAddr: '10.1.1.1' });
+    keepBeating(agent);
+    const { sessionId } = await agent.next('welcome');
+    for (const at of [b, leading]) {
+      const copy = startTestAgent(at.addr, identity, { bootNonce: 'copy', advertiseAddr: '10.9.9.9' });
+      t.teardown(() => copy.close());
+      t.match(await copy.ended, { code: 'already-exists', message: /already connected from 10.1.1.1/ });
+    }
+    t.match(test.node(identity.nodeId), {
+      Session: { ID: sessionId, Manager: a.id },
+      Status: { State: 'ready', Message: /another machine at 10.9.9.9/ },
+    });
+    t.same(a.dispatcher.connectedNodes(), [identity.nodeId]);
+  });
+
+  t.test('takes over when the first gives no sign', async (t) => {
+    const identity = await test.join(a);
+    const agent = await connect(t, a, identity);
+    const restarted = startTestAgent(b.addr, identity, { bootNonce: 'second' });
+    t.teardown(() => restarted.close());
+    await restarted.next('welcome');
+    t.match(await agent.ended, { code: 'aborted' });
+  });
+
+  t.test('takes over when the manager of the first is gone', async (t) => {
+    const identity = await test.join(a);
+    const agent = await connect(t, a, identity);
+    keepBeating(agent);
+    await a.kill();
+    const restarted = startTestAgent(b.addr, identity, { bootNonce: 'second' });
+    t.teardown(() => restarted.close());
+    await restarted.next('welcome');
+    t.equal(test.node(identity.nodeId)?.Session?.Manager, b.id);
+  });
+});
+
 t.test('managers › sessions are spread', async (t) => {
   t.test('only as far as it must be', (t) => {
     const cases: [here: number, everywhere: number, managers: number, move: number][] = [
@@ -360,15 +403,18 @@ t.test('managers › sessions are spread', async (t) => {
   });
 
   t.test('by asking agents to move, one after the other', async (t) => {
-    const test = await cluster(t, 1);
+    const { clock, advanceUntil } = steppedClock();
+    const test = await cluster(t, 1, clock);
     const leading = test.managers[0]!;
     const agents: TestAgent[] = [];
     for (let i = 0; i < 14; i++) agents.push(await connect(t, leading, await test.join(leading)));
-    for (const agent of agents) keepBeating(agent);
+    const here = (): number => leading.dispatcher.connectedNodes().length;
+    await advanceUntil(() => here() < 14, 3_000, agents);
     const moved = await Promise.race(agents.map(async (agent) => ({ agent, reason: await agent.ended })));
     t.match(moved.reason, { code: 'aborted', message: /another/ });
     t.equal(moved.agent, agents[0]);
-    t.equal(leading.dispatcher.connectedNodes().length, 13);
+    await advanceUntil(() => here() < 13, 3_000, agents.slice(1));
+    t.equal(here(), 13, 'and no more than must');
   });
 });
 

@@ -12,7 +12,7 @@ import {
 } from '@swarmd/wire';
 import t from 'tap';
 import { keepBeating, startTestAgent, type TestAgent } from './support/test-agent.js';
-import { type ClusterManager, startTestCluster, type TestCluster } from './support/test-cluster.js';
+import { type ClusterManager, startTestCluster } from './support/test-cluster.js';
 
 type Teardown = Pick<typeof import('tap').default, 'teardown'>;
 
@@ -210,8 +210,10 @@ t.test('log relay › a slow reader holds an agent at another manager back, and 
   };
   produce();
   t.ok((await reader.next())?.startsWith('1:0 '));
-  // Nothing more is read: give the agent every chance to send all.
-  for (let i = 0; i < 500; i++) await new Promise((resolve) => setImmediate(resolve));
+  // Nothing more is read: the agent sends on until every buffer on the way is full.
+  for (let [quiet, before] = [0, sent]; quiet < 3_000; [quiet, before] = [sent === before ? quiet + 1 : 0, sent]) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
   t.ok(blocked && sent < total, `the agent waits after ${sent} of ${total} lines`);
   for (let expected = 1; expected < total; expected++) {
     const got = await reader.next();

@@ -72,5 +72,7 @@ async function claimEmpty(
     throw new SwarmdError('failed-precondition', 'the log to move to holds something already');
   const leader = await next.claim(self, next.leader?.term, signal);
   if (leader === undefined) throw new SwarmdError('aborted', 'somebody else uses the log to move to');
+  // A log takes writes once it has shown the claim.
+  await next.replay(() => {});
   return leader;
 }

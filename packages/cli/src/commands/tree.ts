@@ -22,9 +22,12 @@ import { stackDeploy } from './stack/deploy.js';
 import { stackLs, stackPs, stackServices } from './stack/list.js';
 import { stackRm } from './stack/rm.js';
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
+import { swarmUnlock, swarmUnlockKey } from './swarm/unlock.js';
 import { swarmUpdate } from './swarm/update.js';
 import { info } from './system/info.js';
 import { version } from './system/version.js';
+import { exportCommand } from './transfer/export.js';
+import { diffCommand, importCommand } from './transfer/import.js';
 
 /** All commands: those that stand alone, and those under a word. */
 export interface CommandTree {
@@ -35,7 +38,22 @@ export interface CommandTree {
 /** The program's commands. */
 export function commandTree(): CommandTree {
   return {
-    commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
+    commands: [
+      swarmInit,
+      swarmJoin,
+      swarmJoinToken,
+      swarmLeave,
+      swarmUnlock,
+      swarmUnlockKey,
+      swarmUpdate,
+      importCommand,
+      exportCommand,
+      diffCommand,
+      why,
+      info,
+      version,
+      completion,
+    ],
     groups: [
       {
         name: 'backup',
@@ -77,7 +95,7 @@ export function commandTree(): CommandTree {
       {
         name: 'swarm',
         summary: 'Manage Swarm',
-        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUpdate],
+        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUnlock, swarmUnlockKey, swarmUpdate],
       },
     ],
   };

@@ -92,6 +92,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     },
     join: async (request) => void asked.push({ method: 'join', request }),
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
+    unlock: async (key) => void asked.push({ method: 'unlock', request: key }),
     restore: (request, file) => world.restore(request, file),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),

@@ -12,7 +12,7 @@ import {
   startEtcdMember,
 } from '@swarmd/etcd';
 import type { SharedLog } from '@swarmd/model';
-import { openEtcdLog } from '@swarmd/store';
+import { openEtcdLog, type ValueCipher } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdMembership, managerFiles } from './manager-files.js';
@@ -41,7 +41,7 @@ export interface EtcdHost {
   readonly member: EtcdMember;
   readonly admin: EtcdAdmin;
   /** The log on it. Waits for a quorum. The log is closed by whoever opened it. */
-  openLog(dataKey: Uint8Array, signal: AbortSignal): Promise<SharedLog>;
+  openLog(cipher: ValueCipher, signal: AbortSignal): Promise<SharedLog>;
   /** Whether this host's member leads Raft, as of a moment ago. */
   leadsConsensus(): boolean;
   /** Begins to keep it from running out of space; `leads` tells whether this manager compacts for all. */
@@ -83,7 +83,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
   return {
     member,
     admin,
-    openLog: async (dataKey, signal) => {
+    openLog: async (cipher, signal) => {
       await member.ready(signal);
       const { caPem, certificatePem, keyPem } = member.clientTls;
       const client = createEtcdClient({
@@ -91,7 +91,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
         tls: { ca: caPem, certificate: certificatePem, key: keyPem },
       });
       try {
-        const log = await openEtcdLog({ client, dataKey, clock, logger: logger.child({ component: 'store' }) });
+        const log = await openEtcdLog({ client, dataKey: cipher, clock, logger: logger.child({ component: 'store' }) });
         clients.push(client);
         return log;
       } catch (error) {
@@ -115,6 +115,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
       cancel();
       await maintenance?.stop();
       for (const client of clients) client.close();
+      admin.close();
       await member.stop();
     },
   };

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
-import { writeFileDurably } from '@swarmd/store';
+import { loadSecret, saveSecret, type Vault, writeFileDurably } from '@swarmd/store';
 import { z } from 'zod';
 
 /** Which log a manager's store is on: `level` while it is the only manager, `etcd` from the second one on. */
@@ -54,12 +54,12 @@ export async function saveDriver(dataDir: string, driver: StoreDriver): Promise<
 }
 
 /** What {@link saveEtcdMembership} kept; `undefined` without a file. `damaged` when it cannot be read. */
-export async function loadEtcdMembership(dataDir: string): Promise<EtcdMembership | undefined> {
+export async function loadEtcdMembership(dataDir: string, vault: Vault): Promise<EtcdMembership | undefined> {
   const path = managerFiles(dataDir).etcdMembership;
-  const text = await readIfThere(path);
-  if (text === undefined) return undefined;
+  const content = await loadSecret(path, vault.key);
+  if (content === undefined) return undefined;
   try {
-    return EtcdMembershipSchema.parse(JSON.parse(text));
+    return EtcdMembershipSchema.parse(JSON.parse(content.toString()));
   } catch (cause) {
     throw new SwarmdError('damaged', `${path} cannot be read: restore it from a backup, or leave and join again`, {
       cause,
@@ -67,10 +67,10 @@ export async function loadEtcdMembership(dataDir: string): Promise<EtcdMembershi
   }
 }
 
-/** Keeps `membership`, synced, all or nothing, for root alone. */
-export async function saveEtcdMembership(dataDir: string, membership: EtcdMembership): Promise<void> {
+/** Keeps `membership`, synced, all or nothing, for root alone, sealed as the vault says. */
+export async function saveEtcdMembership(dataDir: string, membership: EtcdMembership, vault: Vault): Promise<void> {
   const text = `${JSON.stringify(membership, null, 2)}\n`;
-  await writeFileDurably(managerFiles(dataDir).etcdMembership, Buffer.from(text), 'replace');
+  await vault.write((keys) => saveSecret(managerFiles(dataDir).etcdMembership, Buffer.from(text), keys));
 }
 
 /** Removes all that is left of an etcd member, a running one excepted. */

@@ -1,7 +1,11 @@
 import type { GoneReason } from '@swarmd/etcd';
+import type { Loop } from '@swarmd/manager';
 import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
+import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
+import { startLockLoop } from '../lock/lock-loop.js';
+import { nodeKeyWasClear } from '../lock/secret-files.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
@@ -21,6 +25,10 @@ export interface ManagerSlotDependencies {
   version: string;
   identity: IdentityHolder;
   member: Member;
+  /** What this node keeps its secrets in. */
+  vault: Vault;
+  /** Asks for a certificate with a new key. */
+  renewCertificate(): void;
   /** Managers known to this node, `host:port`. */
   managers(): readonly string[];
   onStoreFailure(reason: SwarmdError): void;
@@ -58,6 +66,7 @@ class Slot implements ManagerSlot {
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
+  #lock: Loop | undefined;
   #taken = false;
   #problem = '';
 
@@ -108,6 +117,8 @@ class Slot implements ManagerSlot {
   async stop(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
+    await this.#lock?.stop();
+    this.#lock = undefined;
     const runtime = this.#runtime;
     this.#runtime = undefined;
     await runtime?.stop();
@@ -131,8 +142,13 @@ class Slot implements ManagerSlot {
         this.#problem = message;
       }
       await new Promise<void>((resolve) => {
-        const cancel = ports.clock.after(pauseMs, resolve);
-        signal.addEventListener('abort', () => (cancel(), resolve()), { once: true });
+        const done = (): void => {
+          cancel();
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        const cancel = ports.clock.after(pauseMs, done);
+        signal.addEventListener('abort', done, { once: true });
       });
       pauseMs = Math.min(RETRY_MS.max, pauseMs * 2);
     }
@@ -167,13 +183,17 @@ class Slot implements ManagerSlot {
     this.#runtime = runtime;
     this.#problem = '';
     runtime.host.etcd?.maintain(() => runtime.host.store.leads);
+    const { vault, renewCertificate, config, ports } = this.#deps;
+    const { store, dataKeys } = runtime.host;
+    const wasClear = () => nodeKeyWasClear(config.dataDir);
+    this.#lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
     this.#tell();
   }
 
   #hostDeps(): StoreHostDependencies {
-    const { config, ports, identity, member, onStoreFailure } = this.#deps;
+    const { config, ports, identity, member, vault, onStoreFailure } = this.#deps;
     return {
-      ...{ config, ports, member, onFailure: onStoreFailure },
+      ...{ config, ports, member, vault, onFailure: onStoreFailure },
       nodeId: identity.current.nodeId,
       clusterId: identity.current.clusterId,
       onGone: (reason) => void this.#onGone(reason),

@@ -26,6 +26,8 @@ const AddedSchema = z.object({
   certificatePem: z.string(),
   /** Base64. */
   dataKey: z.string(),
+  /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
+  unlockKey: z.string().optional(),
 });
 
 /** What a new manager is given when it is let into the store. */
@@ -74,7 +76,7 @@ async function add(
 ): Promise<Added> {
   requireManager(host, nodeId);
   const { admin } = await host.share();
-  const { EtcdCA } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
+  const { EtcdCA, UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
   if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');
   const ca = { certificatePem: EtcdCA.Certificate, keyPem: EtcdCA.Key };
   const certificatePem = await issueEtcdCertificate(
@@ -92,8 +94,9 @@ async function add(
   const initialCluster = (await list(admin)).flatMap(({ name, peerUrls }) =>
     peerUrls.map((url) => ({ name: url === peerUrl ? nodeId : name || url, peerUrl: url })),
   );
-  const dataKey = Buffer.from(host.dataKey).toString('base64');
-  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey };
+  const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
+  const lock = UnlockKey === undefined ? {} : { unlockKey: UnlockKey };
+  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey, ...lock };
 }
 
 function requireManager({ store }: StoreHost, nodeId: string): Node {

@@ -1,6 +1,6 @@
 import { createEtcdCa, createEtcdKeyAndCsr, type EtcdCa, issueEtcdCertificate } from '@swarmd/etcd';
 import { CLUSTER_KEY, type Random, type SharedStore, SwarmdError } from '@swarmd/model';
-import { moveLog } from '@swarmd/store';
+import { moveLog, type ValueCipher } from '@swarmd/store';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { type EtcdMembership, removeEtcd, saveDriver, saveEtcdMembership } from './manager-files.js';
 import { peerIp, peerUrl } from './peer-url.js';
@@ -18,18 +18,18 @@ const SHARE_TIMEOUT_MS = 120_000;
 export async function shareStore(
   deps: StoreHostDependencies,
   store: SharedStore,
-  dataKey: Uint8Array,
+  cipher: ValueCipher,
 ): Promise<EtcdHost> {
   const { config, ports, nodeId, member } = deps;
   const signal = AbortSignal.timeout(SHARE_TIMEOUT_MS);
   await removeEtcd(config.dataDir);
   const ca = await etcdCa(store, ports.clock.now(), ports.random);
   const membership = await firstMembership(deps, ca);
-  await saveEtcdMembership(config.dataDir, membership);
+  await saveEtcdMembership(config.dataDir, membership, deps.vault);
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const etcd = await startEtcdHost({ ...deps, membership, onMoved });
   try {
-    const log = await etcd.openLog(dataKey, signal);
+    const log = await etcd.openLog(cipher, signal);
     const self = { nodeId, addr: member.advertiseAddr };
     try {
       await moveLog(store, log, self, () => saveDriver(config.dataDir, 'etcd'), signal);

@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { findEtcd, type GoneReason } from '@swarmd/etcd';
-import { asSwarmdError, type Log, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
-import { loadDataKey, loadOrCreateDataKey, openLevelLog, openSharedStore, openStore } from '@swarmd/store';
+import { asSwarmdError, type ResealableLog, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
+import { openLevelLog, openSharedStore, openStore, type ValueCipher, Vault } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
+import { DataKeys } from '../lock/data-keys.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
@@ -17,6 +18,8 @@ export interface StoreHostDependencies {
   nodeId: string;
   clusterId: string;
   member: Member;
+  /** What this node keeps its secrets in. */
+  vault: Vault;
   /** The store can no longer write: only a new start can tell what is on the disk. */
   onFailure(reason: SwarmdError): void;
   /** This host's etcd cannot go on with the data that it has. */
@@ -27,7 +30,7 @@ export interface StoreHostDependencies {
 export interface StoreHost {
   readonly store: SharedStore;
   readonly etcd: EtcdHost | undefined;
-  readonly dataKey: Uint8Array;
+  readonly dataKeys: DataKeys;
   /** Moves the store to etcd, if it is not there yet, while it goes on. Resolves with this host's etcd. */
   share(): Promise<EtcdHost>;
   /** Why no other manager can be taken in: this host has no etcd. */
@@ -35,12 +38,16 @@ export interface StoreHost {
   close(): Promise<void>;
 }
 
-/** Opens the embedded store of this node, making it when there is none. See `openLevelLog` for its errors. */
+/**
+ * Opens the embedded store of this node, making it when there is none. Its data keys lie in `vault`, which is that of a
+ * manager without a lock when there is none. See `openLevelLog` for its errors.
+ */
 export async function openEmbedded(
   dataDir: string,
   { clock, logger }: NodePorts,
-  { mustExist = false, onFailure }: { mustExist?: boolean; onFailure?: (reason: SwarmdError) => void } = {},
-): Promise<{ store: SharedStore; log: Log; dataKey: Uint8Array }> {
+  options: { mustExist?: boolean; onFailure?: (reason: SwarmdError) => void; vault?: Vault } = {},
+): Promise<{ store: SharedStore; log: ResealableLog; dataKeys: DataKeys }> {
+  const { mustExist = false, onFailure, vault } = options;
   const { directory, dataKey: keyFile, level: dir } = managerFiles(dataDir);
   if (mustExist && !existsSync(dir)) {
     const advice = 'restore it from a backup, or remove the data directory and make a new cluster';
@@ -51,38 +58,43 @@ export async function openEmbedded(
     const advice = 'restore it from a backup; without it the store cannot be read';
     throw new SwarmdError('damaged', `the data key ${keyFile} of the store in ${dir} is missing: ${advice}`);
   }
-  const dataKey = await loadOrCreateDataKey(keyFile);
   const child = logger.child({ component: 'store' });
-  const log = await openLevelLog({ dir, dataKey, logger: child });
-  const options = { log, clock: steadyClock(clock), logger: child, ...(onFailure ? { onFailure } : {}) };
-  return { store: await openStore(options), log, dataKey };
+  const dataKeys = await DataKeys.open({ path: keyFile, vault: vault ?? (await Vault.open([])), logger: child });
+  const log = await openLevelLog({ dir, dataKey: dataKeys.cipher, logger: child });
+  dataKeys.attach(log);
+  const failure = onFailure ? { onFailure } : {};
+  return { store: await openStore({ log, clock: steadyClock(clock), logger: child, ...failure }), log, dataKeys };
 }
 
 /** Opens the store of the only manager. */
 export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreHost> {
-  const { config, ports, onFailure } = deps;
-  const { store, log, dataKey } = await openEmbedded(config.dataDir, ports, { mustExist: true, onFailure });
+  const { config, ports, onFailure, vault } = deps;
+  const { store, log, dataKeys } = await openEmbedded(config.dataDir, ports, { mustExist: true, onFailure, vault });
   let etcd: EtcdHost | undefined;
   let sharing: Promise<EtcdHost> | undefined;
   return {
-    ...{ store, dataKey },
+    ...{ store, dataKeys },
     get etcd() {
       return etcd;
     },
     refuseManager: () => missingEtcd(config),
     share: () => {
-      sharing ??= shareStore(deps, store, dataKey).then(
-        async (started) => {
-          etcd = started;
-          // It stays where it is, as a copy of how things were.
-          await log.close();
-          return started;
-        },
-        (error: unknown) => {
-          sharing = undefined;
-          throw error;
-        },
-      );
+      sharing ??= dataKeys
+        .freeze()
+        .then(() => shareStore(deps, store, dataKeys.cipher))
+        .then(
+          async (started) => {
+            etcd = started;
+            // It stays where it is, as a copy of how things were.
+            await log.close();
+            return started;
+          },
+          (error: unknown) => {
+            sharing = undefined;
+            dataKeys.attach(log);
+            throw error;
+          },
+        );
       return sharing;
     },
     close: async () => {
@@ -94,22 +106,22 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
 
 /** Opens the store of one of several managers: starts etcd and waits until a quorum of them is there. */
 export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSignal): Promise<StoreHost> {
-  const { config, ports } = deps;
-  const membership = await loadEtcdMembership(config.dataDir);
-  const dataKey = await loadDataKey(managerFiles(config.dataDir).dataKey);
-  if (membership === undefined || dataKey === undefined) {
-    const { directory } = managerFiles(config.dataDir);
+  const { config, ports, vault } = deps;
+  const membership = await loadEtcdMembership(config.dataDir, vault);
+  const { directory, dataKey: path } = managerFiles(config.dataDir);
+  if (membership === undefined || !existsSync(path)) {
     throw new SwarmdError(
       'damaged',
       `etcd.json or data.key is missing in ${directory}: restore it, or leave and join again`,
     );
   }
+  const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const etcd = await startEtcdHost({ ...deps, membership, onMoved });
   try {
-    const store = await openReplica(etcd, dataKey, ports, signal);
+    const store = await openReplica(etcd, dataKeys.cipher, ports, signal);
     return {
-      ...{ store, etcd, dataKey },
+      ...{ store, etcd, dataKeys },
       refuseManager: () => missingEtcd(config),
       share: async () => etcd,
       close: async () => {
@@ -125,11 +137,11 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
 
 async function openReplica(
   etcd: EtcdHost,
-  dataKey: Uint8Array,
+  cipher: ValueCipher,
   { clock, logger }: NodePorts,
   signal: AbortSignal,
 ): Promise<SharedStore> {
-  const log = await etcd.openLog(dataKey, signal);
+  const log = await etcd.openLog(cipher, signal);
   return openSharedStore({ log, clock: steadyClock(clock), logger: logger.child({ component: 'store' }) });
 }
 

@@ -14,11 +14,11 @@ export interface EtcdStatus {
   /** The member that leads Raft; `undefined`: none that this one knows of. */
   leaderId: string | undefined;
   isLearner: boolean;
-  raftTerm: bigint;
-  raftIndex: bigint;
-  raftAppliedIndex: bigint;
+  raftTerm: number;
+  raftIndex: number;
+  raftAppliedIndex: number;
   /** The store's revision as this member has it. */
-  revision: bigint;
+  revision: number;
   /** The database file, and what of it is in use: the difference is given back by a defragmentation. */
   dbSizeBytes: number;
   dbSizeInUseBytes: number;
@@ -28,6 +28,13 @@ export interface EtcdStatus {
 export interface EtcdAlarm {
   memberId: string;
   kind: 'nospace' | 'corrupt';
+}
+
+/** A lock that ends by itself after `ttlMs`, should its holder be gone; `nowMs` is wall time. */
+export interface EtcdLock {
+  key: string;
+  nowMs: number;
+  ttlMs: number;
 }
 
 /** A transaction that writes nothing, for probing: it has a comparison that fails, `compares` times, before a value. */
@@ -51,17 +58,15 @@ export interface EtcdAdmin {
   /** Only through the leader's own client port. */
   moveLeader(targetId: string, signal: AbortSignal): Promise<void>;
   /** Forgets what was before `revision`; with `isPhysical` resolves when the space is free for reuse. */
-  compact(revision: bigint, isPhysical: boolean, signal: AbortSignal): Promise<void>;
+  compact(revision: number, isPhysical: boolean, signal: AbortSignal): Promise<void>;
   /** Gives the space that is not in use back to the disk. The member answers nothing meanwhile. */
   defragment(signal: AbortSignal): Promise<void>;
   alarms(signal: AbortSignal): Promise<EtcdAlarm[]>;
   disarm(alarm: EtcdAlarm, signal: AbortSignal): Promise<void>;
-  /** Takes the lock `key` for at most `ttlSeconds`; `undefined`: somebody has it. The result releases it. */
-  tryLock(
-    key: string,
-    ttlSeconds: number,
-    signal: AbortSignal,
-  ): Promise<((signal: AbortSignal) => Promise<void>) | undefined>;
+  /** Takes a lock; `undefined`: somebody has it. The result gives it back. */
+  tryLock(lock: EtcdLock, signal: AbortSignal): Promise<((signal: AbortSignal) => Promise<void>) | undefined>;
   /** Sends a transaction that writes nothing, to see whether etcd takes it. */
   probe(probe: EtcdProbe, signal: AbortSignal): Promise<void>;
+  /** Ends the connection, with all calls on it. */
+  close(): void;
 }

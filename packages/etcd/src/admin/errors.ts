@@ -1,5 +1,3 @@
-import { type ErrorCode, SwarmdError } from '@swarmd/model';
-
 /** What etcd refuses an operation for, where the caller has to act on it. */
 export type EtcdErrorKind =
   | 'unhealthy'
@@ -41,25 +39,4 @@ export function etcdErrorKind(thrown: unknown): EtcdErrorKind | undefined {
   if (!(thrown instanceof Error)) return undefined;
   if (/received message larger than max/.test(thrown.message)) return 'too-large';
   return WORDS[thrown.message];
-}
-
-/** gRPC's status numbers as far as etcd uses them. */
-const CODES: Readonly<Record<number, ErrorCode>> = {
-  3: 'invalid-argument',
-  4: 'deadline-exceeded',
-  5: 'not-found',
-  7: 'permission-denied',
-  8: 'unavailable',
-  9: 'failed-precondition',
-  11: 'invalid-argument',
-  12: 'unimplemented',
-  14: 'unavailable',
-  15: 'damaged',
-  16: 'unauthenticated',
-};
-
-/** The `SwarmdError` for a gRPC status of etcd's. */
-export function etcdError(grpcStatus: number | undefined, message: string, cause?: unknown): SwarmdError {
-  const code = (grpcStatus === undefined ? undefined : CODES[grpcStatus]) ?? 'unavailable';
-  return new SwarmdError(code, message, cause === undefined ? {} : { cause });
 }

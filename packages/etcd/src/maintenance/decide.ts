@@ -3,7 +3,7 @@ import type { EtcdAlarm, EtcdStatus } from '../admin/admin.js';
 /** A revision and when it was the newest, in monotonic milliseconds. */
 export interface RevisionSample {
   atMs: number;
-  revision: bigint;
+  revision: number;
 }
 
 /** What one round of maintenance is decided from. */
@@ -20,7 +20,7 @@ export interface MaintenanceView {
   /** Samples of earlier rounds, oldest first. */
   samples: readonly RevisionSample[];
   /** What was asked to be compacted up to; 0 when unknown. */
-  compacted: bigint;
+  compacted: number;
   /** When this member was last defragmented. */
   defragmentedAtMs: number | undefined;
   /** Since when, as seen from here, a `nospace` alarm has been up. */
@@ -32,7 +32,7 @@ export type SpaceState = 'ample' | 'tight' | 'full';
 
 /** What one round does, in this order. */
 export interface MaintenancePlan {
-  compact: { revision: bigint; isPhysical: boolean } | undefined;
+  compact: { revision: number; isPhysical: boolean } | undefined;
   /** Of this host's member. `needsLock`: one member at a time, which cannot be agreed on while nobody can write. */
   defragment: { needsLock: boolean; reason: string } | undefined;
   /** Alarms to take back, once the above is done and there is room. */
@@ -43,12 +43,12 @@ export interface MaintenancePlan {
 }
 
 /** Followers that come back after an interruption go on from their revision: so much history is kept for them. */
-export const KEEP_REVISIONS = 10_000n;
+export const KEEP_REVISIONS = 10_000;
 export const KEEP_MS = 300_000;
 /** With large transactions even that is too much. */
-const KEEP_WHEN_TIGHT = 1_000n;
+const KEEP_WHEN_TIGHT = 1_000;
 /** Compacting for less is not worth a write. */
-const COMPACT_AT_LEAST = 1_000n;
+const COMPACT_AT_LEAST = 1_000;
 
 const MIB = 1024 * 1024;
 /** From this share of the quota on, history is cut short, and a smaller gain is worth a defragmentation. */
@@ -89,7 +89,7 @@ function compaction(view: MaintenanceView, isFull: boolean): MaintenancePlan['co
   if (isFull) return revision > view.compacted ? { revision, isPhysical: true } : undefined;
   const isShort = share(view) >= SHORT_OF_SPACE;
   const byCount = revision - (isShort ? KEEP_WHEN_TIGHT : KEEP_REVISIONS);
-  const old = view.samples.findLast(({ atMs }) => atMs <= view.nowMs - KEEP_MS)?.revision ?? 0n;
+  const old = view.samples.findLast(({ atMs }) => atMs <= view.nowMs - KEEP_MS)?.revision ?? 0;
   const target = isShort || byCount < old ? byCount : old;
   return target - view.compacted >= COMPACT_AT_LEAST ? { revision: target, isPhysical: false } : undefined;
 }

@@ -1,5 +1,5 @@
 import { SwarmdError } from '@swarmd/model';
-import type { EtcdAdmin } from '../admin/admin.js';
+import type { EtcdAdmin, EtcdProbe } from '../admin/admin.js';
 import { etcdErrorKind } from '../admin/errors.js';
 import { MAX_REQUEST_BYTES, MAX_TXN_OPS } from '../process/flags.js';
 
@@ -22,27 +22,20 @@ const LEAST = { txnOps: 64, requestBytes: 1024 * 1024 };
  * user; `failed-precondition` when a limit is too small, or it is older than 3.4.
  */
 export async function probeLimits(admin: EtcdAdmin, signal: AbortSignal): Promise<EtcdLimits> {
-  const { version } = await admin.status(signal);
+  const { version } = await admin.status(signal).catch(withoutUser);
   const [major = 0, minor = 0] = version.split('.').map(Number);
   if (major < 3 || (major === 3 && minor < 4)) {
     throw new SwarmdError('failed-precondition', `etcd 3.4 or newer is needed, and this one is ${version}`);
   }
-  const takes = (probe: { compares: number; valueBytes: number }): Promise<boolean> =>
-    admin.probe(probe, signal).then(
-      () => true,
-      (thrown) => {
-        const kind = etcdErrorKind(thrown);
-        if (kind === 'too-many-operations' || kind === 'too-large') return false;
-        if (kind !== 'auth-required') throw thrown;
-        throw new SwarmdError(
-          'permission-denied',
-          'this etcd wants a user and a password, which swarmd does not give',
-          {
-            cause: thrown,
-          },
-        );
-      },
-    );
+  const takes = async (probe: EtcdProbe): Promise<boolean> => {
+    try {
+      await admin.probe(probe, signal);
+      return true;
+    } catch (thrown) {
+      const kind = etcdErrorKind(thrown);
+      return kind === 'too-many-operations' || kind === 'too-large' ? false : withoutUser(thrown);
+    }
+  };
   const txnOps = await largest(MAX_TXN_OPS, LEAST.txnOps, (compares) => takes({ compares, valueBytes: 1 }));
   const requestBytes = await largest(MAX_REQUEST_BYTES, LEAST.requestBytes, (bytes) =>
     takes({ compares: 1, valueBytes: bytes - FRAME_BYTES }),
@@ -55,6 +48,12 @@ export async function probeLimits(admin: EtcdAdmin, signal: AbortSignal): Promis
     throw new SwarmdError('failed-precondition', `this etcd takes fewer than ${least} ${what}: start it with ${flag}`);
   }
   return { version, txnOps, requestBytes: requestBytes - FRAME_BYTES };
+}
+
+function withoutUser(thrown: unknown): never {
+  if (etcdErrorKind(thrown) !== 'auth-required') throw thrown;
+  const message = 'this etcd wants a user and a password, which swarmd does not give';
+  throw new SwarmdError('permission-denied', message, { cause: thrown });
 }
 
 /** The largest of `most`, `most`/2, … down to `least` that is taken. */

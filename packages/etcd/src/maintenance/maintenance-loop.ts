@@ -51,7 +51,6 @@ const CALL_MS = 10_000;
 /** Compactions and defragmentations of a full database take minutes on a slow disk. */
 const LONG_CALL_MS = 600_000;
 const LOCK_KEY = '/swarmd/defragment';
-const LOCK_TTL_S = 600;
 
 /** Starts rounds of maintenance for this host's member; run it on every manager's host. */
 export function startEtcdMaintenance(options: MaintenanceOptions): EtcdMaintenance {
@@ -68,7 +67,7 @@ class MaintenanceLoop implements EtcdMaintenance {
   #round: Promise<void> = Promise.resolve();
   #report: MaintenanceReport | undefined;
   #samples: RevisionSample[] = [];
-  #compacted = 0n;
+  #compacted = 0;
   #defragmentedAtMs: number | undefined;
   #nospaceSinceMs: number | undefined;
 
@@ -113,11 +112,10 @@ class MaintenanceLoop implements EtcdMaintenance {
     const { admin, isLeader } = this.#options;
     const quotaBytes = this.#options.quotaBytes();
     const signal = this.#signal(CALL_MS);
-    const [status, alarms, members] = await Promise.all([
-      admin.status(signal),
-      admin.alarms(signal),
-      admin.memberList(signal),
-    ]);
+    const status = await admin.status(signal);
+    // It is not ours yet to look after, and answers little else.
+    if (status.isLearner) return;
+    const [alarms, members] = await Promise.all([admin.alarms(signal), admin.memberList(signal)]);
     const nowMs = this.#options.clock.monotonic();
     const isFull = alarms.some(({ kind }) => kind === 'nospace');
     this.#nospaceSinceMs = isFull ? (this.#nospaceSinceMs ?? nowMs) : undefined;
@@ -147,7 +145,7 @@ class MaintenanceLoop implements EtcdMaintenance {
   async #compact({ revision, isPhysical }: NonNullable<MaintenancePlan['compact']>): Promise<void> {
     try {
       await this.#options.admin.compact(revision, isPhysical, this.#signal(LONG_CALL_MS));
-      this.#log.debug({ revision: String(revision) }, 'compacted etcd’s history');
+      this.#log.debug({ revision }, 'compacted etcd’s history');
     } catch (thrown) {
       // The leader before us did.
       if (etcdErrorKind(thrown) !== 'compacted') throw thrown;
@@ -157,7 +155,9 @@ class MaintenanceLoop implements EtcdMaintenance {
 
   async #defragment({ needsLock, reason }: NonNullable<MaintenancePlan['defragment']>): Promise<void> {
     const { admin, clock } = this.#options;
-    const release = needsLock ? await admin.tryLock(LOCK_KEY, LOCK_TTL_S, this.#signal(CALL_MS)) : undefined;
+    const release = needsLock
+      ? await admin.tryLock({ key: LOCK_KEY, nowMs: clock.now(), ttlMs: LONG_CALL_MS }, this.#signal(CALL_MS))
+      : undefined;
     if (needsLock && release === undefined) return;
     try {
       const startedMs = clock.monotonic();

@@ -94,8 +94,7 @@ async function patiently<T>(
     } catch (thrown) {
       signal.throwIfAborted();
       const kind = etcdErrorKind(thrown);
-      const passes =
-        kind === undefined ? isErrorCode(thrown, 'unavailable', 'deadline-exceeded') : retried.includes(kind);
+      const passes = kind === undefined ? isErrorCode(thrown, 'unavailable', 'aborted') : retried.includes(kind);
       if (!passes || clock.monotonic() >= deadline) throw thrown;
     }
     await pause(clock, RETRY_MS, signal);

@@ -18,7 +18,10 @@ const USUAL = [
   'established TCP streaming connection with remote peer',
   'closed TCP streaming connection with remote peer',
   'stopped TCP streaming connection with remote peer',
+  'exceeded recommended request limit',
 ];
+/** What etcd's own client within it says while it starts. */
+const STARTING = /addrConn\.createTransport failed to connect/;
 /** At most this many lines within each period are passed on; a broken network makes etcd write hundreds a second. */
 const LINES_PER_PERIOD = 20;
 const PERIOD_MS = 10_000;
@@ -59,6 +62,7 @@ export function createLineForwarder(logger: Logger, clock: Pick<Clock, 'monotoni
 }
 
 function levelOf({ level, message }: EtcdLine): 'debug' | 'info' | 'warn' | 'error' {
+  if (STARTING.test(message)) return 'debug';
   if (level === 'warn') return USUAL.includes(message) ? 'debug' : 'warn';
   if (level === 'info' || level === 'debug') return level;
   return 'error';

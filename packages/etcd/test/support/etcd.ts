@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import type { Clock, Random } from '@swarmd/model';
 import { pino } from 'pino';
 import {
+  createEtcdAdmin,
   createEtcdCa,
   createEtcdKeyAndCsr,
+  type EtcdAdmin,
   type EtcdCa,
   type EtcdMember,
   type EtcdMemberOptions,
@@ -57,6 +59,7 @@ export class TestCluster {
   readonly root = mkdtempSync(join(tmpdir(), 'swarmd-etcd-'));
   readonly keys = mkdtempSync('/dev/shm/swarmd-etcd-');
   readonly members: TestMember[] = [];
+  readonly #admins: EtcdAdmin[] = [];
   readonly ca: EtcdCa;
 
   private constructor(ca: EtcdCa) {
@@ -66,11 +69,19 @@ export class TestCluster {
   static async create(t: { teardown(fn: () => Promise<void>): unknown }): Promise<TestCluster> {
     const cluster = new TestCluster(await createEtcdCa(Date.now(), realRandom));
     t.teardown(async () => {
+      for (const admin of cluster.#admins) admin.close();
       await Promise.all(cluster.members.map(({ running }) => running.stop()));
       rmSync(cluster.root, { recursive: true, force: true });
       rmSync(cluster.keys, { recursive: true, force: true });
     });
     return cluster;
+  }
+
+  /** To administer the cluster through `member`. */
+  admin({ running }: TestMember): EtcdAdmin {
+    const admin = createEtcdAdmin(running);
+    this.#admins.push(admin);
+    return admin;
   }
 
   /** Starts a member; the first makes the cluster, others must have been added to it with the URL of `peerUrl`. */

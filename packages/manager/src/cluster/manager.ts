@@ -15,6 +15,7 @@ import {
   DispatcherService,
   type IdentityHolder,
   LogRelayService,
+  SessionProbeService,
 } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { createCertificateAuthority } from '../ca/authority.js';
@@ -178,6 +179,7 @@ export function createManager(options: ManagerOptions): Manager {
     server.addService(CertificateAuthorityService, authority);
     server.addService(DispatcherService, dispatcher.service);
     server.addService(LogRelayService, dispatcher.relay);
+    server.addService(SessionProbeService, dispatcher.probe);
     const lazily = (): Leadership => leadership!;
     const service = createClusterService({ leadership: lazily, attachments, handlers, calls: patient, clock });
     server.addService(ClusterService, service);

@@ -7,6 +7,7 @@ import {
   type Control,
   SwarmdError,
 } from '@swarmd/model';
+import { createUnlockKey } from '@swarmd/store';
 import type { ControlDependencies } from './dependencies.js';
 import { invalid, outOfSequence, rpcError } from './errors.js';
 import { parseBody } from './parse.js';
@@ -14,24 +15,31 @@ import { createTlsInfoReader, type TlsInfoReader } from './tls-info.js';
 
 const HOUR_NS = 3_600_000_000_000;
 
-/** The cluster object: inspect, update, rotation of join tokens. */
-export function clusterControl({ store, tokens }: ControlDependencies): Pick<Control, 'getCluster' | 'updateCluster'> {
+/** The cluster object: inspect, update, rotation of join tokens and of the unlock key. */
+export function clusterControl({
+  store,
+  tokens,
+}: ControlDependencies): Pick<Control, 'getCluster' | 'getUnlockKey' | 'updateCluster'> {
   const tlsInfo = createTlsInfoReader();
   return {
     async getCluster() {
       return clusterToApi(existing(store.view.get('cluster', CLUSTER_KEY)), tlsInfo);
     },
+    async getUnlockKey() {
+      return { UnlockKey: existing(store.view.get('cluster', CLUSTER_KEY)).UnlockKey ?? '' };
+    },
     async updateCluster(version, body, rotate) {
       const spec = parseBody(ClusterSpecSchema, body);
-      if (rotate.managerUnlockKey)
-        throw rpcError('unimplemented', 'managers cannot be locked yet: there is no unlock key');
       await store.update((tx) => {
         const cluster = existing(tx.get('cluster', CLUSTER_KEY));
         if (cluster.Version.Index !== version) throw outOfSequence();
         const { Worker, Manager } = cluster.JoinTokens;
+        const { UnlockKey: before, ...rest } = cluster;
+        const Spec = merge(cluster.Spec, spec);
         tx.put('cluster', {
-          ...cluster,
-          Spec: merge(cluster.Spec, spec),
+          ...rest,
+          ...unlockKeyFor(Spec, rotate.managerUnlockKey ? undefined : before),
+          Spec,
           JoinTokens: {
             Worker: rotate.workerToken ? tokens.rotateJoinToken('worker') : Worker,
             Manager: rotate.managerToken ? tokens.rotateJoinToken('manager') : Manager,
@@ -47,6 +55,12 @@ export function parseClusterSpec(body: unknown): ClusterSpec {
   const spec = parseBody(ClusterSpecSchema, body);
   checkChange({}, spec);
   return spec;
+}
+
+/** The unlock key of a cluster with this spec: the one that it has, a new one, or none while the lock is off. */
+export function unlockKeyFor(spec: ClusterSpec, before?: string): Pick<Cluster, 'UnlockKey'> {
+  if (spec.EncryptionConfig?.AutoLockManagers !== true) return {};
+  return { UnlockKey: before ?? createUnlockKey() };
 }
 
 function existing(cluster: Cluster | undefined): Cluster {
@@ -77,9 +91,6 @@ function checkChange(old: ClusterSpec, change: ClusterSpec): void {
     throw invalid('minimum certificate expiry time is: 1h0m0s', 'CAConfig.NodeCertExpiry');
   if ((change.Dispatcher?.HeartbeatPeriod ?? 0) < 0) {
     throw invalid('heartbeat time period cannot be a negative duration', 'Dispatcher.HeartbeatPeriod');
-  }
-  if (change.EncryptionConfig?.AutoLockManagers) {
-    throw rpcError('unimplemented', 'managers cannot be locked yet', 'EncryptionConfig.AutoLockManagers');
   }
   if ((change.CAConfig?.ForceRotate ?? 0) > (old.CAConfig?.ForceRotate ?? 0)) {
     throw rpcError('unimplemented', 'the root certificate cannot be rotated yet', 'CAConfig.ForceRotate');

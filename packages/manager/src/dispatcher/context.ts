@@ -2,6 +2,7 @@ import type { Clock, Random, Store } from '@swarmd/model';
 import type { ManagerPeer } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
+import type { ManagerPeers } from '../cluster/manager-peers.js';
 import type { Liveness } from './liveness.js';
 import type { LogBroker } from './log-broker.js';
 import type { NodeReports } from './node-reports.js';
@@ -18,6 +19,7 @@ export interface DispatcherContext {
   managerId: string;
   reports: NodeReports;
   leaderContact: LeaderContact;
+  peers?: ManagerPeers;
   registry: SessionRegistry;
   liveness: Liveness;
   statuses: StatusWriter;

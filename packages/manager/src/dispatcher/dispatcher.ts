@@ -1,5 +1,11 @@
 import { type Clock, type Commit, type Random, type Store, SwarmdError } from '@swarmd/model';
-import { clientStreamHandler, type DispatcherServer, type LogRelayServer, type ManagerPeer } from '@swarmd/wire';
+import {
+  clientStreamHandler,
+  type DispatcherServer,
+  type LogRelayServer,
+  type ManagerPeer,
+  type SessionProbeServer,
+} from '@swarmd/wire';
 import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
@@ -16,6 +22,7 @@ import { createNodeWatch } from './node-watch.js';
 import { sessionsToMove } from './rebalance.js';
 import { createSessionRegistry } from './registry.js';
 import { handleSession } from './session-handler.js';
+import { createSessionProbe } from './session-probe.js';
 import { createStatusQueue } from './status-writer.js';
 import { createUpdateQueue } from './update-queue.js';
 
@@ -47,6 +54,8 @@ export interface Dispatcher {
   readonly service: DispatcherServer;
   /** To be added to the gRPC server where there may be other managers. */
   readonly relay: LogRelayServer;
+  /** To be added to the gRPC server where there may be other managers. */
+  readonly probe: SessionProbeServer;
   /** Logs of all nodes, whichever manager they are connected to. */
   readonly logs: Pick<LogBroker, 'subscribe'>;
   /** Nodes with a session here. */
@@ -97,6 +106,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
       ),
     },
     relay: relay.service,
+    probe: createSessionProbe(registry),
     logs: broker,
     connectedNodes: () => [...registry.all()].map((session) => session.nodeId),
     start: async () => {

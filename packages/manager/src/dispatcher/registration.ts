@@ -5,6 +5,7 @@ import type { AgentSession } from './agent-session.js';
 import type { DispatcherContext } from './context.js';
 import { parseDescription } from './description.js';
 import { jittered } from './liveness.js';
+import { probeElsewhere } from './session-probe.js';
 
 /** Part of a heartbeat period, beyond one, in which an older session must give a sign when another claims its node. */
 const PROBE_PERIODS = 1.5;
@@ -27,8 +28,11 @@ export async function register(
   const periodMs = context.periodMs();
   // Others may have a leader; when none has, the agent is back soon.
   if (leaderContact.lostForMs() > 0) throw new SwarmdError('unavailable', 'this manager knows of no leader');
-  await registry
-    .claim(session, periodMs * PROBE_PERIODS)
+  const probeMs = periodMs * PROBE_PERIODS;
+  const older = { view: store.view, managerId, peers: context.peers };
+  // Those at other managers first: what is here gives way only to who may stay.
+  await probeElsewhere(older, session, probeMs)
+    .then(() => registry.claim(session, probeMs))
     .catch((error: unknown) => reportDuplicate(context, session, error));
   if (!stream.open) {
     registry.release(session);

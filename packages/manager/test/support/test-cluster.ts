@@ -10,6 +10,7 @@ import {
   type Identity,
   type IdentityHolder,
   LogRelayService,
+  SessionProbeService,
 } from '@swarmd/wire';
 import {
   createCertificateAuthority,
@@ -144,6 +145,7 @@ export async function startTestCluster(followers: number, clock: Clock = realClo
     );
     server.addService(DispatcherService, dispatcher.service);
     server.addService(LogRelayService, dispatcher.relay);
+    server.addService(SessionProbeService, dispatcher.probe);
     await dispatcher.start();
     const addr = `127.0.0.1:${await server.listen('127.0.0.1:0')}`;
     await store.update((tx) => {

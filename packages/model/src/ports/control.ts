@@ -88,6 +88,8 @@ export interface Control {
   removeNetwork(ref: string): Promise<void>;
 
   getCluster(): Promise<ApiObject>;
+  /** The key that locked managers are unlocked with, `SWMKEY-1-…`; empty while the lock is off. */
+  getUnlockKey(): Promise<{ UnlockKey: string }>;
   updateCluster(
     version: number,
     spec: ClusterSpec,
@@ -198,6 +200,11 @@ export interface Membership {
   init(request: InitRequest): Promise<string>;
   join(request: JoinRequest): Promise<void>;
   leave(force: boolean): Promise<void>;
+  /**
+   * Opens a locked manager's secrets and starts it. `invalid-argument` for what is no unlock key, `unauthenticated` for a
+   * wrong one, `aborted` when this node is not locked.
+   */
+  unlock(unlockKey: string): Promise<void>;
   /** Makes this node the one manager of a backed-up cluster; all or nothing. `file` is the backup, read once. */
   restore(request: RestoreRequest, file: AsyncIterable<Uint8Array>): Promise<RestoreReport>;
   info(): LocalNodeInfo;

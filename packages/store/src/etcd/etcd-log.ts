@@ -31,7 +31,7 @@ export interface EtcdLogOptions {
   /** Before all keys; ends with a slash. */
   prefix?: string;
   /** The cluster's data key: 32 bytes. */
-  dataKey: Uint8Array;
+  dataKey: Uint8Array | ValueCipher;
   logger: Logger;
   clock?: Clock;
   /** How long a write whose outcome nobody can tell is tried again, in milliseconds. */
@@ -47,7 +47,7 @@ const UNKNOWN_MS = 10_000;
  */
 export async function openEtcdLog(options: EtcdLogOptions): Promise<SharedLog> {
   const { client, prefix = '/swarmd/', dataKey, logger, clock = systemClock(), unknownMs = UNKNOWN_MS } = options;
-  const cipher = new ValueCipher(dataKey);
+  const cipher = dataKey instanceof ValueCipher ? dataKey : new ValueCipher(dataKey);
   const layout = layoutOf(prefix);
   const limits = await probeTxnLimits(client, layout.state);
   logger.debug({ limits }, 'etcd takes transactions of this size');

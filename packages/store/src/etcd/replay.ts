@@ -20,9 +20,8 @@ type OnObject = (table: TableName, key: string, value: AnyObject) => void;
 /** Reads and authenticates the whole log as of one revision. Rejects as `Log.replay` does. */
 export async function replayLog(context: LogContext, onObject: OnObject): Promise<LogPosition> {
   try {
-    const { position, keys } = await readHead(context);
-    await readObjects(context, position, onObject);
-    checkDigest(context, position, keys.state);
+    const position = await readHead(context);
+    compareWithState(context, position, await readObjects(context, position, onObject));
     return position;
   } catch (error) {
     if (!isErrorCode(error, 'out-of-sequence')) throw error;
@@ -30,7 +29,7 @@ export async function replayLog(context: LogContext, onObject: OnObject): Promis
   }
 }
 
-async function readHead(context: LogContext): Promise<{ position: LogPosition; keys: { state: boolean } }> {
+async function readHead(context: LogContext): Promise<LogPosition> {
   const { client, layout, cipher } = context;
   const single = [layout.leader, layout.state, layout.pending].map((key) => rangeOp(key));
   const response = await client.txn({ success: single });
@@ -45,16 +44,19 @@ async function readHead(context: LogContext): Promise<{ position: LogPosition; k
   for await (const kv of pages(context, layout.parts, position.revision))
     for (const { key, value } of kv) position.parts.set(key.toString(), value);
   if (pending !== undefined) position.pending = readPending(context, pending, position.parts);
-  return { position, keys: { state: state !== undefined } };
+  return position;
 }
 
-async function readObjects(context: LogContext, position: LogPosition, onObject: OnObject): Promise<void> {
+/** Resolves with the digest of what was found. */
+async function readObjects(context: LogContext, position: LogPosition, onObject: OnObject): Promise<RecordDigest> {
   const { layout, cipher } = context;
   const overlay = new Map(position.pending?.records);
   let untilTurn = RECORDS_PER_TURN;
+  let digest = new RecordDigest();
   const take = (key: string, sealed: Buffer): void => {
     const record = decodeRecord(cipher, key, sealed, (finding) => damaged(layout, finding));
     position.versions[record.table].set(record.id, record.version);
+    digest = digest.with(key, record.version);
     onObject(record.table, record.id, record.value);
   };
   for await (const kvs of pages(context, layout.objects, position.revision)) {
@@ -69,6 +71,7 @@ async function readObjects(context: LogContext, position: LogPosition, onObject:
     }
   }
   for (const [key, sealed] of overlay) if (sealed !== undefined) take(key, sealed);
+  return digest;
 }
 
 /** All keys under a prefix at one revision, in order; the next page is under way while one is worked on. */
@@ -100,11 +103,9 @@ async function* pages(
   }
 }
 
-function checkDigest({ layout }: LogContext, { versions, state }: LogPosition, hasState: boolean): void {
-  let digest = new RecordDigest();
-  for (const [table, records] of Object.entries(versions))
-    for (const [id, version] of records) digest = digest.with(`${table}/${id}`, version);
-  if (!hasState && digest.count > 0) throw damaged(layout, 'the record of its state is missing');
+function compareWithState({ layout }: LogContext, position: LogPosition, digest: RecordDigest): void {
+  const { state, stateRevision } = position;
+  if (stateRevision === 0 && digest.count > 0) throw damaged(layout, 'the record of its state is missing');
   if (sameLogState({ index: state.index, digest }, state)) return;
   const { count } = state.digest;
   const what = count === digest.count ? `${count} records, not the` : `${digest.count} records, not`;

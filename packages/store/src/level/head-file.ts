@@ -71,6 +71,11 @@ export class HeadFile {
     this.#state = state;
   }
 
+  /** Writes the state anew into both slots, one after the other, with the cipher's present key. */
+  async rewrite(): Promise<void> {
+    for (let slot = 0; slot < SLOTS; slot++) await this.write(this.#state);
+  }
+
   /** Releases the file. */
   async close(): Promise<void> {
     await this.#file.close();

@@ -1,4 +1,11 @@
-import { type AnyObject, type Log, type LogEntry, SwarmdError, TABLE_NAMES, type TableName } from '@swarmd/model';
+import {
+  type AnyObject,
+  type LogEntry,
+  type ResealableLog,
+  SwarmdError,
+  TABLE_NAMES,
+  type TableName,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import { ValueCipher } from '../cipher.js';
 import { perTable } from '../engine/table.js';
@@ -6,16 +13,18 @@ import { Batch } from '../records/batch.js';
 import { formatLogState, type LogState, parseLogState, sameLogState } from '../records/digest.js';
 import { openSealed } from '../records/record.js';
 import { damaged } from './damage.js';
+import { writeFormatFile } from './format-file.js';
 import type { HeadFile } from './head-file.js';
 import { type Database, openDirectory, STATE_KEY } from './open-directory.js';
 import { readRecords } from './read-records.js';
+import { compactAll, resealableKeys, resealRecords } from './reseal.js';
 
 /** What {@link openLevelLog} needs. */
 export interface LevelLogOptions {
   /** Directory of the store, made when missing. It holds `FORMAT`, `head` and, in `db`, LevelDB. */
   dir: string;
-  /** The cluster's data key: 32 bytes (see `loadOrCreateDataKey`). */
-  dataKey: Uint8Array;
+  /** The cluster's data key: 32 bytes (see `loadOrCreateDataKey`); or a cipher whose keys may be replaced meanwhile. */
+  dataKey: Uint8Array | ValueCipher;
   logger: Logger;
 }
 
@@ -24,13 +33,13 @@ export interface LevelLogOptions {
  * Rejects with `damaged`, and with `failed-precondition` when the directory is in use, of a newer format, or made with
  * another data key.
  */
-export async function openLevelLog({ dir, dataKey, logger }: LevelLogOptions): Promise<Log> {
-  const cipher = new ValueCipher(dataKey);
+export async function openLevelLog({ dir, dataKey, logger }: LevelLogOptions): Promise<ResealableLog> {
+  const cipher = dataKey instanceof ValueCipher ? dataKey : new ValueCipher(dataKey);
   const { db, head } = await openDirectory(dir, cipher);
   return new LevelLog(dir, cipher, logger, db, head);
 }
 
-class LevelLog implements Log {
+class LevelLog implements ResealableLog {
   readonly #dir: string;
   readonly #cipher: ValueCipher;
   readonly #logger: Logger;
@@ -71,12 +80,46 @@ class LevelLog implements Log {
     return done;
   }
 
+  async reseal(signal: AbortSignal): Promise<void> {
+    // Batches in the making may be sealed with the key before: they are to be in the database first.
+    await this.#inTurn(async () => {});
+    for (const keys of await resealableKeys(this.#db)) {
+      signal.throwIfAborted();
+      await this.#inTurn(() => resealRecords(this.#dir, this.#db, this.#cipher, keys));
+    }
+    signal.throwIfAborted();
+    await this.#inTurn(async () => {
+      await this.#head.rewrite();
+      await writeFormatFile(this.#dir, this.#cipher.keyId);
+    });
+    // What was sealed before is replaced, and yet in LevelDB's files until they are rewritten.
+    await this.#inTurn(() => compactAll(this.#db));
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#last.then(async () => {
       await this.#db.close();
       await this.#head.close();
     });
     return this.#closing;
+  }
+
+  /** Runs `change` once all that was asked before is done; its failure leaves the disk unknown, as a failed append does. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(new SwarmdError('unavailable', 'the log is closed'));
+    const done = this.#last.then(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#state === undefined)
+        throw new SwarmdError('internal', 'a log must be replayed before it is sealed anew');
+      try {
+        await change();
+      } catch (error) {
+        this.#failure = error;
+        throw error;
+      }
+    });
+    this.#last = done.catch(() => {});
+    return done;
   }
 
   async #write(entries: readonly LogEntry[]): Promise<void> {
