@@ -7,10 +7,6 @@ import { ask, type HaSystem, waitUntilWhole } from './system.js';
 const TASKS_PER_SERVICE = 1_000;
 const FILLING_TIMEOUT_MS = 1_800_000;
 
-interface ServiceView {
-  ServiceStatus?: { DesiredTasks: number };
-}
-
 /**
  * Fills the store with `tasks` tasks that fit nowhere and so wait, and has one more manager join. Emits
  * `ha/catch-up/<system>` in s: from the join until all managers, the new one too, have it as reachable, and it tells
@@ -37,12 +33,16 @@ export async function measureCatchUp(
     };
     await ask(system, first, '/services/create', { method: 'POST', body, timeoutMs: FILLING_TIMEOUT_MS });
   }
-  const count = async (host: Host): Promise<number> => {
-    // Without the version Docker does not count tasks.
-    const listed = await ask<ServiceView[]>(system, host, '/v1.41/services?status=true', { timeoutMs: 600_000 });
-    return listed.reduce((sum, { ServiceStatus }) => sum + (ServiceStatus?.DesiredTasks ?? 0), 0);
+  // By service: all tasks in one answer would be more than either system sends.
+  const hasAll = async (host: Host, index: number): Promise<boolean> => {
+    const filters = new URLSearchParams({ filters: JSON.stringify({ service: [`fill-${index}`] }) });
+    const listed = await ask<unknown[]>(system, host, `/tasks?${filters}`, { timeoutMs: 600_000 }).catch(() => []);
+    return listed.length === Math.min(TASKS_PER_SERVICE, tasks - index * TASKS_PER_SERVICE);
   };
-  const full = async (host: Host): Promise<boolean> => (await count(host).catch(() => 0)) === tasks;
+  const full = async (host: Host): Promise<boolean> => {
+    for (let index = services - 1; index >= 0; index--) if (!(await hasAll(host, index))) return false;
+    return true;
+  };
   const patience = { timeoutMs: FILLING_TIMEOUT_MS, everyMs: 250 };
   await waitFor(`${system.name} has ${tasks} tasks`, () => full(first), patience);
   emit({ name: `ha/fill/${system.name}`, value: (performance.now() - began) / 1000, unit: 's' });
