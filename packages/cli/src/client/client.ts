@@ -1,7 +1,7 @@
 import http from 'node:http';
 import { pipeline, type Readable } from 'node:stream';
 import { ApiError, connectionError } from './errors.js';
-import { socketPath } from './host.js';
+import { type Address, socketPath } from './host.js';
 
 /** Values of a query; those that are undefined are left out. */
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -20,13 +20,16 @@ export interface RequestOptions {
   signal?: AbortSignal;
 }
 
-/** The Docker Engine API of one swarmd, over its Unix socket. Connections are kept and reused. */
+/** The Docker Engine API of one swarmd, over its Unix socket, or of what listens at `address`. Connections are kept and reused. */
 export class Client {
   readonly host: string;
   private readonly agent = new http.Agent({ keepAlive: true });
 
-  constructor(host: string) {
+  private readonly address: Address | undefined;
+
+  constructor(host: string, address?: Address) {
     this.host = host;
+    this.address = address;
   }
 
   /** The answer's JSON. Throws ApiError for an error status and CommandError when nobody answers. */
@@ -70,7 +73,7 @@ export class Client {
       const request = http.request({
         method,
         agent: this.agent,
-        socketPath: socketPath(this.host),
+        ...(this.address ?? { socketPath: socketPath(this.host) }),
         path: path + queryString(options),
         headers: {
           host: 'swarmd',
@@ -83,7 +86,11 @@ export class Client {
         ...(signal === undefined ? {} : { signal }),
       });
       request.on('response', resolve);
-      request.on('error', (error) => reject(signal?.aborted ? error : connectionError(error, this.host)));
+      request.on('error', (error) =>
+        reject(
+          signal?.aborted ? error : connectionError(error, this.host, this.address === undefined ? 'swarmd' : 'engine'),
+        ),
+      );
       if (upload === undefined) request.end(payload);
       else {
         request.setHeader('content-type', 'application/octet-stream');

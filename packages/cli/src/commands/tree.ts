@@ -26,6 +26,8 @@ import { swarmUnlock, swarmUnlockKey } from './swarm/unlock.js';
 import { swarmUpdate } from './swarm/update.js';
 import { info } from './system/info.js';
 import { version } from './system/version.js';
+import { exportCommand } from './transfer/export.js';
+import { diffCommand, importCommand } from './transfer/import.js';
 
 /** All commands: those that stand alone, and those under a word. */
 export interface CommandTree {
@@ -44,6 +46,9 @@ export function commandTree(): CommandTree {
       swarmUnlock,
       swarmUnlockKey,
       swarmUpdate,
+      importCommand,
+      exportCommand,
+      diffCommand,
       why,
       info,
       version,
