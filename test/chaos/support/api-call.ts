@@ -1,7 +1,9 @@
 import { type Agent, request } from 'node:http';
 
 /** What came of a call: an answer, surely nothing (never sent), or nobody knows. */
-export type Reply = { kind: 'answer'; status: number; body: string } | { kind: 'not-sent' } | { kind: 'lost' };
+export type Reply =
+  /** `stale`: the manager says itself that there may be something newer. */
+  { kind: 'answer'; status: number; body: string; stale: boolean } | { kind: 'not-sent' } | { kind: 'lost' };
 
 /** One call of the API over a socket of this machine. */
 export interface ApiCall {
@@ -25,7 +27,9 @@ export function callApi({ body, timeoutMs, ...options }: ApiCall): Promise<Reply
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', () => resolve({ kind: 'lost' }));
       response.on('end', () => {
-        resolve({ kind: 'answer', status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString('utf8') });
+        const body = Buffer.concat(chunks).toString('utf8');
+        const stale = response.headers['swarmd-stale'] !== undefined;
+        resolve({ kind: 'answer', status: response.statusCode ?? 0, body, stale });
       });
     });
     outgoing.on('error', (error: NodeJS.ErrnoException) => {

@@ -93,7 +93,7 @@ function createClient(
     const answered = history.invoke(name, via.host.name, resource.key, action);
     const call = { socketPath: via.socket, agent, method, path, timeoutMs: CALL_TIMEOUT_MS };
     const reply = await callApi(body === undefined ? call : { ...call, body });
-    const found = kind === 'read' && reply.kind === 'answer' && reply.status === 200;
+    const found = kind === 'read' && reply.kind === 'answer' && reply.status === 200 && !reply.stale;
     const read = found ? parseSeen(reply.body, nameOf(resource)) : undefined;
     const answer = answerOf(kind, reply, read);
     answered(answer === 'surprise' ? { kind: 'unknown' } : answer);
@@ -140,7 +140,9 @@ function requestOf(
 function answerOf(kind: Kind, reply: Reply, read: Seen | undefined): Answer | 'failed' | 'surprise' {
   if (reply.kind === 'not-sent') return 'failed';
   if (reply.kind === 'lost') return { kind: 'unknown' };
-  const { status, body } = reply;
+  const { status, body, stale } = reply;
+  // What is marked so promises nothing.
+  if (kind === 'read' && stale) return { kind: 'unknown' };
   if (status < 300) {
     if (kind === 'create') return { kind: 'created', id: (JSON.parse(body) as { ID: string }).ID };
     if (kind === 'update') return { kind: 'updated' };

@@ -24,7 +24,7 @@ export async function watchVersions(managers: readonly Place[], dice: Dice, sign
     const path = dice.pick(['/services', '/tasks', '/nodes', '/configs', '/secrets']);
     const call = { socketPath: via.socket, method: 'GET', path, timeoutMs: LIST_TIMEOUT_MS } as const;
     const reply = await callApi(call);
-    if (reply.kind === 'answer' && reply.status === 200) {
+    if (reply.kind === 'answer' && reply.status === 200 && !reply.stale) {
       findings.looks++;
       const listed = JSON.parse(reply.body) as { ID?: string; Version?: { Index: number }; Spec?: { Name?: string } }[];
       const names = new Set<string>();
