@@ -86,10 +86,7 @@ async function add(
     },
     random,
   );
-  // A node that lost its data comes back as a new member: the old one will never be there again.
-  for (const old of await list(admin)) {
-    if (old.name === nodeId) await removeMember(memberOperation(admin, clock), old.id);
-  }
+  await removeReplaced(host, nodeId, peerUrl, clock);
   await addLearner(memberOperation(admin, clock), peerUrl);
   const initialCluster = (await list(admin)).flatMap(({ name, peerUrls }) =>
     peerUrls.map((url) => ({ name: url === peerUrl ? nodeId : name || url, peerUrl: url })),
@@ -97,6 +94,24 @@ async function add(
   const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
   const lock = UnlockKey === undefined ? {} : { unlockKey: UnlockKey };
   return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey, ...lock };
+}
+
+/**
+ * Takes out what the newcomer replaces: its own former member, if it has lost its data, and whoever had its address: there
+ * is another host now. The node of that member, if it is another one, is a manager no more.
+ */
+async function removeReplaced(host: StoreHost, nodeId: string, peerUrl: string, clock: Clock): Promise<void> {
+  const { admin } = await host.share();
+  for (const { id, name, peerUrls } of await list(admin)) {
+    const replaced = name === nodeId || (name !== '' && peerUrls.includes(peerUrl));
+    if (!replaced) continue;
+    await removeMember(memberOperation(admin, clock), id);
+    if (name === nodeId) continue;
+    await host.store.update((tx) => {
+      const node = tx.get('node', name);
+      if (node?.Spec.Role === 'manager') tx.put('node', { ...node, Spec: { ...node.Spec, Role: 'worker' } });
+    });
+  }
 }
 
 function requireManager({ store }: StoreHost, nodeId: string): Node {
