@@ -9,9 +9,9 @@ import {
   createIdentityHolder,
   DispatcherClient,
   type Identity,
-  saveIdentity,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
+import { createIdentityKeeper } from './identity-keeper.js';
 import type { ManagerRuntime, NodePorts } from './manager-runtime.js';
 import { openClusterStore, startManager } from './manager-runtime.js';
 import { type Member, saveMember } from './member-file.js';
@@ -60,10 +60,11 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   }
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
+  const keeper = createIdentityKeeper(holder, identityDir(config.dataDir), ports.logger);
   const renewal = startRenewal({
     identity: holder,
     renew: (current, signal) => renewCertificate({ identity: current, remoteAddrs: addresses(), signal }),
-    save: (renewed) => saveIdentity(identityDir(config.dataDir), renewed),
+    save: keeper.save,
     ...ports,
   });
   const onCluster = (update: ClusterUpdate): void => {
@@ -73,6 +74,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
         ports.logger.warn({ err: error }, 'the list of managers could not be kept');
       });
     }
+    if (update.rootCertificatePem.length > 0) keeper.trust(Buffer.from(update.rootCertificatePem).toString('utf8'));
     if (update.renewCertificate) renewal.renewNow();
   };
   const agent = createAgent({
@@ -86,10 +88,18 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     clusterId: identity.clusterId,
     swarmdVersion: options.version,
     advertiseAddr: member.advertiseAddr.replace(/:\d+$/, ''),
+    trustRoot: () => holder.current.rootPem,
     onCluster,
     onSessionEnd: (reason) => {
       if (isErrorCode(reason, 'permission-denied', 'unauthenticated')) options.onRejected(reason);
     },
+  });
+  let certificate = identity.certificatePem;
+  holder.onChange((changed) => {
+    // A new session shows the cluster that this node has the new certificate, and can use it.
+    if (changed.certificatePem !== certificate) agent.reconnect();
+    else agent.trustChanged();
+    certificate = changed.certificatePem;
   });
   try {
     await agent.start();
@@ -107,10 +117,12 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     stop: async () => {
       await renewal.stop();
       await agent.stop();
+      await keeper.settled();
       await manager?.stop();
     },
     leave: async () => {
       await renewal.stop();
+      await keeper.settled();
       try {
         await agent.leave();
       } finally {

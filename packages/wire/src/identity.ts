@@ -8,7 +8,7 @@ export type NodeRole = 'worker' | 'manager';
 
 /** Who a node is: its key, its certificate, and the root that it trusts. Times in milliseconds since the epoch. */
 export interface Identity {
-  /** The node's certificate alone. */
+  /** The node's certificate; behind it, while the root is being rotated, what certifies its issuer by the present root. */
   certificatePem: string;
   /** PKCS#8. */
   keyPem: string;
@@ -50,7 +50,7 @@ export function parseIdentity(parts: Pick<Identity, 'certificatePem' | 'keyPem' 
     if (!certificate.checkPrivateKey(createPrivateKey(parts.keyPem))) {
       throw new SwarmdError('invalid-argument', 'the private key does not belong to the certificate');
     }
-    const roots = splitPem(parts.rootPem).map((block) => new X509Certificate(block.pem));
+    const roots = splitPem(parts.rootPem).map(({ pem }) => new X509Certificate(pem));
     if (!roots.some((root) => certificate.verify(root.publicKey))) {
       throw new SwarmdError('invalid-argument', 'the certificate was not signed by the root certificate');
     }
@@ -99,12 +99,15 @@ export async function loadIdentity(directory: string): Promise<Identity | undefi
   }
   const blocks = splitPem(text);
   const key = blocks.find((block) => block.label.endsWith('PRIVATE KEY'));
-  const [certificate, ...roots] = blocks.filter((block) => block.label === 'CERTIFICATE');
+  const [certificate, ...others] = blocks.filter((block) => block.label === 'CERTIFICATE');
   try {
     return parseIdentity({
       keyPem: key?.pem ?? '',
-      certificatePem: certificate?.pem ?? '',
-      rootPem: roots.map((root) => root.pem).join(''),
+      certificatePem: [certificate, ...others.filter((other) => !isRoot(other))].map((block) => block?.pem).join(''),
+      rootPem: others
+        .filter(isRoot)
+        .map((root) => root.pem)
+        .join(''),
     });
   } catch (error) {
     const advice = 'restore it from a backup, or join the cluster again with a token';
@@ -145,6 +148,32 @@ export function createIdentityHolder(identity: Identity): IdentityHolder {
       };
     },
   };
+}
+
+/**
+ * The identity that trusts the roots in `rootPem` (those its manager named), and in any case the one that issued its own
+ * certificate: nobody else may be left trusting that one when this node comes back after a rotation it has slept through.
+ * The same object when nothing changes.
+ */
+export function withTrust(identity: Identity, rootPem: string): Identity {
+  const told = splitPem(rootPem).map(({ pem }) => pem);
+  const own = new X509Certificate(identity.certificatePem);
+  const issuedBy = (pem: string): boolean => own.verify(new X509Certificate(pem).publicKey);
+  const needed = told.some(issuedBy) ? [] : splitPem(identity.rootPem).map(({ pem }) => pem).filter(issuedBy);
+  const trusted = [...told, ...needed].join('');
+  return trusted === identity.rootPem ? identity : parseIdentity({ ...identity, rootPem: trusted });
+}
+
+/** Whether `identity` trusts every root that `other` does. */
+export function trustsAllOf(identity: Identity, other: Identity): boolean {
+  const trusted = new Set(splitPem(identity.rootPem).map(({ pem }) => pem.trim()));
+  return splitPem(other.rootPem).every(({ pem }) => trusted.has(pem.trim()));
+}
+
+/** A root signs itself; what certifies a new root by an old one does not. */
+function isRoot({ pem }: { pem: string }): boolean {
+  const certificate = new X509Certificate(pem);
+  return certificate.verify(certificate.publicKey);
 }
 
 function splitPem(text: string): { label: string; pem: string }[] {

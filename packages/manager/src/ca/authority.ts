@@ -22,7 +22,8 @@ import type {
 import { unaryHandler } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { parseDescription } from '../dispatcher/description.js';
-import { issueCertificate, keyOfCsr } from './certificate.js';
+import { certificateDates, issueCertificate, keyOfCsr } from './certificate.js';
+import { chainOf, issuerName, issuingRoot, trustedRoots } from './issuer.js';
 import { roleOfToken } from './join-token.js';
 
 /** What {@link createCertificateAuthority} needs. */
@@ -56,16 +57,15 @@ export function createCertificateAuthority(deps: AuthorityDependencies): Certifi
   });
   const issue = async (request: IssueCertificateRequest, peer: Peer | undefined): Promise<IssueCertificateResponse> => {
     const joining = request.token !== '';
-    const { nodeId, role } = joining ? await join(deps, request) : await renew(deps, request, peer);
+    const { nodeId, role, cluster } = joining ? await join(deps, request) : await renew(deps, request, peer);
     log.info({ nodeId, role }, joining ? 'node joined' : 'certificate renewed');
-    const cluster = clusterOf(deps.store.view);
     const certificatePem = await sign(deps, cluster, request, nodeId, role);
     return {
       nodeId,
       role,
       clusterId: cluster.ClusterID,
-      certificatePem: Buffer.from(certificatePem),
-      rootCertificatePem: Buffer.from(cluster.RootCA.Certificate),
+      certificatePem: Buffer.from(certificatePem + chainOf(cluster)),
+      rootCertificatePem: Buffer.from(trustedRoots(cluster)),
     };
   };
   return {
@@ -74,27 +74,37 @@ export function createCertificateAuthority(deps: AuthorityDependencies): Certifi
   };
 }
 
-async function join(
-  deps: AuthorityDependencies,
-  request: IssueCertificateRequest,
-): Promise<{ nodeId: string; role: NodeRole }> {
+/** To whom a certificate is issued; `cluster` is as it was in the transaction: its root signs, however it changes since. */
+interface Grant {
+  nodeId: string;
+  role: NodeRole;
+  cluster: Cluster;
+}
+
+async function join(deps: AuthorityDependencies, request: IssueCertificateRequest): Promise<Grant> {
   const nodeId = idFromBytes(deps.random.bytes(17));
   grantedRole(deps, deps.store.view, request.token);
   // Before anything is written: a request that cannot be signed leaves no node behind.
   await keyOfCsr(request.csrPem.toString('latin1'));
   const description = parseDescription(request.description);
-  const role = await deps.store.update((tx) => {
+  return deps.store.update((tx) => {
     const granted = grantedRole(deps, tx, request.token);
+    const cluster = clusterOf(tx);
+    const now = deps.clock.now();
     tx.create('node', {
       ID: nodeId,
       Spec: { Role: granted, Availability: availabilityOf(request.availability), Labels: {} },
       ...(description === undefined ? {} : { Description: description }),
       Status: { State: 'unknown', Addr: request.advertiseAddr },
       CertificateRole: granted,
+      // It has no other, so that this counts until it registers: a rotation waits for who joined before it began.
+      Certificate: {
+        Issuer: issuerName(issuingRoot(cluster).certificatePem),
+        ...certificateDates(now, validityMs(cluster)),
+      },
     });
-    return granted;
+    return { nodeId, role: granted, cluster };
   });
-  return { nodeId, role };
 }
 
 function grantedRole({ managersMayJoin }: AuthorityDependencies, view: ReadView, token: string): NodeRole {
@@ -117,20 +127,20 @@ async function renew(
   deps: AuthorityDependencies,
   request: IssueCertificateRequest,
   peer: Peer | undefined,
-): Promise<{ nodeId: string; role: NodeRole }> {
+): Promise<Grant> {
   if (peer === undefined) throw noToken();
   await keyOfCsr(request.csrPem.toString('latin1'));
-  const role = await deps.store.update((tx) => {
-    if (peer.clusterId !== clusterOf(tx).ClusterID || peer.notAfter <= deps.clock.now()) {
+  return deps.store.update((tx) => {
+    const cluster = clusterOf(tx);
+    if (peer.clusterId !== cluster.ClusterID || peer.notAfter <= deps.clock.now()) {
       throw new SwarmdError('unauthenticated', 'the certificate is expired or of another cluster');
     }
     const refusal = refuseNonMember(tx, peer.nodeId);
     if (refusal !== undefined) throw refusal;
     const node = tx.get('node', peer.nodeId)!;
     if (node.CertificateRole !== node.Spec.Role) tx.put('node', { ...node, CertificateRole: node.Spec.Role });
-    return node.Spec.Role;
+    return { nodeId: peer.nodeId, role: node.Spec.Role, cluster };
   });
-  return { nodeId: peer.nodeId, role };
 }
 
 function sign(
@@ -142,16 +152,20 @@ function sign(
 ): Promise<string> {
   return issueCertificate(
     {
-      root: { certificatePem: cluster.RootCA.Certificate, keyPem: cluster.RootCA.Key },
+      root: issuingRoot(cluster),
       csrPem: request.csrPem.toString('latin1'),
       nodeId,
       role,
       clusterId: cluster.ClusterID,
       nowMs: clock.now(),
-      validityMs: durationMs(cluster.Spec.CAConfig?.NodeCertExpiry, DEFAULTS.nodeCertExpiryMs),
+      validityMs: validityMs(cluster),
     },
     random,
   );
+}
+
+function validityMs({ Spec }: Cluster): number {
+  return durationMs(Spec.CAConfig?.NodeCertExpiry, DEFAULTS.nodeCertExpiryMs);
 }
 
 function availabilityOf(asked: string): Node['Spec']['Availability'] {

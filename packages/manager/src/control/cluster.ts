@@ -10,12 +10,14 @@ import {
 import type { ControlDependencies } from './dependencies.js';
 import { invalid, outOfSequence, rpcError } from './errors.js';
 import { parseBody } from './parse.js';
+import { checkExternalCas, prepareRootChange, withoutRoots } from './root-rotation.js';
 import { createTlsInfoReader, type TlsInfoReader } from './tls-info.js';
 
 const HOUR_NS = 3_600_000_000_000;
 
 /** The cluster object: inspect, update, rotation of join tokens. */
-export function clusterControl({ store, tokens }: ControlDependencies): Pick<Control, 'getCluster' | 'updateCluster'> {
+export function clusterControl(deps: ControlDependencies): Pick<Control, 'getCluster' | 'updateCluster'> {
+  const { store, tokens } = deps;
   const tlsInfo = createTlsInfoReader();
   return {
     async getCluster() {
@@ -25,13 +27,18 @@ export function clusterControl({ store, tokens }: ControlDependencies): Pick<Con
       const spec = parseBody(ClusterSpecSchema, body);
       if (rotate.managerUnlockKey)
         throw rpcError('unimplemented', 'managers cannot be locked yet: there is no unlock key');
+      const before = existing(store.view.get('cluster', CLUSTER_KEY));
+      if (before.Version.Index !== version) throw outOfSequence();
+      checkChange(before.Spec, spec);
+      const roots = await prepareRootChange(before, spec.CAConfig, deps);
       await store.update((tx) => {
         const cluster = existing(tx.get('cluster', CLUSTER_KEY));
         if (cluster.Version.Index !== version) throw outOfSequence();
         const { Worker, Manager } = cluster.JoinTokens;
+        const { RootRotation: _old, ...rest } = cluster;
         tx.put('cluster', {
-          ...cluster,
-          Spec: merge(cluster.Spec, spec),
+          ...(roots === undefined ? cluster : { ...rest, ...roots(cluster) }),
+          Spec: merge(cluster.Spec, withoutRoots(spec)),
           JoinTokens: {
             Worker: rotate.workerToken ? tokens.rotateJoinToken('worker') : Worker,
             Manager: rotate.managerToken ? tokens.rotateJoinToken('manager') : Manager,
@@ -46,7 +53,11 @@ export function clusterControl({ store, tokens }: ControlDependencies): Pick<Con
 export function parseClusterSpec(body: unknown): ClusterSpec {
   const spec = parseBody(ClusterSpecSchema, body);
   checkChange({}, spec);
-  return spec;
+  if (spec.CAConfig?.SigningCACert || spec.CAConfig?.SigningCAKey) {
+    const message = 'a cluster begins with a root CA of its own: rotate to another one once it is there';
+    throw rpcError('unimplemented', message, 'CAConfig.SigningCACert');
+  }
+  return withoutRoots(spec);
 }
 
 function existing(cluster: Cluster | undefined): Cluster {
@@ -81,9 +92,7 @@ function checkChange(old: ClusterSpec, change: ClusterSpec): void {
   if (change.EncryptionConfig?.AutoLockManagers) {
     throw rpcError('unimplemented', 'managers cannot be locked yet', 'EncryptionConfig.AutoLockManagers');
   }
-  if ((change.CAConfig?.ForceRotate ?? 0) > (old.CAConfig?.ForceRotate ?? 0)) {
-    throw rpcError('unimplemented', 'the root certificate cannot be rotated yet', 'CAConfig.ForceRotate');
-  }
+  checkExternalCas(change.CAConfig ?? {});
 }
 
 /** The cluster in the API's JSON, join tokens included: `GET /swarm` shows them, `GET /info` does not. */
@@ -106,7 +115,7 @@ function clusterToApi(cluster: Cluster, tlsInfo: TlsInfoReader): ApiObject {
     UpdatedAt,
     Spec: { ...Spec, Labels: Spec.Labels ?? {} },
     TLSInfo: tlsInfo(cluster) ?? {},
-    RootRotationInProgress: false,
+    RootRotationInProgress: cluster.RootRotation !== undefined,
     DefaultAddrPool: DefaultAddrPool.length > 0 ? DefaultAddrPool : null,
     SubnetSize,
     DataPathPort,

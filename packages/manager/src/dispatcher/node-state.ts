@@ -7,6 +7,8 @@ export interface Registration {
   bootNonce: string;
   /** The role in the certificate of its session. */
   role: 'worker' | 'manager';
+  /** That certificate, as the node's object has it. */
+  certificate: Node['Certificate'];
   /** Address it is reached at, without a port. */
   addr: string;
   description: NodeDescription | undefined;
@@ -24,6 +26,7 @@ export function registerNode(tx: WriteTx, registration: Registration): Node | un
     Status: { State: 'ready', Addr: registration.addr },
     Session: { ID: registration.sessionId, BootNonce: registration.bootNonce },
     CertificateRole: registration.role,
+    ...(registration.certificate === undefined ? {} : { Certificate: registration.certificate }),
   });
 }
 

@@ -1,7 +1,7 @@
-import { CLUSTER_KEY, idFromBytes, isErrorCode, type NodeDescription, SwarmdError } from '@swarmd/model';
+import { CLUSTER_KEY, idFromBytes, isErrorCode, SwarmdError } from '@swarmd/model';
 import { type AgentMessage, fromGrpcError, type Goodbye, peerOf, type Register, type StatusBatch } from '@swarmd/wire';
-import { tlsInfo } from '../ca/certificate.js';
 import { type AgentSession, createAgentSession } from './agent-session.js';
+import { certificateOf, withTlsInfo } from './certificate-report.js';
 import { parseDescription } from './description.js';
 import type { DispatcherContext } from './dispatcher.js';
 import { jittered } from './liveness.js';
@@ -121,10 +121,12 @@ async function register(
     registry.release(session);
     return;
   }
-  const described = withTlsInfo(context, description);
-  const node = await store.update((tx) =>
-    registerNode(tx, { nodeId, sessionId, bootNonce, role: peer.role, addr, description: described }),
-  );
+  const node = await store.update((tx) => {
+    const cluster = tx.get('cluster', CLUSTER_KEY);
+    const certificate = certificateOf(cluster, peer);
+    const described = withTlsInfo(cluster, peer, description);
+    return registerNode(tx, { nodeId, sessionId, bootNonce, role: peer.role, certificate, addr, description: described });
+  });
   if (node === undefined) throw new SwarmdError('permission-denied', `node ${nodeId} is not a member of this cluster`);
   // Counted even when the stream closed meanwhile: the store now says that the node is ready.
   if (registry.get(nodeId) === session || registry.get(nodeId) === undefined) {
@@ -193,8 +195,13 @@ function onHeartbeat({ periodMs, random, clock }: DispatcherContext, { stream, p
   stream.send({ $case: 'heartbeat', value: { heartbeatPeriodMs: jittered(periodMs(), random) } });
 }
 
-async function onDescription(context: DispatcherContext, { nodeId }: AgentSession, json: Uint8Array): Promise<void> {
-  const description = withTlsInfo(context, parseDescription(json));
+async function onDescription(
+  context: DispatcherContext,
+  { nodeId, peer }: AgentSession,
+  json: Uint8Array,
+): Promise<void> {
+  const cluster = context.store.view.get('cluster', CLUSTER_KEY);
+  const description = withTlsInfo(cluster, peer, parseDescription(json));
   if (description !== undefined) await context.store.update((tx) => describeNode(tx, nodeId, description));
 }
 
@@ -209,15 +216,6 @@ async function onGoodbye(context: DispatcherContext, session: AgentSession, { ba
   liveness.forget(nodeId);
   logger.info({ nodeId }, 'node says that it will not come back');
   await store.update((tx) => markDown(tx, nodeId, sessionId, 'the node has left'));
-}
-
-function withTlsInfo(
-  { store }: DispatcherContext,
-  description: NodeDescription | undefined,
-): NodeDescription | undefined {
-  const root = store.view.get('cluster', CLUSTER_KEY)?.RootCA.Certificate;
-  if (description === undefined || root === undefined) return description;
-  return { ...description, TLSInfo: tlsInfo(root) };
 }
 
 /** The address in grpc-js's `address:port`, which has no brackets; IPv4 in its own form. */
