@@ -28,9 +28,9 @@ export function clusterControl(deps: ControlDependencies): Pick<Control, 'getClu
       if (rotate.managerUnlockKey)
         throw rpcError('unimplemented', 'managers cannot be locked yet: there is no unlock key');
       const before = existing(store.view.get('cluster', CLUSTER_KEY));
-      if (before.Version.Index !== version) throw outOfSequence();
-      checkChange(before.Spec, spec);
-      const roots = await prepareRootChange(before, spec.CAConfig, deps);
+      if (before.Version.Index === version) checkChange(before.Spec, spec);
+      // Of an older version nothing comes but its refusal, or the first answer to a call that is made again.
+      const roots = before.Version.Index === version ? await prepareRootChange(before, spec.CAConfig, deps) : undefined;
       await store.update((tx) => {
         const cluster = existing(tx.get('cluster', CLUSTER_KEY));
         if (cluster.Version.Index !== version) throw outOfSequence();
