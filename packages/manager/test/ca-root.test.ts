@@ -27,7 +27,9 @@ function opensslRoot(directory: string, args: readonly string[], days = 3_650): 
   const config = join(directory, 'openssl.cnf');
   writeFileSync(config, '[req]\ndistinguished_name=dn\n[dn]\n');
   const base = ['req', '-x509', '-nodes', '-config', config, '-days', String(days), '-subj', '/O=Example/CN=Root'];
-  const ca = args.some((arg) => arg.startsWith('basicConstraints')) ? [] : ['-addext', 'basicConstraints=critical,CA:TRUE'];
+  const ca = args.some((arg) => arg.startsWith('basicConstraints'))
+    ? []
+    : ['-addext', 'basicConstraints=critical,CA:TRUE'];
   execFileSync('openssl', [...base, ...ca, '-keyout', key, '-out', certificate, ...args], { stdio: 'pipe' });
   return { certificatePem: readFileSync(certificate, 'utf8'), keyPem: readFileSync(key, 'utf8') };
 }
@@ -41,7 +43,11 @@ async function issueFrom(root: CertificateAndKey, chain: string, rootPem: string
 
 /** Whether both ends accept each other over TLS as managers and agents do. */
 function acceptEachOther(server: Identity, client: Identity): Promise<boolean> {
-  const options = ({ certificatePem, keyPem, rootPem }: Identity) => ({ cert: certificatePem, key: keyPem, ca: rootPem });
+  const options = ({ certificatePem, keyPem, rootPem }: Identity) => ({
+    cert: certificatePem,
+    key: keyPem,
+    ca: rootPem,
+  });
   const mutual = { requestCert: true, rejectUnauthorized: true };
   return new Promise((resolve) => {
     const listening = createServer({ ...options(server), ...mutual }, (socket) => socket.end('welcome'));
@@ -71,7 +77,8 @@ const kinds: Readonly<Record<string, readonly string[]>> = {
 t.test('root › old and new certificates accept each other through a whole rotation', async (t) => {
   const swarmRoot = await createRootCa(now, realRandom);
   const news: [string, CertificateAndKey][] = [['our own', await createRootCa(now, realRandom)]];
-  for (const [kind, args] of Object.entries(kinds)) news.push([kind, parseRootCa(opensslRoot(t.testdir({}), args), now)]);
+  for (const [kind, args] of Object.entries(kinds))
+    news.push([kind, parseRootCa(opensslRoot(t.testdir({}), args), now)]);
   for (const [kind, next] of news) {
     for (const [from, to] of [
       [swarmRoot, next],

@@ -159,7 +159,11 @@ export function withTrust(identity: Identity, rootPem: string): Identity {
   const told = splitPem(rootPem).map(({ pem }) => pem);
   const own = new X509Certificate(identity.certificatePem);
   const issuedBy = (pem: string): boolean => own.verify(new X509Certificate(pem).publicKey);
-  const needed = told.some(issuedBy) ? [] : splitPem(identity.rootPem).map(({ pem }) => pem).filter(issuedBy);
+  const needed = told.some(issuedBy)
+    ? []
+    : splitPem(identity.rootPem)
+        .map(({ pem }) => pem)
+        .filter(issuedBy);
   const trusted = [...told, ...needed].join('');
   return trusted === identity.rootPem ? identity : parseIdentity({ ...identity, rootPem: trusted });
 }

@@ -18,6 +18,7 @@ import { why } from './service/why.js';
 import { stackDeploy } from './stack/deploy.js';
 import { stackLs, stackPs, stackServices } from './stack/list.js';
 import { stackRm } from './stack/rm.js';
+import { swarmCa } from './swarm/ca.js';
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
 import { swarmUpdate } from './swarm/update.js';
 import { info } from './system/info.js';
@@ -32,7 +33,7 @@ export interface CommandTree {
 /** The program's commands. */
 export function commandTree(): CommandTree {
   return {
-    commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
+    commands: [swarmCa, swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
     groups: [
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
       {
@@ -69,7 +70,7 @@ export function commandTree(): CommandTree {
       {
         name: 'swarm',
         summary: 'Manage Swarm',
-        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUpdate],
+        commands: [swarmCa, swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUpdate],
       },
     ],
   };

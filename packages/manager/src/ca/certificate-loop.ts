@@ -1,8 +1,16 @@
-import { CLUSTER_KEY, type Clock, type Node, type Random, type Store, type WriteTx } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type Clock,
+  certificateStage,
+  type Node,
+  type Random,
+  type Store,
+  type WriteTx,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import { type Loop, type PassContext, startLoop } from '../loop/loop.js';
 import { createJoinTokens } from './join-token.js';
-import { type CertificatePlan, certificateStage, planCertificates } from './rotation.js';
+import { type CertificatePlan, planCertificates } from './rotation.js';
 
 /** Nodes that are asked to renew at once, and the pause before the next are (swarmkit's figures). */
 const BATCH_NODES = 30;
@@ -46,7 +54,10 @@ export function startCertificateLoop(deps: CertificateLoopDependencies): Loop {
       log.info({ nodes, count: done.asked.length, waitingFor: done.plan.waitingFor.length }, 'nodes asked to renew');
     }
     if (done.plan.finished) {
-      log.warn({ issuer: done.plan.issuer }, 'root CA rotated: the old root is not trusted any more, join tokens changed');
+      log.warn(
+        { issuer: done.plan.issuer },
+        'root CA rotated: the old root is not trusted any more, join tokens changed',
+      );
     }
   };
   const watchExpiry = (nodeId: string, { now, wakeAfter }: PassContext<string>): void => {

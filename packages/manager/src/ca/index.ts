@@ -1,10 +1,10 @@
 export * from './authority.js';
 export * from './certificate.js';
+export { startCertificateLoop } from './certificate-loop.js';
+export * from './issuer.js';
 export * from './join.js';
 export * from './join-token.js';
-export * from './issuer.js';
 export * from './renewal.js';
 export * from './root.js';
 export * from './rotation.js';
 export * from './signer.js';
-export { startCertificateLoop } from './certificate-loop.js';

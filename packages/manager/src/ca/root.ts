@@ -1,6 +1,5 @@
 import 'reflect-metadata';
-import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { webcrypto } from 'node:crypto';
+import { createPrivateKey, webcrypto, X509Certificate } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 import { type Random, SwarmdError } from '@swarmd/model';
 import { serialNumber, withNewline } from './certificate.js';

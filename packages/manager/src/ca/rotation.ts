@@ -39,17 +39,3 @@ export function planCertificates(cluster: Cluster, nodes: Iterable<Node>): Certi
   plan.finished = rotating && count > 0 && plan.waitingFor.length === 0;
   return plan;
 }
-
-/** Part of a certificate's life that is left when somebody should look why it is not renewed (that happens by 4/5). */
-const WARN_FRACTION = 1 / 5;
-
-/** How a certificate stands. `dueMs`: until it comes to the next stage, from now; `undefined` when it has expired. */
-export function certificateStage(
-  { NotBefore, NotAfter }: NonNullable<Node['Certificate']>,
-  nowMs: number,
-): { stage: 'fresh' | 'expiring' | 'expired'; dueMs: number | undefined } {
-  const [from, until] = [Date.parse(NotBefore), Date.parse(NotAfter)];
-  const warnAt = until - (until - from) * WARN_FRACTION;
-  if (nowMs < warnAt) return { stage: 'fresh', dueMs: warnAt - nowMs };
-  return nowMs < until ? { stage: 'expiring', dueMs: until - nowMs } : { stage: 'expired', dueMs: undefined };
-}

@@ -1,6 +1,5 @@
 import 'reflect-metadata';
-import { createPrivateKey, type webcrypto as crypto, type KeyObject } from 'node:crypto';
-import { webcrypto } from 'node:crypto';
+import { createPrivateKey, type webcrypto as crypto, type KeyObject, webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 /** A certificate and its private key (PKCS#8), both PEM. */
@@ -32,7 +31,9 @@ interface KeyAlgorithm {
 
 /** Why a key cannot be a root's; `undefined` when it can. */
 export function keyProblem(key: KeyObject): string | undefined {
-  return algorithmOf(key) === undefined ? 'it must be ECDSA (P-256, P-384 or P-521) or RSA of at least 2048 bits' : undefined;
+  return algorithmOf(key) === undefined
+    ? 'it must be ECDSA (P-256, P-384 or P-521) or RSA of at least 2048 bits'
+    : undefined;
 }
 
 /** The root as a signer. Throws when its key is of a kind that {@link keyProblem} names. */

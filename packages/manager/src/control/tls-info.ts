@@ -14,7 +14,8 @@ export function createTlsInfoReader(): TlsInfoReader {
     const trustRoot = cluster?.RootCA.Certificate;
     if (cluster === undefined || !trustRoot) return undefined;
     const issuer = issuingRoot(cluster).certificatePem;
-    if (last?.info.TrustRoot !== trustRoot || last.issuer !== issuer) last = { issuer, info: tlsInfo(trustRoot, issuer) };
+    if (last?.info.TrustRoot !== trustRoot || last.issuer !== issuer)
+      last = { issuer, info: tlsInfo(trustRoot, issuer) };
     return last.info;
   };
 }

@@ -125,7 +125,15 @@ async function register(
     const cluster = tx.get('cluster', CLUSTER_KEY);
     const certificate = certificateOf(cluster, peer);
     const described = withTlsInfo(cluster, peer, description);
-    return registerNode(tx, { nodeId, sessionId, bootNonce, role: peer.role, certificate, addr, description: described });
+    return registerNode(tx, {
+      nodeId,
+      sessionId,
+      bootNonce,
+      role: peer.role,
+      certificate,
+      addr,
+      description: described,
+    });
   });
   if (node === undefined) throw new SwarmdError('permission-denied', `node ${nodeId} is not a member of this cluster`);
   // Counted even when the stream closed meanwhile: the store now says that the node is ready.
