@@ -23,7 +23,7 @@ import { unaryHandler } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { parseDescription } from '../dispatcher/description.js';
 import { certificateDates, issueCertificate, keyOfCsr } from './certificate.js';
-import { chainOf, issuerName, issuingRoot, trustedRoots } from './issuer.js';
+import { chainOf, issuerName, issuingRoot, trustedRoots } from './issuing-root.js';
 import { roleOfToken } from './join-token.js';
 
 /** What {@link createCertificateAuthority} needs. */

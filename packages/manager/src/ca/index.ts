@@ -1,7 +1,7 @@
 export * from './authority.js';
 export * from './certificate.js';
 export { startCertificateLoop } from './certificate-loop.js';
-export * from './issuer.js';
+export * from './issuing-root.js';
 export * from './join.js';
 export * from './join-token.js';
 export * from './renewal.js';

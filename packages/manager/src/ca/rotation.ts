@@ -1,5 +1,5 @@
 import type { Cluster, Node } from '@swarmd/model';
-import { issuerName, issuingRoot } from './issuer.js';
+import { issuerName, issuingRoot } from './issuing-root.js';
 
 /** What the certificates of a cluster's nodes need now. Node IDs are in the order in which the nodes were given. */
 export interface CertificatePlan {

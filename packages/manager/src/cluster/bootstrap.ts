@@ -15,7 +15,7 @@ import {
 } from '@swarmd/model';
 import { type Identity, parseIdentity } from '@swarmd/wire';
 import { createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certificate.js';
-import { issuerName } from '../ca/issuer.js';
+import { issuerName } from '../ca/issuing-root.js';
 import { createJoinTokens } from '../ca/join-token.js';
 import type { CertificateAndKey } from '../ca/signer.js';
 import { parseClusterSpec } from '../control/cluster.js';

@@ -1,5 +1,5 @@
 import type { ApiObject, Node } from '@swarmd/model';
-import type { TlsInfo } from '../ca/issuer.js';
+import type { TlsInfo } from '../ca/issuing-root.js';
 
 /** A node in the API's JSON. `clusterTls` stands in until the node has reported its own. */
 export function nodeToApi(node: Node, clusterTls: TlsInfo | undefined): ApiObject {

@@ -1,5 +1,5 @@
 import type { Cluster } from '@swarmd/model';
-import { issuingRoot, type TlsInfo, tlsInfo } from '../ca/issuer.js';
+import { issuingRoot, type TlsInfo, tlsInfo } from '../ca/issuing-root.js';
 
 /** Reads the {@link TlsInfo} of a cluster, parsing each root certificate once. */
 export type TlsInfoReader = (cluster: Cluster | undefined) => TlsInfo | undefined;

@@ -1,6 +1,6 @@
 import { type Cluster, type Node, type NodeDescription, rfc3339 } from '@swarmd/model';
 import type { Peer } from '@swarmd/wire';
-import { firstCertificate, issuerName, issuerOf, tlsInfo } from '../ca/issuer.js';
+import { firstCertificate, issuerName, issuerOf, tlsInfo } from '../ca/issuing-root.js';
 
 /** The certificate of a session, as the node's object keeps it; `undefined` while there is no cluster to compare it with. */
 export function certificateOf(cluster: Cluster | undefined, peer: Peer): Node['Certificate'] {

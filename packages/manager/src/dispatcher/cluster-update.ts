@@ -1,6 +1,6 @@
 import type { Cluster, Node, ReadView } from '@swarmd/model';
 import type { ClusterUpdate, ManagerPeer } from '@swarmd/wire';
-import { trustedRoots } from '../ca/issuer.js';
+import { trustedRoots } from '../ca/issuing-root.js';
 
 /** What an agent is to know of its cluster. */
 export interface ClusterFacts {

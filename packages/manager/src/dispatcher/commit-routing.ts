@@ -1,5 +1,5 @@
 import type { StoreEvent } from '@swarmd/model';
-import { trustedRoots } from '../ca/issuer.js';
+import { trustedRoots } from '../ca/issuing-root.js';
 import { isAssigned, itemKey, sameItem, taskItem } from './assignments.js';
 import { taskLogDriver } from './cluster-update.js';
 
