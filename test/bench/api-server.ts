@@ -53,9 +53,11 @@ async function main(socket: string, nodes: number, services: number, replicas: n
   };
   const nothing = async (): Promise<void> => {};
   const membership = {
-    ...{ init: async () => info.NodeID, join: nothing, leave: nothing },
+    ...{ init: async () => info.NodeID, join: nothing, leave: nothing, unlock: nothing },
+    restore: () => Promise.reject(new Error('nothing is restored here')),
     info: () => info,
     control: () => control,
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: `${socket}.engine`, logger });
   await api.listen(socket);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type Clock, type Log, type NewObject, rfc3339, type Store, type Task } from '@swarmd/model';
 import { createMemoryLog, openLevelLog, openStore } from '@swarmd/store';
 import { pino } from 'pino';
+import { hasEtcd, onEtcd } from './etcd-log.js';
 
 /** A figure of a benchmark. */
 interface Line {
@@ -23,34 +24,42 @@ const SERVICES = 100;
 const SAMPLES = 1_000;
 
 /**
- * The store's speed: acknowledged writes a second on level, one by one and from concurrent writers; latency of an update
+ * The store's speed: acknowledged writes a second on level and etcd, one by one and from concurrent writers; latency of an update
  * and of lists with 100,000 tasks stored; time and memory of one transaction that creates a million tasks.
  * Writes to the system's directory for temporary files, which should lie on the disk that counts.
  */
 export async function run(emit: (line: Line) => void): Promise<void> {
-  for (const writers of [1, 32, 256]) {
-    const name = writers === 1 ? 'one-by-one' : `batched-${writers}`;
-    await onLevel(async (open) => {
-      const store = await openStore({ log: await open(), clock });
-      emit({ name: `store/level/${name}`, value: round(await writesPerSecond(store, writers)), unit: '1/s' });
-      await store.close();
-    });
-  }
-  await onLevel(async (open) => {
-    const store = await openStore({ log: await open(), clock });
-    await fill(store, STORED_TASKS);
-    await latencies(store, 'level', emit);
-    await store.close();
-    const start = performance.now();
-    const reopened = await openStore({ log: await open(), clock });
-    emit({ name: `store/level/open/${STORED_TASKS}`, value: round(performance.now() - start), unit: 'ms' });
-    await reopened.close();
-  });
+  await durable('level', onLevel, emit);
+  if (hasEtcd()) await durable('etcd', onEtcd, emit);
   const store = await openStore({ log: createMemoryLog(), clock });
   await fill(store, STORED_TASKS);
   await latencies(store, 'memory', emit);
   await store.close();
   await bulk(emit);
+}
+
+/** Calls `measure` with a way to open a log on a place that goes afterwards. */
+type OnPlace = (measure: (open: () => Promise<Log>) => Promise<void>) => Promise<void>;
+
+async function durable(log: string, onPlace: OnPlace, emit: (line: Line) => void): Promise<void> {
+  for (const writers of [1, 32, 256]) {
+    const name = writers === 1 ? 'one-by-one' : `batched-${writers}`;
+    await onPlace(async (open) => {
+      const store = await openStore({ log: await open(), clock });
+      emit({ name: `store/${log}/${name}`, value: round(await writesPerSecond(store, writers)), unit: '1/s' });
+      await store.close();
+    });
+  }
+  await onPlace(async (open) => {
+    const store = await openStore({ log: await open(), clock });
+    await fill(store, STORED_TASKS);
+    await latencies(store, log, emit);
+    await store.close();
+    const start = performance.now();
+    const reopened = await openStore({ log: await open(), clock });
+    emit({ name: `store/${log}/open/${STORED_TASKS}`, value: round(performance.now() - start), unit: 'ms' });
+    await reopened.close();
+  });
 }
 
 async function onLevel(measure: (open: () => Promise<Log>) => Promise<void>): Promise<void> {

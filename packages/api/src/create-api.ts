@@ -7,7 +7,9 @@ import type { ApiContext } from './context.js';
 import { createEngine } from './engine/engine.js';
 import { type Tunnels, tunnel } from './engine/upgrade.js';
 import { installErrors } from './http/errors.js';
+import { freshReads } from './http/freshness.js';
 import { API_VERSION, checkVersion, splitVersion } from './http/versions.js';
+import { backupRoutes } from './routes/backup.js';
 import { eventRoutes } from './routes/events.js';
 import { logRoutes } from './routes/logs.js';
 import { networkRoutes } from './routes/networks.js';
@@ -102,6 +104,7 @@ function buildServer(context: ApiContext): FastifyInstance {
   });
   app.register(async (owned) => {
     readJsonBodies(owned);
+    freshReads(owned, context.membership);
     for (const routes of OWNED) await routes(owned, context);
   });
   app.register(async (rest) => passthroughRoutes(rest, context));
@@ -119,6 +122,7 @@ const OWNED: readonly ((app: FastifyInstance, context: ApiContext) => Promise<vo
   systemRoutes,
   eventRoutes,
   swarmdRoutes,
+  backupRoutes,
 ];
 
 /** JSON whatever the content type says; no body at all is undefined. */

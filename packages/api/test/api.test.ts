@@ -1,7 +1,7 @@
 import { linkSync, renameSync, statSync } from 'node:fs';
 import net from 'node:net';
 import { join } from 'node:path';
-import { SwarmdError } from '@swarmd/model';
+import { CLUSTER_KEY, SwarmdError } from '@swarmd/model';
 import { pino } from 'pino';
 import t from 'tap';
 import { createApi } from '../src/index.js';
@@ -118,6 +118,47 @@ t.test('api › joining and leaving follow the state of this node', async (t) =>
   const init = await world.request('POST', '/swarm/init', { body: {} });
   t.same([init.status, init.body], [200, world.info.NodeID]);
   t.equal((await world.request('POST', '/swarm/join', { body: { RemoteAddrs: [] } })).status, 200);
+});
+
+t.test('api › the unlock key is the cluster’s, and unlocking is for a node that is locked', async (t) => {
+  const world = await startTestApi(t);
+  await world.store.update((tx) => {
+    tx.create('cluster', {
+      ...{ ID: CLUSTER_KEY, ClusterID: 'c1', Spec: {}, RootCA: { Certificate: '', Key: '' }, RemovedNodes: {} },
+      ...{ JoinTokens: { Worker: '', Manager: '' }, DefaultAddrPool: [], SubnetSize: 24, DataPathPort: 4789 },
+    });
+  });
+  const unlock = (body: unknown) => world.request('POST', '/swarm/unlock', { body });
+  t.same((await world.request('GET', '/swarm/unlockkey')).body, { UnlockKey: '' });
+  const active = await unlock({ UnlockKey: 'x' });
+  t.same([active.status, active.body], [409, { message: 'swarm is not locked' }]);
+  const update = (query: string, on: boolean) => {
+    const version = [...world.store.view.all('cluster')][0]!.Version.Index;
+    const body = { EncryptionConfig: { AutoLockManagers: on } };
+    return world.request('POST', `/swarm/update?version=${version}${query}`, { body });
+  };
+  const key = async () => ((await world.request('GET', '/swarm/unlockkey')).body as { UnlockKey: string }).UnlockKey;
+  t.equal((await update('&rotateManagerUnlockKey=true', false)).status, 200);
+  t.equal(await key(), '', 'there is nothing to rotate');
+  await update('', true);
+  const first = await key();
+  t.match(first, /^SWMKEY-1-[A-Za-z0-9+/]{43}$/);
+  await update('', true);
+  t.equal(await key(), first, 'it stays');
+  await update('&rotateManagerUnlockKey=true', true);
+  t.not(await key(), first);
+  t.notMatch((await world.request('GET', '/swarm')).raw.toString(), /SWMKEY/);
+  await update('', false);
+  t.equal(await key(), '');
+
+  world.serving.on = false;
+  world.info.LocalNodeState = 'locked';
+  t.equal((await unlock({ UnlockKey: first })).status, 200);
+  t.same([(await unlock({})).status, (await unlock({ UnlockKey: 5 })).status], [200, 200]);
+  t.same(world.unlocked, [first, '', ''], 'the daemon says what is no key');
+  world.info.LocalNodeState = 'inactive';
+  const none = await unlock({ UnlockKey: first });
+  t.match([none.status, none.raw.toString()], [503, /This node is not a swarm manager/]);
 });
 
 t.test('api › logs are framed with details in front, raw for a terminal', async (t) => {

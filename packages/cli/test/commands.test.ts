@@ -55,6 +55,41 @@ t.test('swarmctl › initialises and joins a node that is in no cluster', async 
   t.match(await swarmctl(['init', '--availability', 'maybe']), { code: 1, stderr: /invalid availability "maybe"/ });
 });
 
+t.test('swarmctl › locks managers, shows and rotates their key, and unlocks', async (t) => {
+  const { world, swarmctl } = await withWorld(t);
+  t.match(await swarmctl(['unlock-key']), { code: 1, stderr: 'no unlock key is set\n' });
+  t.match(await swarmctl(['unlock-key', '--rotate']), {
+    code: 1,
+    stderr: 'cannot rotate because autolock is not turned on\n',
+  });
+  t.match(await swarmctl(['swarm', 'unlock'], { stdin: 'x\n' }), { code: 1, stderr: 'Error: swarm is not locked\n' });
+  const on = await swarmctl(['update', '--autolock']);
+  const key = (await swarmctl(['swarm', 'unlock-key', '-q'])).stdout.trim();
+  t.match(key, /^SWMKEY-1-/);
+  const advice =
+    'To unlock a swarm manager after it restarts, run the `swarmctl unlock`\n' +
+    `command and provide the following key:\n\n    ${key}\n\n` +
+    'Remember to store this key in a password manager, since without it you\n' +
+    'will not be able to restart the manager.\n';
+  t.equal(on.stdout, `Swarm updated.\n${advice}`);
+  t.equal((await swarmctl(['swarm', 'update', '--autolock'])).stdout, 'Swarm updated.\n', 'shown once');
+  t.equal((await swarmctl(['unlock-key'])).stdout, advice);
+  const rotated = await swarmctl(['unlock-key', '--rotate']);
+  t.match(rotated.stdout, /^Successfully rotated manager unlock key\.\nTo unlock a swarm manager/);
+  t.notMatch(rotated.stdout, key);
+  t.match(await swarmctl(['update', '--autolock=false']), { code: 0, stdout: 'Swarm updated.\n' });
+
+  Object.assign(world.info, { LocalNodeState: 'locked', ControlAvailable: false });
+  t.match(await swarmctl(['unlock-key']), {
+    code: 1,
+    stderr: /^could not fetch unlock key: Error response from daemon: Swarm is encrypted and needs to be unlocked/,
+  });
+  t.match(await swarmctl(['unlock'], { stdin: `${key}\n and more` }), { code: 0, stdout: '', stderr: '' });
+  t.same(world.asked, [{ method: 'unlock', request: key }]);
+  world.info.LocalNodeState = 'inactive';
+  t.match(await swarmctl(['unlock']), { code: 1, stderr: 'Error: This node is not part of a swarm\n' });
+});
+
 t.test('swarmctl › lists, labels, drains, promotes and removes nodes', async (t) => {
   const { swarmctl } = await withWorld(t);
   t.equal(

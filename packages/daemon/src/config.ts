@@ -5,6 +5,7 @@ import { SwarmdError } from '@swarmd/model';
 import { Command, CommanderError } from 'commander';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import type { BackupScheduleConfig } from './backup-schedule.js';
 
 /** swarmd's configuration, read once at start and frozen. */
 export interface DaemonConfig {
@@ -20,9 +21,13 @@ export interface DaemonConfig {
   listenAddr: string;
   /** IP that other nodes reach this one at; guessed from the default route when absent. */
   advertiseAddr: string | undefined;
+  /** Path of the etcd program that keeps the state of several managers; the one on PATH when absent. */
+  etcd: string | undefined;
   /** Group that may use the API socket. */
   group: string;
   logLevel: string;
+  /** Regular backups, if wished. */
+  backup: BackupScheduleConfig | undefined;
 }
 
 /** The smallest and largest log level names, pino's. */
@@ -48,6 +53,21 @@ const ipPort = (flag: string) =>
     }
   });
 
+const HOURS = { m: 1 / 60, h: 1, d: 24 } as const;
+const MS_PER_HOUR = 3_600_000;
+
+/** `30m`, `12h`, `7d`: in milliseconds. */
+const interval = (flag: string) =>
+  z.string().transform((value, context) => {
+    const match = /^(\d{1,6})([mhd])$/.exec(value);
+    const ms = Number(match?.[1]) * HOURS[match?.[2] as keyof typeof HOURS] * MS_PER_HOUR;
+    if (match !== null && ms > 0) return ms;
+    context.addIssue({ code: 'custom', message: `${flag}: "${value}" is no time such as 30m, 12h or 7d` });
+    return z.NEVER;
+  });
+
+const absolute = (flag: string) => z.string().startsWith('/', { message: `${flag} must be an absolute path` });
+
 const ConfigSchema = z.strictObject({
   'data-dir': z.string().startsWith('/', { message: '--data-dir must be an absolute path' }).default('/var/lib/swarmd'),
   host: unixAddress('--host').prefault('unix:///run/swarmd/swarmd.sock'),
@@ -57,8 +77,17 @@ const ConfigSchema = z.strictObject({
     .string()
     .refine((value) => isIP(value) !== 0, { message: '--advertise-addr must be an IP address' })
     .optional(),
+  etcd: z.string().startsWith('/', { message: '--etcd must be an absolute path' }).optional(),
   group: z.string().min(1).default('docker'),
   'log-level': z.enum(LOG_LEVELS, { message: `--log-level must be one of ${LOG_LEVELS.join(', ')}` }).default('info'),
+  'backup-dir': absolute('--backup-dir').optional(),
+  'backup-interval': interval('--backup-interval').prefault('24h'),
+  'backup-keep': z.coerce
+    .number({ message: '--backup-keep must be a whole number from 1' })
+    .int({ message: '--backup-keep must be a whole number from 1' })
+    .min(1, { message: '--backup-keep must be a whole number from 1' })
+    .default(7),
+  'backup-key-file': absolute('--backup-key-file').optional(),
 });
 
 const HELP: Readonly<Record<keyof typeof ConfigSchema.shape, string>> = {
@@ -67,8 +96,13 @@ const HELP: Readonly<Record<keyof typeof ConfigSchema.shape, string>> = {
   engine: 'unix://PATH of the local Docker engine (default unix:///var/run/docker.sock)',
   'listen-addr': 'IP:PORT for joining nodes and agents (default 0.0.0.0:2377)',
   'advertise-addr': 'IP that other nodes reach this one at (default: address of the default route)',
+  etcd: 'path of etcd, for several managers (default: the one on PATH)',
   group: 'group that may use the API socket (default docker)',
   'log-level': `one of ${LOG_LEVELS.join(', ')} (default info)`,
+  'backup-dir': 'where a manager writes a backup of the cluster regularly; needs --backup-key-file',
+  'backup-interval': 'how often, such as 30m, 12h or 7d (default 24h)',
+  'backup-keep': 'how many are kept (default 7)',
+  'backup-key-file': 'file with the recovery key, made with "swarmctl backup create --key-file"',
 };
 
 /** What the command line asks for: run with a configuration, or print `text` and end with `exitCode`. */
@@ -136,7 +170,20 @@ function toConfig(merged: Record<string, unknown>): DaemonConfig {
     engineSocket: value.engine,
     listenAddr: value['listen-addr'],
     advertiseAddr: value['advertise-addr'],
+    etcd: value.etcd,
     group: value.group,
     logLevel: value['log-level'],
+    backup: backupOf(value),
   });
+}
+
+function backupOf(value: z.infer<typeof ConfigSchema>): BackupScheduleConfig | undefined {
+  const { 'backup-dir': dir, 'backup-key-file': keyFile } = value;
+  if (dir === undefined && keyFile === undefined) return undefined;
+  if (dir === undefined || keyFile === undefined) {
+    const [given, missing] =
+      dir === undefined ? ['--backup-key-file', '--backup-dir'] : ['--backup-dir', '--backup-key-file'];
+    throw new SwarmdError('invalid-argument', `${given} needs ${missing}, too`, { field: missing.slice(2) });
+  }
+  return { dir, keyFile, intervalMs: value['backup-interval'], keep: value['backup-keep'] };
 }

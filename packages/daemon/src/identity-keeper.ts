@@ -1,4 +1,4 @@
-import { type Identity, type IdentityHolder, saveIdentity, withTrust } from '@swarmd/wire';
+import { type Identity, type IdentityHolder, withTrust } from '@swarmd/wire';
 import type { Logger } from 'pino';
 
 /** Keeps on disk what a holder has: one change at a time, so that an older one never overwrites a newer. */
@@ -11,8 +11,12 @@ export interface IdentityKeeper {
   settled(): Promise<void>;
 }
 
-/** An {@link IdentityKeeper} for the identity in `directory`. */
-export function createIdentityKeeper(holder: IdentityHolder, directory: string, logger: Logger): IdentityKeeper {
+/** An {@link IdentityKeeper} that writes with `write`. */
+export function createIdentityKeeper(
+  holder: IdentityHolder,
+  write: (identity: Identity) => Promise<void>,
+  logger: Logger,
+): IdentityKeeper {
   const log = logger.child({ component: 'identity' });
   let last: Promise<void> = Promise.resolve();
   const next = (task: () => Promise<void>): Promise<void> => {
@@ -26,7 +30,7 @@ export function createIdentityKeeper(holder: IdentityHolder, directory: string, 
       const trusting = withTrust(before, rootPem);
       if (trusting === before) return;
       // What cannot be kept counts all the same: what is on disk can only trust too much, and is put right later.
-      await saveIdentity(directory, trusting).catch((error: unknown) => {
+      await write(trusting).catch((error: unknown) => {
         log.error({ err: error }, 'the roots that are trusted could not be kept');
       });
       // A renewal may have brought another certificate into use meanwhile.
@@ -37,7 +41,7 @@ export function createIdentityKeeper(holder: IdentityHolder, directory: string, 
     }
   };
   return {
-    save: (identity) => next(() => saveIdentity(directory, identity)),
+    save: (identity) => next(() => write(identity)),
     trust: (rootPem) => {
       next(() => change(rootPem)).catch((error: unknown) => {
         log.error({ err: error }, 'roots that a manager named cannot be used');

@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createApi } from '@swarmd/api';
-import { asSwarmdError, type SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type LocalNodeInfo, type SwarmdError } from '@swarmd/model';
 import { type Logger, pino } from 'pino';
+import { startBackupSchedule } from './backup-schedule.js';
 import { type DaemonConfig, readConfig } from './config.js';
 import { lockDataDir } from './data-dir-lock.js';
 import { createMembership } from './membership.js';
@@ -31,7 +32,16 @@ async function main(): Promise<number> {
   const logger = pino({
     level: config.logLevel,
     base: undefined,
-    redact: ['*.JoinToken', '*.token', '*.RegistryAuth', '*.registryAuth', '*.keyPem', '*.Data'],
+    redact: [
+      '*.JoinToken',
+      '*.token',
+      '*.RegistryAuth',
+      '*.registryAuth',
+      '*.keyPem',
+      '*.Data',
+      '*.UnlockKey',
+      '*.unlockKey',
+    ],
   });
   endOnSurprise(logger);
   try {
@@ -59,7 +69,10 @@ async function serve(config: DaemonConfig, version: string, logger: Logger): Pro
     end(1);
   };
   const membership = createMembership({ config, ports, version, onStoreFailure });
-  const api = createApi({ membership, engineSocket: config.engineSocket, logger });
+  const { backup } = config;
+  const schedule = backup && startBackupSchedule({ config: backup, control: () => membership.control(), ...ports });
+  const info = (): LocalNodeInfo => withWarnings(membership.info(), schedule?.warnings() ?? []);
+  const api = createApi({ membership: { ...membership, info }, engineSocket: config.engineSocket, logger });
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       logger.info({ signal }, 'stopping; containers go on');
@@ -76,10 +89,15 @@ async function serve(config: DaemonConfig, version: string, logger: Logger): Pro
     process.exit(1);
   }, STOP_TIMEOUT_MS);
   await api.close();
+  await schedule?.stop();
   await membership.stop();
   await lock.release();
   clearTimeout(timer);
   return exitCode;
+}
+
+function withWarnings(info: LocalNodeInfo, warnings: readonly string[]): LocalNodeInfo {
+  return warnings.length === 0 ? info : { ...info, Warnings: [...(info.Warnings ?? []), ...warnings] };
 }
 
 /** What nobody expected leaves a state that nobody knows: it is logged, and the service manager starts swarmd again. */

@@ -1,90 +1,50 @@
-import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { createControl, createManager, explainService, MANAGER_LOOPS, perHostNetworkWarnings } from '@swarmd/manager';
-import { type Clock, type Control, type Random, type Store, SwarmdError, steadyClock } from '@swarmd/model';
-import { loadOrCreateDataKey, openLevelLog, openStore } from '@swarmd/store';
+import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings } from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
-import type { Logger } from 'pino';
-
-/** Ports that all parts of a node share. */
-export interface NodePorts {
-  clock: Clock;
-  random: Random;
-  logger: Logger;
-}
+import { startMemberKeeper } from './manager/member-keeper.js';
+import { memberHandlers } from './manager/members.js';
+import type { StoreHost } from './manager/store-host.js';
+import type { NodePorts } from './node-ports.js';
 
 /** A manager of this node, serving. */
 export interface ManagerRuntime {
-  control: Control;
-  /** Stops serving and closes the store. */
+  readonly manager: Manager;
+  readonly host: StoreHost;
+  /** Hands leadership over, stops serving and closes the store. */
   stop(): Promise<void>;
 }
 
-/** The folder of a manager's store under the data directory. */
-export function managerDir(dataDir: string): string {
-  return join(dataDir, 'manager');
-}
-
-/** How {@link openClusterStore} opens. */
-export interface OpenStoreOptions {
-  /** The store of a cluster that exists: one that is not there is `damaged`, and none is made. */
-  mustExist?: boolean;
-  /** The store can no longer write. */
-  onFailure?: (reason: SwarmdError) => void;
-}
-
-/** Opens the embedded store of this node, making it when there is none. See `openLevelLog` for its errors. */
-export async function openClusterStore(
-  dataDir: string,
-  { clock, logger }: NodePorts,
-  { mustExist = false, onFailure }: OpenStoreOptions = {},
-): Promise<Store> {
-  const directory = managerDir(dataDir);
-  if (mustExist && !existsSync(join(directory, 'store'))) {
-    const advice = 'restore it from a backup, or remove the data directory and make a new cluster';
-    throw new SwarmdError('damaged', `the store of this manager in ${directory} is missing: ${advice}`);
-  }
-  await mkdir(directory, { recursive: true, mode: 0o700 });
-  const [keyFile, storeDir] = [join(directory, 'data.key'), join(directory, 'store')];
-  if (existsSync(storeDir) && !existsSync(keyFile)) {
-    const advice = 'restore it from a backup; without it the store cannot be read';
-    throw new SwarmdError('damaged', `the data key ${keyFile} of the store in ${storeDir} is missing: ${advice}`);
-  }
-  const dataKey = await loadOrCreateDataKey(keyFile);
-  const child = logger.child({ component: 'store' });
-  const log = await openLevelLog({ dir: storeDir, dataKey, logger: child });
-  return openStore({ log, clock: steadyClock(clock), logger: child, ...(onFailure ? { onFailure } : {}) });
-}
-
-/** Starts the manager over an open store that holds a cluster; the store is closed with it. */
+/** Starts the manager over an open store that holds a cluster, or follows one; the store is closed with it. */
 export async function startManager(
-  store: Store,
+  host: StoreHost,
   identity: IdentityHolder,
   addresses: { listenAddr: string; advertiseAddr: string },
+  version: string,
   ports: NodePorts,
 ): Promise<ManagerRuntime> {
-  const manager = createManager({ store, identity, ...addresses, ...ports, loops: MANAGER_LOOPS });
+  const { clock, random } = ports;
+  const { nodeId } = identity.current;
+  const manager = createManager({
+    ...{ store: host.store, identity, version, ...ports },
+    ...{ listenAddr: addresses.listenAddr, advertiseAddr: addresses.advertiseAddr },
+    loops: MANAGER_LOOPS,
+    warnings: perHostNetworkWarnings,
+    handlers: memberHandlers(host, clock, random),
+    duties: [() => startMemberKeeper(host, nodeId, ports)],
+    refuseManager: () => host.refuseManager(),
+    leadsConsensus: () => host.etcd?.leadsConsensus() ?? false,
+  });
   try {
     await manager.start();
   } catch (error) {
-    await store.close();
+    await host.close();
     throw error;
   }
-  const control = createControl({
-    store,
-    ...ports,
-    logSource: manager.logSource,
-    tokens: manager.tokens,
-    warnings: perHostNetworkWarnings,
-    managersMayJoin: false,
-    explain: (view, serviceId) => explainService(view, serviceId, ports.clock.now()),
-  });
   return {
-    control,
+    manager,
+    host,
     stop: async () => {
       await manager.stop();
-      await store.close();
+      await host.close();
     },
   };
 }

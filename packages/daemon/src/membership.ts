@@ -2,26 +2,42 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectEngine, describeNode, engineInfo } from '@swarmd/agent';
+import { findEtcd } from '@swarmd/etcd';
 import { bootstrapCluster, requestCertificate } from '@swarmd/manager';
 import {
+  asSwarmdError,
   type Control,
   type InitRequest,
-  type JoinRequest,
   type LocalNodeInfo,
   type Membership,
   type NodeDescription,
   SwarmdError,
 } from '@swarmd/model';
-import { type Identity, loadIdentity, removeIdentity, saveIdentity } from '@swarmd/wire';
+import type { UnlockKey, Vault } from '@swarmd/store';
+import { type Identity, removeIdentity } from '@swarmd/wire';
 import { formatAddress, guessAdvertiseHost, parseAddress } from './addresses.js';
 import type { DaemonConfig } from './config.js';
-import { managerDir, type NodePorts, openClusterStore } from './manager-runtime.js';
+import {
+  type LockedNode,
+  lockedLeaves,
+  lockedSpec,
+  newUnlockKey,
+  openWithKey,
+  readLocked,
+} from './lock/locked-node.js';
+import { identityDir, keepIdentity, keptIdentity, openVault } from './lock/secret-files.js';
+import { managerDir, removeManager } from './manager/manager-files.js';
+import { openEmbedded } from './manager/store-host.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
-import { identityDir, type NodeRuntime, startNode } from './node-runtime.js';
+import type { NodePorts } from './node-ports.js';
+import { type NodeRuntime, startNode } from './node-runtime.js';
 import { checkInit, checkJoin } from './requests.js';
+import { readForRestore, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
+/** How long a join waits for the manager, and a leaving manager for the others. */
+const MANAGER_TIMEOUT_MS = 60_000;
 
 /** The membership of this node, with the daemon's own hold on it. */
 export interface DaemonMembership extends Membership {
@@ -45,6 +61,8 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
   const { config, ports } = deps;
   let node: NodeRuntime | undefined;
   let member: Member | undefined;
+  let vault: Vault | undefined;
+  let locked: LockedNode | undefined;
   let failure = '';
   let changing = false;
 
@@ -57,33 +75,44 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
       changing = false;
     }
   };
-  const run = async (identity: Identity, addresses: Member): Promise<void> => {
+  const run = async (identity: Identity, addresses: Member, secrets: Vault): Promise<void> => {
     const onRejected = (reason: SwarmdError): void => {
       // The agent asks again and again, in case it was a mistake: once is enough to say so.
       if (failure === '')
         ports.logger.error({ reason: reason.message }, 'the cluster refuses this node: leave, and join again');
       failure = reason.message;
     };
-    node = await startNode({ ...deps, identity, member: addresses, onRejected });
+    node = await startNode({ ...deps, identity, vault: secrets, member: addresses, onRejected });
     member = addresses;
+    vault = secrets;
+    locked = undefined;
     failure = '';
   };
   const forget = async (): Promise<void> => {
     await removeIdentity(identityDir(config.dataDir));
-    await rm(managerDir(config.dataDir), { recursive: true, force: true });
+    await removeManager(config.dataDir);
     await rm(join(config.dataDir, 'agent'), { recursive: true, force: true });
     await removeMember(config.dataDir);
     node = undefined;
     member = undefined;
+    locked = undefined;
     failure = '';
   };
-  /** Becomes a member with the identity that `obtain` gets; what fails, or is cut off by a crash, leaves nothing. */
-  const enter = async (addresses: Member, obtain: () => Promise<Identity>): Promise<Identity> => {
+  /**
+   * Becomes a member with the identity that `obtain` gets, secrets sealed with `key` from the start; what fails, or is cut
+   * off by a crash, leaves nothing.
+   */
+  const enter = async (
+    addresses: Member,
+    obtain: (vault: Vault) => Promise<Identity>,
+    key?: UnlockKey,
+  ): Promise<Identity> => {
     try {
       await saveMember(config.dataDir, { ...addresses, unfinished: 'joining' });
-      const identity = await obtain();
-      await saveIdentity(identityDir(config.dataDir), identity);
-      await run(identity, addresses);
+      const secrets = await openVault(config.dataDir, key);
+      const identity = await obtain(secrets);
+      await keepIdentity(config.dataDir, secrets, identity);
+      await run(identity, addresses, secrets);
       await saveMember(config.dataDir, addresses);
       return identity;
     } catch (error) {
@@ -100,22 +129,30 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
           ports.logger.warn({ unfinished: kept.unfinished }, 'clearing away a change of membership that was cut off');
           return forget();
         }
-        const identity = await loadIdentity(identityDir(config.dataDir));
-        if (kept !== undefined && identity !== undefined) await run(identity, kept);
+        locked = kept && (await readLocked(config.dataDir, kept));
+        if (locked !== undefined) {
+          ports.logger.warn({ nodeId: locked.nodeId }, 'locked: nothing of the cluster starts before it is unlocked');
+          return;
+        }
+        const secrets = await openVault(config.dataDir);
+        const identity = await keptIdentity(config.dataDir, secrets);
+        if (kept !== undefined && identity !== undefined) await run(identity, kept, secrets);
         else refuseRemains(config.dataDir, kept, identity);
       }),
     stop: async () => node?.stop(),
     init: (body) =>
       exclusively(async () => {
         const request = checkInit(body);
-        if (node !== undefined) throw new SwarmdError('unavailable', 'this node is in a cluster already');
+        if (node !== undefined || locked !== undefined) throw new SwarmdError('unavailable', ALREADY_IN);
         const addresses = resolveAddresses(config, request);
-        return (await enter(addresses, () => makeCluster(deps, request, addresses))).nodeId;
+        const key = newUnlockKey(request);
+        const make = (secrets: Vault) => makeCluster(deps, request, addresses, secrets);
+        return (await enter(addresses, make, key)).nodeId;
       }),
     join: (body) =>
       exclusively(async () => {
         const request = checkJoin(body);
-        if (node !== undefined) throw new SwarmdError('unavailable', 'this node is in a cluster already');
+        if (node !== undefined || locked !== undefined) throw new SwarmdError('unavailable', ALREADY_IN);
         const addresses = { ...resolveAddresses(config, request), managers: [...request.RemoteAddrs] };
         await enter(addresses, async () =>
           requestCertificate({
@@ -124,19 +161,41 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
             advertiseAddr: addresses.advertiseAddr.replace(/:\d+$/, ''),
             ...(request.Availability ? { availability: request.Availability } : {}),
             description: await describeHost(config),
+            noManagerReason: await whyNoManager(config),
             signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
           }),
         );
+        const joined = node as NodeRuntime | undefined;
+        if (joined?.manager.taken) await becomeManager(joined);
+      }),
+    restore: (request, file) =>
+      exclusively(async () => {
+        if (node !== undefined || locked !== undefined) throw new SwarmdError('unavailable', ALREADY_IN);
+        const addresses = resolveAddresses(config, request);
+        const description = await describeHost(config);
+        const host = { advertiseAddr: addresses.advertiseAddr, description };
+        const restored = await readForRestore(request, file, host, ports);
+        if (request.DryRun) return restored.report;
+        await enter(addresses, async () => {
+          await writeRestored(config.dataDir, ports, restored);
+          return restored.identity;
+        });
+        return restored.report;
       }),
     leave: (force) =>
       exclusively(async () => {
+        if (locked !== undefined) {
+          await lockedLeaves(deps, locked, force);
+          await saveMember(config.dataDir, { ...locked.member, unfinished: 'leaving' });
+          return forget();
+        }
         if (node === undefined || member === undefined) throw new SwarmdError('unavailable', NOT_IN);
-        if (node.role === 'manager' && !force) throw new SwarmdError('unavailable', LAST_MANAGER_LEAVES);
+        if (node.manager.taken) await leaveManagers(node, force);
         try {
           await node.leave();
         } catch (error) {
           if (!force) {
-            await run((await loadIdentity(identityDir(config.dataDir)))!, member);
+            await run((await keptIdentity(config.dataDir, vault!))!, member, vault!);
             throw error;
           }
           ports.logger.warn({ err: error }, 'left by force: containers of the cluster may remain on this engine');
@@ -144,14 +203,73 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         await saveMember(config.dataDir, { ...member, unfinished: 'leaving' });
         await forget();
       }),
-    info: () => describeMembership(node, member, failure),
+    unlock: (text) =>
+      exclusively(async () => {
+        if (locked === undefined) throw new SwarmdError('aborted', 'swarm is not locked');
+        const secrets = await openWithKey(config.dataDir, text);
+        const identity = await keptIdentity(config.dataDir, secrets);
+        if (identity === undefined) return refuseRemains(config.dataDir, locked.member, identity);
+        await run(identity, locked.member, secrets);
+        ports.logger.info('unlocked');
+      }),
+    info: () => locked?.info ?? describeMembership(node, member, failure),
     control: (): Control | undefined => node?.control,
+    fresh: async (signal) => node?.manager.fresh(signal),
   };
 }
 
+const ALREADY_IN = 'this node is in a cluster already';
 const NOT_IN = 'This node is not part of a swarm';
 const LAST_MANAGER_LEAVES =
   'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
+
+/** Waits for the manager of a node that has just joined as one. Going on in the background is not a failure of the join. */
+async function becomeManager({ manager }: NodeRuntime): Promise<void> {
+  try {
+    await manager.serving(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
+  } catch (cause) {
+    const message =
+      'Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.';
+    throw new SwarmdError('unavailable', `${message} (${manager.problem})`, { cause });
+  }
+}
+
+/** Why this host cannot be a manager; empty when it can. */
+async function whyNoManager({ etcd }: DaemonConfig): Promise<string> {
+  try {
+    await findEtcd(etcd);
+    return '';
+  } catch (error) {
+    return asSwarmdError(error).message;
+  }
+}
+
+/**
+ * What has to be so before a manager may leave: by force only, as in Docker Swarm, and then the others let it go first, so
+ * that their quorum is one of those who stay.
+ */
+async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: boolean): Promise<void> {
+  const nodes = (await control?.listNodes({ role: ['manager'] })) ?? [];
+  if (!force) throw new SwarmdError('unavailable', leavingManager(nodes.length));
+  if (control === undefined || nodes.length <= 1) return;
+  try {
+    const { Version, Spec } = (await control.getNode(nodeId)) as unknown as {
+      Version: { Index: number };
+      Spec: object;
+    };
+    await control.updateNode(nodeId, Version.Index, { ...Spec, Role: 'worker' });
+    await manager.retired(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
+  } catch {
+    // Forced: the others will see that this manager is gone.
+  }
+}
+
+function leavingManager(managers: number): string {
+  if (managers <= 1) return LAST_MANAGER_LEAVES;
+  const rest = managers - 1;
+  const quorum = `Removing this node leaves ${rest} managers out of ${managers}.`;
+  return `You are attempting to leave the swarm on a node that is participating as a manager. ${quorum} Demote the node first, or use \`--force\`, with which it is demoted as it leaves. `;
+}
 
 /** Throws `damaged` when part of a membership is there and part is missing: what is left may be a whole cluster's state. */
 function refuseRemains(dataDir: string, kept: Member | undefined, identity: Identity | undefined): void {
@@ -165,16 +283,20 @@ function refuseRemains(dataDir: string, kept: Member | undefined, identity: Iden
   );
 }
 
-async function makeCluster(deps: MembershipDependencies, request: InitRequest, addresses: Member): Promise<Identity> {
-  const { config, ports } = deps;
+async function makeCluster(
+  { config, ports }: MembershipDependencies,
+  request: InitRequest,
+  addresses: Member,
+  vault: Vault,
+): Promise<Identity> {
   const description = await describeHost(config);
-  const store = await openClusterStore(config.dataDir, ports);
+  const { store } = await openEmbedded(config.dataDir, ports, { vault });
   try {
     return await bootstrapCluster(store, {
       ...ports,
       advertiseAddr: addresses.advertiseAddr,
       description,
-      ...(request.Spec ? { spec: request.Spec } : {}),
+      ...lockedSpec(request.Spec, vault.key),
       ...(request.Availability ? { availability: request.Availability } : {}),
       ...(request.DefaultAddrPool ? { defaultAddrPool: request.DefaultAddrPool } : {}),
       ...(request.SubnetSize ? { subnetSize: request.SubnetSize } : {}),
@@ -198,7 +320,7 @@ async function describeHost(config: DaemonConfig): Promise<NodeDescription> {
   }
 }
 
-function resolveAddresses(config: DaemonConfig, request: InitRequest | JoinRequest): Member {
+function resolveAddresses(config: DaemonConfig, request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr'>): Member {
   const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
   const wanted = request.AdvertiseAddr || config.advertiseAddr;
   const unspecified = listen.host === '0.0.0.0' || listen.host === '::';
@@ -207,6 +329,12 @@ function resolveAddresses(config: DaemonConfig, request: InitRequest | JoinReque
     : { host: unspecified ? guessAdvertiseHost() : listen.host, port: listen.port };
   const advertiseAddr = formatAddress(advertise);
   return { listenAddr: formatAddress(listen), advertiseAddr, managers: [advertiseAddr] };
+}
+
+/** `pending`: a manager that does not serve yet. */
+function localState({ manager, control }: NodeRuntime, failure: string): LocalNodeInfo['LocalNodeState'] {
+  if (failure !== '') return 'error';
+  return manager.taken && control === undefined ? 'pending' : 'active';
 }
 
 function describeMembership(node: NodeRuntime | undefined, member: Member | undefined, failure: string): LocalNodeInfo {
@@ -218,9 +346,9 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
   return {
     NodeID: node.nodeId,
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
-    LocalNodeState: failure !== '' ? 'error' : 'active',
+    LocalNodeState: localState(node, failure),
     ControlAvailable: node.control !== undefined,
-    Error: failure,
+    Error: failure || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
   };
 }

@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { createAgent } from '@swarmd/agent';
 import { renewCertificate, startRenewal } from '@swarmd/manager';
 import { asSwarmdError, type Control, isErrorCode, type SwarmdError } from '@swarmd/model';
+import type { Vault } from '@swarmd/store';
 import {
   type ClusterUpdate,
   clientArguments,
@@ -12,9 +13,12 @@ import {
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
 import { createIdentityKeeper } from './identity-keeper.js';
-import type { ManagerRuntime, NodePorts } from './manager-runtime.js';
-import { openClusterStore, startManager } from './manager-runtime.js';
+import { keepIdentity } from './lock/secret-files.js';
+import { removeManager } from './manager/manager-files.js';
+import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
 import { type Member, saveMember } from './member-file.js';
+import type { NodePorts } from './node-ports.js';
+import { asNodeRole } from './node-role.js';
 
 /** What a running node needs. */
 export interface NodeOptions {
@@ -22,6 +26,8 @@ export interface NodeOptions {
   ports: NodePorts;
   version: string;
   identity: Identity;
+  /** What this node keeps its secrets in. */
+  vault: Vault;
   member: Member;
   /** The cluster does not want this node any more. */
   onRejected(reason: SwarmdError): void;
@@ -33,6 +39,8 @@ export interface NodeOptions {
 export interface NodeRuntime {
   readonly nodeId: string;
   readonly role: Identity['role'];
+  /** This node's manager, if it is one or is to become one. */
+  readonly manager: ManagerSlot;
   readonly control: Control | undefined;
   /** Managers that this node knows, with their addresses. */
   managers(): { NodeID: string; Addr: string }[];
@@ -43,30 +51,33 @@ export interface NodeRuntime {
   leave(): Promise<void>;
 }
 
-/** Folder of the node's certificate and key under the data directory. */
-export function identityDir(dataDir: string): string {
-  return join(dataDir, 'certificates');
-}
+/** How long a demoted manager waits for the others to let it go; then it goes by itself. */
+const RETIRE_TIMEOUT_MS = 30_000;
 
 /** Starts a node of a cluster: the manager first if it is one, then the agent, which finds its managers by itself. */
 export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
-  const { config, ports, identity, member } = options;
+  const { config, ports, identity, vault, member } = options;
   const holder = createIdentityHolder(identity);
-  let manager: ManagerRuntime | undefined;
-  if (identity.role === 'manager') {
-    const onFailure = options.onStoreFailure;
-    const store = await openClusterStore(config.dataDir, ports, { mustExist: true, onFailure });
-    manager = await startManager(store, holder, member, ports);
-  }
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
-  const keeper = createIdentityKeeper(holder, identityDir(config.dataDir), ports.logger);
+  const keeper = createIdentityKeeper(holder, (changed) => keepIdentity(config.dataDir, vault, changed), ports.logger);
   const renewal = startRenewal({
     identity: holder,
     renew: (current, signal) => renewCertificate({ identity: current, remoteAddrs: addresses(), signal }),
     save: keeper.save,
     ...ports,
   });
+  const manager = createManagerSlot({
+    ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
+    ...{ vault, renewCertificate: () => renewal.renewNow() },
+    onStoreFailure: options.onStoreFailure,
+  });
+  try {
+    if (identity.role === 'manager') await manager.start();
+  } catch (error) {
+    await renewal.stop();
+    throw error;
+  }
   const onCluster = (update: ClusterUpdate): void => {
     if (update.managers.length > 0) {
       peers = update.managers.map(({ nodeId, addr }) => ({ NodeID: nodeId, Addr: addr }));
@@ -75,8 +86,22 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       });
     }
     if (update.rootCertificatePem.length > 0) keeper.trust(Buffer.from(update.rootCertificatePem).toString('utf8'));
-    if (update.renewCertificate) renewal.renewNow();
+    if (update.renewCertificate) void changeRole(update);
   };
+  /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
+  const changeRole = async (update: ClusterUpdate): Promise<void> => {
+    if (manager.taken && asNodeRole(update.node) === 'worker') {
+      await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
+      await removeManager(config.dataDir);
+      // A worker keeps nothing that the lock is for.
+      await vault.rekey(undefined);
+    }
+    renewal.renewNow();
+  };
+  const unfollow = holder.onChange((renewed) => {
+    if (renewed.role !== 'manager' || manager.taken) return;
+    manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
+  });
   const agent = createAgent({
     ...ports,
     engineSocket: config.engineSocket,
@@ -105,28 +130,36 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     await agent.start();
   } catch (error) {
     await renewal.stop();
-    await manager?.stop();
+    unfollow();
+    await manager.stop();
     throw asSwarmdError(error);
   }
   return {
     nodeId: identity.nodeId,
-    role: identity.role,
-    control: manager?.control,
+    get role() {
+      return holder.current.role;
+    },
+    manager,
+    get control() {
+      return manager.control;
+    },
     managers: () => peers,
     connected: () => agent.connected(),
     stop: async () => {
       await renewal.stop();
+      unfollow();
       await agent.stop();
       await keeper.settled();
-      await manager?.stop();
+      await manager.stop();
     },
     leave: async () => {
       await renewal.stop();
+      unfollow();
       await keeper.settled();
       try {
         await agent.leave();
       } finally {
-        await manager?.stop();
+        await manager.stop();
       }
     },
   };

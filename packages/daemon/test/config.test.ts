@@ -22,6 +22,7 @@ t.test('configuration › has the documented defaults and is frozen', async (t) 
     advertiseAddr: undefined,
     group: 'docker',
     logLevel: 'info',
+    backup: undefined,
   });
   t.ok(Object.isFrozen(config));
 });
@@ -33,6 +34,14 @@ t.test('configuration › takes flags before the environment, and that before th
   t.match(config, { dataDir: '/flag', group: 'env', logLevel: 'warn' });
 });
 
+t.test('configuration › takes a schedule of backups, a day and seven of them unless told', async (t) => {
+  const needed = ['--backup-dir', '/b', '--backup-key-file', '/k'];
+  const day = 24 * 3_600_000;
+  t.match(configOf(needed), { backup: { dir: '/b', keyFile: '/k', intervalMs: day, keep: 7 } });
+  const chosen = [...needed, '--backup-interval', '90m', '--backup-keep', '2'];
+  t.match(configOf(chosen), { backup: { intervalMs: 5_400_000, keep: 2 } });
+});
+
 t.test('configuration › names the wrong setting and says what is allowed', async (t) => {
   for (const [argv, message] of [
     [['--host', 'tcp://0.0.0.0:2375'], /--host: tcp:\/\/ is refused: without client certificates/],
@@ -42,6 +51,13 @@ t.test('configuration › names the wrong setting and says what is allowed', asy
     [['--advertise-addr', 'eth0'], /--advertise-addr must be an IP address/],
     [['--data-dir', 'relative'], /--data-dir must be an absolute path/],
     [['--log-level', 'loud'], /--log-level must be one of trace, debug, info, warn, error, fatal/],
+    [['--backup-dir', '/b'], /--backup-dir needs --backup-key-file, too/],
+    [['--backup-key-file', '/k'], /--backup-key-file needs --backup-dir, too/],
+    [['--backup-dir', 'b', '--backup-key-file', '/k'], /--backup-dir must be an absolute path/],
+    [['--backup-interval', '1w'], /--backup-interval: "1w" is no time such as 30m, 12h or 7d/],
+    [['--backup-interval', '0h'], /--backup-interval/],
+    [['--backup-keep', '0'], /--backup-keep must be a whole number from 1/],
+    [['--backup-keep', 'all'], /--backup-keep must be a whole number from 1/],
     [['--config', '/nowhere.yaml'], /--config \/nowhere.yaml: ENOENT/],
   ] as const) {
     t.throws(

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import t from 'tap';
 import { lockDataDir } from '../src/data-dir-lock.js';
-import { openClusterStore } from '../src/manager-runtime.js';
+import { openEmbedded } from '../src/manager/store-host.js';
 import { loadMember, removeMember, saveMember } from '../src/member-file.js';
 import { systemClock, systemRandom } from '../src/system-ports.js';
 
@@ -40,10 +40,10 @@ t.test('membership file › is kept, read back, forgotten, and never silently ha
 t.test('cluster store › without its data key is reported, and no new key is made', async (t) => {
   const dir = freshDir();
   const ports = { clock: systemClock(), random: systemRandom(), logger: pino({ level: 'silent' }) };
-  const store = await openClusterStore(dir, ports);
+  const { store } = await openEmbedded(dir, ports);
   await store.close();
   const key = join(dir, 'manager', 'data.key');
   rmSync(key);
-  await t.rejects(openClusterStore(dir, ports), { code: 'damaged', message: /data key .* is missing/ });
+  await t.rejects(openEmbedded(dir, ports), { code: 'damaged', message: /data key .* is missing/ });
   t.notOk(existsSync(key));
 });

@@ -5,7 +5,8 @@ import type { InitRequest, JoinRequest } from '@swarmd/model';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { readConfig } from '../src/config.js';
-import { managerDir, openClusterStore } from '../src/manager-runtime.js';
+import { managerDir } from '../src/manager/manager-files.js';
+import { openEmbedded } from '../src/manager/store-host.js';
 import { type Member, saveMember } from '../src/member-file.js';
 import { createMembership, type DaemonMembership } from '../src/membership.js';
 import { systemClock, systemRandom } from '../src/system-ports.js';
@@ -28,7 +29,7 @@ function world(t: Test): { dir: string; membership: DaemonMembership } {
 t.test('membership › what a crash left of an init, a join or a leave is cleared away', async (t) => {
   for (const unfinished of ['joining', 'leaving'] as const) {
     const { dir, membership } = world(t);
-    await (await openClusterStore(dir, ports)).close();
+    await (await openEmbedded(dir, ports)).store.close();
     mkdirSync(join(dir, 'certificates'));
     writeFileSync(join(dir, 'certificates', 'node.pem'), 'half an identity');
     await saveMember(dir, { ...member, unfinished });
@@ -42,7 +43,7 @@ t.test('membership › what a crash left of an init, a join or a leave is cleare
 
 t.test('membership › a part that is missing is reported, and what is left stays', async (t) => {
   const withoutMember = world(t);
-  await (await openClusterStore(withoutMember.dir, ports)).close();
+  await (await openEmbedded(withoutMember.dir, ports)).store.close();
   await t.rejects(withoutMember.membership.resume(), { code: 'damaged', message: /member\.json is missing/ });
   t.ok(existsSync(join(managerDir(withoutMember.dir), 'store')), 'the cluster is still there');
 
@@ -52,7 +53,7 @@ t.test('membership › a part that is missing is reported, and what is left stay
   t.ok(existsSync(join(withoutIdentity.dir, 'member.json')));
 
   const { dir } = world(t);
-  await t.rejects(openClusterStore(dir, ports, { mustExist: true }), {
+  await t.rejects(openEmbedded(dir, ports, { mustExist: true }), {
     code: 'damaged',
     message: /store of this manager .* is missing/,
   });

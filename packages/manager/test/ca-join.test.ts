@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
 import { createServer as createTcpServer, type Socket } from 'node:net';
-import { rfc3339 } from '@swarmd/model';
+import { rfc3339, SwarmdError } from '@swarmd/model';
 import {
   CertificateAuthorityClient,
   callUnary,
@@ -26,7 +26,8 @@ const joinWith = ({ addr }: TestManager, token: string) =>
   requestCertificate({ remoteAddrs: [addr], token, advertiseAddr: '127.0.0.1', signal });
 
 t.test('ca › joining', async (t) => {
-  const test = await startTestManager();
+  const refuseManager = async () => new SwarmdError('failed-precondition', 'there is no etcd');
+  const test = await startTestManager({ refuseManager });
   t.teardown(() => test.stop());
 
   t.test('the right token gives a worker certificate and a node in the store', async (t) => {
@@ -47,7 +48,7 @@ t.test('ca › joining', async (t) => {
     t.equal(test.store.view.count('node'), before);
   });
 
-  t.test('the manager token is refused while the cluster can have one manager only', async (t) => {
+  t.test('the manager token is refused while the cluster cannot take another manager', async (t) => {
     await t.rejects(joinWith(test, test.cluster().JoinTokens.Manager), { code: 'failed-precondition' });
   });
 
@@ -71,6 +72,7 @@ t.test('ca › joining', async (t) => {
       csrPem: Buffer.from(csrPem),
       token,
       availability: 'drain',
+      noManagerReason: '',
       advertiseAddr: '',
       description: Buffer.alloc(0),
     };
@@ -96,6 +98,7 @@ t.test('ca › joining', async (t) => {
       csrPem: Buffer.from(broken),
       token,
       availability: '',
+      noManagerReason: '',
       advertiseAddr: '',
       description: Buffer.alloc(0),
     };
@@ -150,6 +153,7 @@ t.test('ca › renewing', async (t) => {
       csrPem: Buffer.from(csrPem),
       token: '',
       availability: '',
+      noManagerReason: '',
       advertiseAddr: '',
       description: Buffer.alloc(0),
     };

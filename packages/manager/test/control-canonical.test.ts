@@ -1,7 +1,6 @@
-import { type ServiceSpec, ServiceSpecSchema } from '@swarmd/model';
+import { canonicalServiceSpec, type ServiceSpec, ServiceSpecSchema } from '@swarmd/model';
 import fc from 'fast-check';
 import t from 'tap';
-import { canonicalServiceSpec } from '../src/control/canonical.js';
 
 /** `value`, or one of the ways in which clients say nothing. */
 function maybe<T>(value: fc.Arbitrary<T>): fc.Arbitrary<T | null | undefined> {

@@ -53,7 +53,7 @@ export async function controlCluster(
     },
   };
   const control = createControl({
-    managersMayJoin: true,
+    refuseManager: async () => undefined,
     store,
     clock,
     random: seededRandom(7),

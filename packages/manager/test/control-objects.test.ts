@@ -1,4 +1,4 @@
-import { CLUSTER_KEY, type Task } from '@swarmd/model';
+import { CLUSTER_KEY, SwarmdError, type Task } from '@swarmd/model';
 import { buildNode, buildServiceSpec, buildTask, createService } from '@swarmd/testkit';
 import t from 'tap';
 import { controlCluster, refusal, serviceBody } from './control-cluster.js';
@@ -34,9 +34,14 @@ t.test('control › the last manager is neither demoted nor removed', async (t) 
 });
 
 t.test('control › a worker is not promoted where only one manager can be', async (t) => {
-  const { control, store } = await controlCluster([buildNode('n1')], { managersMayJoin: false });
+  const { control, store } = await controlCluster([buildNode('n1')], {
+    refuseManager: async () => new SwarmdError('failed-precondition', 'there is no etcd'),
+  });
   const version = store.view.get('node', 'n1')!.Version.Index;
-  t.match(await refusal(control.updateNode('n1', version, { Role: 'manager' })), /^unimplemented: .*one manager alone/);
+  t.match(
+    await refusal(control.updateNode('n1', version, { Role: 'manager' })),
+    /^failed-precondition: .*there is no etcd/,
+  );
   await control.updateNode('n1', version, { Role: 'worker', Availability: 'pause' });
 });
 

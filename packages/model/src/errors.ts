@@ -13,6 +13,7 @@ export const ERROR_CODES = [
   'in-use',
   'unavailable',
   'not-leader',
+  'locked',
   'deadline-exceeded',
   'unimplemented',
   'damaged',
@@ -36,6 +37,8 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { http: number; grpc: numbe
   unavailable: { http: 503, grpc: 14, grpcName: 'Unavailable' },
   // The writer is another manager, or none yet: surely nothing was written, so that trying again is harmless.
   'not-leader': { http: 503, grpc: 14, grpcName: 'Unavailable' },
+  // Sealed with an unlock key that was not given, or with another one.
+  locked: { http: 503, grpc: 9, grpcName: 'FailedPrecondition' },
   'deadline-exceeded': { http: 504, grpc: 4, grpcName: 'DeadlineExceeded' },
   unimplemented: { http: 501, grpc: 12, grpcName: 'Unimplemented' },
   damaged: { http: 500, grpc: 15, grpcName: 'DataLoss' },

@@ -3,6 +3,7 @@ export * from './defaults.js';
 export * from './errors.js';
 export * from './ids.js';
 export * from './ladder.js';
+export * from './objects/canonical-service.js';
 export * from './objects/cluster.js';
 export * from './objects/common.js';
 export * from './objects/container-spec.js';

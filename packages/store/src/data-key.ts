@@ -1,79 +1,114 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { open } from 'node:fs/promises';
-import { SwarmdError } from '@swarmd/model';
+import { isErrorCode, SwarmdError } from '@swarmd/model';
 import { DATA_KEY_BYTES } from './cipher.js';
-import { isSystemError, writeFileDurably } from './durable-file.js';
+import { loadSecret, saveSecret } from './secrets/secret-file.js';
+import type { UnlockKey } from './secrets/unlock-key.js';
 
-/** A data key file: a line that says what it is, 64 hexadecimal digits, and a check of the two. */
-const DATA_KEY_LINE = /^(swarmd data key ([0-9a-f]{64})) ([0-9a-f]{8})\n$/;
+/** One of a cluster's data keys. */
+export interface DataKey {
+  readonly bytes: Uint8Array;
+  /** How many values it has sealed on this manager, as last kept: some of the newest may be missing. */
+  readonly uses: number;
+  /** The ID of the unlock key that locked this manager when the key was made; `''` when it was not locked. */
+  readonly madeUnder: string;
+}
+
+/** The data keys in use: the first seals, the others still open older values. */
+export type DataKeyRing = readonly [DataKey, ...DataKey[]];
+
+const FIRST_LINE = 'swarmd data keys';
+const KEY_LINE = /^([0-9a-f]{64}) uses (\d{1,15}) under ([0-9a-f]{8}|-)$/;
+/** The file of earlier versions, with one key. */
+const SINGLE_KEY = /^(swarmd data key ([0-9a-f]{64})) ([0-9a-f]{8})\n$/;
+const WHOLE = /^([\s\S]+\n)check ([0-9a-f]{8})\n$/;
+
+/** A new random key that has sealed nothing. */
+export function createDataKey(madeUnder = ''): DataKey {
+  return { bytes: randomBytes(DATA_KEY_BYTES), uses: 0, madeUnder };
+}
 
 /**
- * The data key in the file at `path`; without a file, a new random one, written there (mode 0600, synced) first.
- * Rejects with `damaged` when the file does not hold a whole key, `failed-precondition` when others may read it.
+ * The data keys in the file at `path`, opened with `unlockKey` if it is sealed; `undefined` when there is no file.
+ * Rejects with `locked`, with `damaged` when the file does not hold whole keys, with `failed-precondition` when others
+ * may read it.
  */
-export async function loadOrCreateDataKey(path: string): Promise<Uint8Array> {
-  const known = await loadDataKey(path);
-  if (known !== undefined) return known;
-  const dataKey = randomBytes(DATA_KEY_BYTES);
-  try {
-    await saveDataKey(path, dataKey);
-    return dataKey;
-  } catch (error) {
-    if (!isErrorExists(error)) throw error;
-  }
-  // Another process was faster; both must use the one key that is there.
-  const theirs = await loadDataKey(path);
-  if (theirs === undefined) throw new SwarmdError('aborted', `the data key file ${path} came and went`);
-  return theirs;
-}
-
-/** Writes a data key, as a joining manager receives it, to a new file: mode 0600, synced. `already-exists` if there is one. */
-export async function saveDataKey(path: string, dataKey: Uint8Array): Promise<void> {
-  const line = `swarmd data key ${Buffer.from(dataKey).toString('hex')}`;
-  try {
-    await writeFileDurably(path, Buffer.from(`${line} ${checkOf(line)}\n`), 'create');
-  } catch (error) {
-    if (!isSystemError(error, 'EEXIST')) throw error;
-    throw new SwarmdError('already-exists', `there is a data key file at ${path}`, { cause: error });
-  }
-}
-
-/** The data key in the file at `path`, or `undefined` when there is no file. Errors as {@link loadOrCreateDataKey}. */
-export async function loadDataKey(path: string): Promise<Uint8Array | undefined> {
-  const content = await readPrivately(path);
+export async function loadDataKeys(path: string, unlockKey?: UnlockKey): Promise<DataKeyRing | undefined> {
+  const content = await loadSecret(path, unlockKey);
   if (content === undefined) return undefined;
-  const match = DATA_KEY_LINE.exec(content);
-  if (match === null || checkOf(match[1]!) !== match[3])
+  const ring = parse(content.toString('latin1'));
+  if (ring === undefined)
     throw new SwarmdError(
       'damaged',
       `the data key file ${path} is damaged: without the key the store cannot be read. Put back a copy of the file`,
     );
-  return Buffer.from(match[2]!, 'hex');
+  return ring;
 }
 
-async function readPrivately(path: string): Promise<string | undefined> {
-  const file = await open(path, 'r').catch((error: unknown) => {
-    if (isSystemError(error, 'ENOENT')) return undefined;
-    throw error;
-  });
-  if (file === undefined) return undefined;
+/** Replaces the file at `path` with these keys, sealed for `unlockKeys` (see `saveSecret`). */
+export async function saveDataKeys(path: string, ring: DataKeyRing, unlockKeys: readonly UnlockKey[]): Promise<void> {
+  await saveSecret(path, format(ring), unlockKeys);
+}
+
+/** The keys in the file at `path`; without a file, a new one, written there first. Errors as {@link loadDataKeys}. */
+export async function loadOrCreateDataKeys(path: string, unlockKey?: UnlockKey): Promise<DataKeyRing> {
+  const known = await loadDataKeys(path, unlockKey);
+  if (known !== undefined) return known;
+  const ring: DataKeyRing = [createDataKey(unlockKey?.id)];
   try {
-    const { mode } = await file.stat();
-    if ((mode & 0o077) !== 0)
-      throw new SwarmdError(
-        'failed-precondition',
-        `the data key file ${path} can be read by others than its owner: chmod 600 it, if they are to be trusted`,
-      );
-    return await file.readFile('utf8');
-  } finally {
-    await file.close();
+    await saveSecret(path, format(ring), unlockKey === undefined ? [] : [unlockKey], 'create');
+    return ring;
+  } catch (error) {
+    if (!isErrorCode(error, 'already-exists')) throw error;
   }
+  // Another process was faster; both must use the one key that is there.
+  const theirs = await loadDataKeys(path, unlockKey);
+  if (theirs === undefined) throw new SwarmdError('aborted', `the data key file ${path} came and went`);
+  return theirs;
 }
 
-function checkOf(line: string): string {
-  return createHash('sha256').update(line).digest('hex').slice(0, 8);
+/** The key that seals, of {@link loadOrCreateDataKeys} on a manager that is not locked. */
+export async function loadOrCreateDataKey(path: string): Promise<Uint8Array> {
+  return (await loadOrCreateDataKeys(path))[0].bytes;
 }
 
-function isErrorExists(error: unknown): boolean {
-  return error instanceof SwarmdError && error.code === 'already-exists';
+/** Writes a data key, as a joining manager receives it, to a new file: mode 0600, synced. `already-exists` if there is one. */
+export async function saveDataKey(path: string, dataKey: Uint8Array): Promise<void> {
+  await saveSecret(path, format([{ bytes: dataKey, uses: 0, madeUnder: '' }]), [], 'create');
+}
+
+/** The key that seals, of {@link loadDataKeys} on a manager that is not locked. */
+export async function loadDataKey(path: string): Promise<Uint8Array | undefined> {
+  return (await loadDataKeys(path))?.[0].bytes;
+}
+
+function format(ring: DataKeyRing): Buffer {
+  const lines = ring.map(({ bytes, uses, madeUnder }) => {
+    return `${Buffer.from(bytes).toString('hex')} uses ${uses} under ${madeUnder === '' ? '-' : madeUnder}`;
+  });
+  const content = [FIRST_LINE, ...lines, ''].join('\n');
+  return Buffer.from(`${content}check ${checkOf(content)}\n`);
+}
+
+function parse(content: string): DataKeyRing | undefined {
+  const single = SINGLE_KEY.exec(content);
+  if (single !== null) {
+    const bytes = Buffer.from(single[2]!, 'hex');
+    return checkOf(single[1]!) === single[3] ? [{ bytes, uses: 0, madeUnder: '' }] : undefined;
+  }
+  const whole = WHOLE.exec(content);
+  if (whole === null || checkOf(whole[1]!) !== whole[2]) return undefined;
+  const [first, ...lines] = whole[1]!.slice(0, -1).split('\n');
+  const keys = lines.map((line) => {
+    const [, hex, uses, under] = KEY_LINE.exec(line) ?? [];
+    if (hex === undefined) return undefined;
+    return { bytes: Buffer.from(hex, 'hex'), uses: Number(uses), madeUnder: under === '-' ? '' : under! };
+  });
+  const known = keys.filter((key) => key !== undefined);
+  const [sealing, ...older] = known;
+  if (first !== FIRST_LINE || sealing === undefined || known.length < keys.length) return undefined;
+  return [sealing, ...older];
+}
+
+function checkOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8);
 }

@@ -5,9 +5,9 @@ import { Level } from 'level';
 import t from 'tap';
 import { ValueCipher } from '../src/cipher.js';
 import { openLevelLog } from '../src/index.js';
-import { RecordDigest } from '../src/level/digest.js';
 import { writeFormatFile } from '../src/level/format-file.js';
 import { HeadFile } from '../src/level/head-file.js';
+import { RecordDigest } from '../src/records/digest.js';
 import { anyObject, type Content, replayed, silent, temporaryDirectory } from './builders.js';
 import { entry } from './conformance.js';
 

@@ -12,6 +12,12 @@ export const METHOD_ACCESS: AccessTable = {
   '/swarmd.v1.CertificateAuthority/IssueCertificate': 'anyone',
   '/swarmd.v1.Dispatcher/Session': 'node',
   '/swarmd.v1.Dispatcher/PublishLogs': 'node',
+  '/swarmd.v1.Cluster/Attach': 'manager',
+  '/swarmd.v1.Cluster/Call': 'manager',
+  '/swarmd.v1.Cluster/Relay': 'manager',
+  '/swarmd.v1.Cluster/Hears': 'manager',
+  '/swarmd.v1.LogRelay/ReadLogs': 'manager',
+  '/swarmd.v1.SessionProbe/Probe': 'manager',
 };
 
 /** Whether `role` (`undefined` without a valid certificate) may call `path`. */

@@ -4,8 +4,9 @@ import {
   type ChannelCredentials,
   type ChannelInterface,
   type ChannelOptions,
+  type Client,
   type ClientUnaryCall,
-  type connectivityState,
+  connectivityState,
   credentials,
   Metadata,
   type ServiceError,
@@ -117,6 +118,11 @@ export function clientArguments(
   channel: ChannelInterface,
 ): [string, ChannelCredentials, { channelOverride: ChannelInterface }] {
   return [channel.getTarget(), credentials.createInsecure(), { channelOverride: channel }];
+}
+
+/** Whether a client's channel has a connection now. */
+export function isConnected(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }
 
 type UnaryMethod<Request, Response> = (

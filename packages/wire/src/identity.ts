@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SwarmdError } from '@swarmd/model';
+import { isErrorCode, SwarmdError } from '@swarmd/model';
 
 /** What a certificate lets its holder do. A manager may do all that a worker may. */
 export type NodeRole = 'worker' | 'manager';
@@ -25,6 +25,8 @@ export interface Identity {
 export const ROLE_UNITS: Readonly<Record<NodeRole, string>> = { worker: 'swarm-worker', manager: 'swarm-manager' };
 
 const FILE_NAME = 'node.pem';
+/** The first line of a file whose key is to be renewed. Outside of the blocks, PEM allows any text. */
+const RENEW_LINE = '# renew: this key was kept in the clear before';
 const PEM_BLOCK = /-----BEGIN ([A-Z ]+)-----[\s\S]+?-----END \1-----\n?/g;
 
 /** What the subject of a node's certificate says; `undefined` when it is not one of a node. */
@@ -43,34 +45,67 @@ export function parseSubject(
  * belong to it, or no root in `rootPem` signed it.
  */
 export function parseIdentity(parts: Pick<Identity, 'certificatePem' | 'keyPem' | 'rootPem'>): Identity {
-  try {
+  const identity = { ...parts, ...parseCertificate(parts) };
+  const belongs = asInvalid(() =>
+    new X509Certificate(parts.certificatePem).checkPrivateKey(createPrivateKey(parts.keyPem)),
+  );
+  if (!belongs) throw new SwarmdError('invalid-argument', 'the private key does not belong to the certificate');
+  return identity;
+}
+
+function parseCertificate(parts: Pick<Identity, 'certificatePem' | 'rootPem'>): Omit<Identity, 'keyPem'> {
+  return asInvalid(() => {
     const certificate = new X509Certificate(parts.certificatePem);
     const subject = parseSubject(certificate.toLegacyObject().subject as unknown as Record<string, unknown>);
     if (subject === undefined) throw new SwarmdError('invalid-argument', 'the certificate is not a node’s');
-    if (!certificate.checkPrivateKey(createPrivateKey(parts.keyPem))) {
-      throw new SwarmdError('invalid-argument', 'the private key does not belong to the certificate');
-    }
     const roots = splitPem(parts.rootPem).map(({ pem }) => new X509Certificate(pem));
-    if (!roots.some((root) => certificate.verify(root.publicKey))) {
+    if (!roots.some((root) => certificate.verify(root.publicKey)))
       throw new SwarmdError('invalid-argument', 'the certificate was not signed by the root certificate');
-    }
-    const { validFrom, validTo } = certificate;
-    return { ...parts, ...subject, notBefore: Date.parse(validFrom), notAfter: Date.parse(validTo) };
+    const { certificatePem, rootPem } = parts;
+    const times = { notBefore: Date.parse(certificate.validFrom), notAfter: Date.parse(certificate.validTo) };
+    return { certificatePem, rootPem, ...subject, ...times };
+  });
+}
+
+function asInvalid<R>(read: () => R): R {
+  try {
+    return read();
   } catch (error) {
     if (error instanceof SwarmdError) throw error;
     throw new SwarmdError('invalid-argument', `not a node’s identity: ${(error as Error).message}`, { cause: error });
   }
 }
 
+/** How {@link saveIdentity} keeps the private key. */
+export interface KeyProtection {
+  /** Seals the key's PEM into a block that stands in its place; in the clear without it. */
+  sealKey?(keyPem: string): string;
+  /** The key was on this disk in the clear before: it is to be renewed, and whoever opens the file is told so. */
+  renew?: boolean;
+}
+
+/** What of a kept identity can be read without opening its key. */
+export interface KeptCertificate extends Omit<Identity, 'keyPem'> {
+  /** The block that stands for the key; `undefined` when it is there in the clear. */
+  sealedKey: string | undefined;
+  /** See {@link KeyProtection.renew}. */
+  renew: boolean;
+}
+
 /**
  * Keeps an identity in `directory` as one file (mode 0600, key, certificate and roots in it), replaced atomically and
  * synced: after a crash it is the old or the new one.
  */
-export async function saveIdentity(directory: string, identity: Identity): Promise<void> {
+export async function saveIdentity(
+  directory: string,
+  identity: Identity,
+  { sealKey, renew = false }: KeyProtection = {},
+): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const temporary = join(directory, `${FILE_NAME}.new`);
   await rm(temporary, { force: true });
-  const blocks = [identity.keyPem, identity.certificatePem, identity.rootPem];
+  const key = sealKey?.(identity.keyPem) ?? identity.keyPem;
+  const blocks = [...(renew ? [RENEW_LINE] : []), key, identity.certificatePem, identity.rootPem];
   const file = await open(temporary, 'wx', 0o600);
   try {
     await file.writeFile(blocks.map((block) => `${block.trim()}\n`).join(''));
@@ -87,32 +122,62 @@ export async function saveIdentity(directory: string, identity: Identity): Promi
   }
 }
 
-/** The identity kept in `directory`; `undefined` when there is none. `damaged` when it cannot be read as one. */
-export async function loadIdentity(directory: string): Promise<Identity | undefined> {
-  const path = join(directory, FILE_NAME);
+/**
+ * The identity kept in `directory`; `undefined` when there is none. `openKey` opens what `sealKey` made; without it, or
+ * as it says itself, a sealed key is `locked`. `damaged` when it cannot be read as an identity.
+ */
+export async function loadIdentity(
+  directory: string,
+  openKey?: (sealedKey: string) => string,
+): Promise<Identity | undefined> {
+  const kept = await readKept(directory);
+  if (kept === undefined) return undefined;
+  try {
+    if (kept.sealedKey !== undefined && openKey === undefined)
+      throw new SwarmdError('locked', 'it takes the unlock key to open its private key');
+    const keyPem = kept.sealedKey === undefined ? (kept.keyPem ?? '') : openKey!(kept.sealedKey);
+    return parseIdentity({ keyPem, certificatePem: kept.certificatePem, rootPem: kept.rootPem });
+  } catch (error) {
+    if (isErrorCode(error, 'locked')) throw error;
+    throw damaged(directory, error as Error);
+  }
+}
+
+/** The part of the identity kept in `directory` that is never sealed; `undefined` when there is none. `damaged` as above. */
+export async function readCertificate(directory: string): Promise<KeptCertificate | undefined> {
+  const kept = await readKept(directory);
+  if (kept === undefined) return undefined;
+  const { certificatePem, rootPem, sealedKey, renew } = kept;
+  try {
+    return { ...parseCertificate({ certificatePem, rootPem }), sealedKey, renew };
+  } catch (error) {
+    throw damaged(directory, error as Error);
+  }
+}
+
+async function readKept(directory: string) {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = await readFile(join(directory, FILE_NAME), 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
   const blocks = splitPem(text);
-  const key = blocks.find((block) => block.label.endsWith('PRIVATE KEY'));
   const [certificate, ...others] = blocks.filter((block) => block.label === 'CERTIFICATE');
-  try {
-    return parseIdentity({
-      keyPem: key?.pem ?? '',
-      certificatePem: [certificate, ...others.filter((other) => !isRoot(other))].map((block) => block?.pem).join(''),
-      rootPem: others
-        .filter(isRoot)
-        .map((root) => root.pem)
-        .join(''),
-    });
-  } catch (error) {
-    const advice = 'restore it from a backup, or join the cluster again with a token';
-    throw new SwarmdError('damaged', `${path}: ${(error as Error).message}: ${advice}`, { cause: error });
-  }
+  const pems = (some: typeof blocks): string => some.map(({ pem }) => pem).join('');
+  return {
+    keyPem: blocks.find((block) => block.label.endsWith('PRIVATE KEY'))?.pem,
+    sealedKey: blocks.find((block) => block.label.includes('SEALED'))?.pem,
+    certificatePem: (certificate?.pem ?? '') + pems(others.filter((other) => !isRoot(other))),
+    rootPem: pems(others.filter(isRoot)),
+    renew: text.startsWith(`${RENEW_LINE}\n`),
+  };
+}
+
+function damaged(directory: string, cause: Error): SwarmdError {
+  const advice = 'restore it from a backup, or join the cluster again with a token';
+  return new SwarmdError('damaged', `${join(directory, FILE_NAME)}: ${cause.message}: ${advice}`, { cause });
 }
 
 /** Removes the identity kept in `directory`, if any. */
@@ -176,8 +241,13 @@ export function trustsAllOf(identity: Identity, other: Identity): boolean {
 
 /** A root signs itself; what certifies a new root by an old one does not. */
 function isRoot({ pem }: { pem: string }): boolean {
-  const certificate = new X509Certificate(pem);
-  return certificate.verify(certificate.publicKey);
+  try {
+    const certificate = new X509Certificate(pem);
+    return certificate.verify(certificate.publicKey);
+  } catch {
+    // Whoever parses the roots says what is wrong with it.
+    return true;
+  }
 }
 
 function splitPem(text: string): { label: string; pem: string }[] {

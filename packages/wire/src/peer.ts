@@ -1,8 +1,8 @@
 import type { ServerUnaryCall } from '@grpc/grpc-js';
 import { type Identity, parseSubject } from './identity.js';
 
-/** Who a caller is, from the certificate that its TLS session was opened with. Times in milliseconds since the epoch. */
-export interface Peer extends Pick<Identity, 'nodeId' | 'role' | 'clusterId' | 'notBefore' | 'notAfter'> {
+/** Who a caller is, from the certificate that its TLS session was opened with. `notAfter` in milliseconds since the epoch. */
+export interface Peer extends Pick<Identity, 'nodeId' | 'role' | 'clusterId' | 'notAfter'> {
   /** The certificate itself, DER. */
   certificate: Uint8Array;
 }
@@ -18,6 +18,5 @@ export function peerOf(call: AuthenticatedCall): Peer | undefined {
   const certificate = call.getAuthContext().sslPeerCertificate;
   const subject = parseSubject(certificate?.subject as unknown as Record<string, unknown> | undefined);
   if (certificate === undefined || subject === undefined) return undefined;
-  const { raw, valid_from: from, valid_to: to } = certificate;
-  return { ...subject, notBefore: Date.parse(from), notAfter: Date.parse(to), certificate: raw };
+  return { ...subject, notAfter: Date.parse(certificate.valid_to), certificate: certificate.raw };
 }

@@ -1,5 +1,6 @@
 import type { Scenario } from '../support/scenario.js';
 import { apiErrors } from './api-errors.js';
+import { autolock } from './autolock.js';
 import { errors } from './errors.js';
 import { full } from './full-service.js';
 import { joining, leaving, noSwarm, oneNode } from './membership.js';
@@ -27,6 +28,7 @@ export const scenarios: readonly Scenario[] = [
   errors,
   apiErrors,
   stacks,
+  autolock,
   leaving,
 ];
 

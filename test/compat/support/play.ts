@@ -14,6 +14,7 @@ export type Kept = Map<string, string>;
 /** A step's command as people type it. */
 export function title(step: Step): string {
   if (step.call !== undefined) return step.call;
+  if (step.restart) return `restart h${step.host ?? 1}`;
   const args = typeof step.run === 'string' ? step.run : (step.run ?? []).map(quote).join(' ');
   return `${step.host === undefined || step.host === 1 ? '' : `[h${step.host}] `}docker ${args}`;
 }
@@ -30,16 +31,20 @@ export async function play(side: Side, step: Step, kept: Kept): Promise<Outcome>
   return normalise(result, step);
 }
 
-function once(side: Side, step: Step, kept: Kept): Promise<CommandResult> {
+async function once(side: Side, step: Step, kept: Kept): Promise<CommandResult> {
   const fill = (text: string): string =>
     text.replace(/\$\{(\w+)\}/g, (_, name: string) => kept.get(name) ?? `<nothing kept as ${name}>`);
+  if (step.restart) {
+    await side.restart((step.host ?? 1) - 1);
+    return { code: 0, stdout: '', stderr: '' };
+  }
   if (step.call !== undefined) {
     const [method = 'GET', path = '/'] = fill(step.call).split(/ (.*)/s);
     const body = step.body === undefined ? undefined : fillBody(step.body, fill);
     return side.call(method, path, body);
   }
   const args = typeof step.run === 'string' ? step.run.split(' ') : (step.run ?? []);
-  return side.docker((step.host ?? 1) - 1, args.map(fill), step.input);
+  return side.docker((step.host ?? 1) - 1, args.map(fill), step.input && fill(step.input));
 }
 
 function fillBody(body: unknown, fill: (text: string) => string): unknown {

@@ -14,9 +14,11 @@ export interface Step {
   call?: string;
   /** Body of `call`; a string is sent as it is. */
   body?: unknown;
+  /** Instead of `run`: stops what serves the API on the host, and starts it again. */
+  restart?: true;
   /** 1 to 3; 1 unless told. */
   host?: number;
-  /** Standard input. */
+  /** Standard input; filled in like `run`. */
   input?: string;
   /** Repeated until the normalised output matches, and then compared; a bound of some seconds ends the wait. */
   until?: RegExp;

@@ -20,6 +20,8 @@ export interface Side extends AsyncDisposable {
   docker(host: number, args: readonly string[], input?: string): Promise<CommandResult>;
   /** Calls the Docker Engine API on the first host; `stdout` is the body, `stderr` the HTTP status. */
   call(method: string, path: string, body?: unknown): Promise<CommandResult>;
+  /** Stops what serves the API on a host, and starts it again; resolves once it answers. */
+  restart(host: number): Promise<void>;
 }
 
 /** Files that commands read, by name; they lie in the working directory of every command. */
@@ -28,16 +30,25 @@ export type Files = Readonly<Record<string, string>>;
 /** Engines that can become a real Docker Swarm: the oracle. */
 export async function createOracle(name: string, files: Files): Promise<Side> {
   const lab = await createLab({ name, hosts: HOSTS });
-  return prepare('Docker Swarm', lab, ENGINE_SOCKET, files);
+  return prepare('Docker Swarm', lab, ENGINE_SOCKET, files, (host) => host.restartEngine());
 }
 
 /** The same engines with a swarmd each: what is under test. */
 export async function createSubject(name: string, files: Files): Promise<Side> {
-  const { lab } = await createCluster({ name, hosts: HOSTS });
-  return prepare('swarmd', lab, SWARMD_SOCKET, files);
+  const cluster = await createCluster({ name, hosts: HOSTS });
+  return prepare('swarmd', cluster.lab, SWARMD_SOCKET, files, async (host) => {
+    await cluster.swarmd(host).stop();
+    await cluster.startSwarmd(host);
+  });
 }
 
-async function prepare(name: string, lab: Lab, socket: string, files: Files): Promise<Side> {
+async function prepare(
+  name: string,
+  lab: Lab,
+  socket: string,
+  files: Files,
+  restart: (host: Host) => Promise<void>,
+): Promise<Side> {
   try {
     await Promise.all(lab.hosts.map(importImages));
     const directory = join(lab.directory, 'compat');
@@ -51,6 +62,7 @@ async function prepare(name: string, lab: Lab, socket: string, files: Files): Pr
           env: { DOCKER_CONFIG: join(directory, 'docker-config'), COLUMNS: '300', TZ: 'UTC' },
         }),
       call: (method, path, body) => callWithCurl(lab.hosts[0]!, socket, method, path, body),
+      restart: (host) => restart(lab.hosts[host]!),
       [Symbol.asyncDispose]: () => lab.destroy(),
     };
   } catch (error) {

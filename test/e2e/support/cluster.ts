@@ -39,8 +39,11 @@ export interface Cluster extends AsyncDisposable {
   trySwarmctl(host: Host, ...args: string[]): Promise<CommandResult>;
   /** Runs the docker CLI against a host's swarmd and resolves with whatever it returned. */
   tryDocker(host: Host, ...args: string[]): Promise<CommandResult>;
-  /** First host becomes the manager, the others join as workers; waits until all are ready. */
-  form(): Promise<void>;
+  /**
+   * The first host becomes a manager, the next ones as well until there are `managers` (1 unless told), the others join as
+   * workers; waits until all are ready.
+   */
+  form(options?: { managers?: number }): Promise<void>;
 }
 
 /** The docker CLI that tests use: a newer one outside any package, else Debian's. */
@@ -79,7 +82,7 @@ export async function createCluster(options: LabOptions): Promise<Cluster> {
     swarmctl: (host, ...args) => host.run(swarmctlArgv(args), COMMAND_BOUNDS),
     trySwarmctl: (host, ...args) => host.exec(swarmctlArgv(args), COMMAND_BOUNDS),
     tryDocker: (host, ...args) => host.exec(dockerArgv(args), COMMAND_BOUNDS),
-    form: () => form(lab, docker),
+    form: ({ managers = 1 } = {}) => form(lab, docker, managers),
     [Symbol.asyncDispose]: () => lab.destroy(),
   };
 }
@@ -119,18 +122,23 @@ async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[]): Promi
   };
 }
 
-async function form(lab: Lab, docker: (host: Host, ...args: string[]) => Promise<string>): Promise<void> {
-  const [manager, ...workers] = lab.hosts;
-  if (manager === undefined) throw new Error('a cluster needs a host');
-  await docker(manager, 'swarm', 'init', '--advertise-addr', manager.ip);
-  const token = (await docker(manager, 'swarm', 'join-token', '-q', 'worker')).trim();
-  await Promise.all(
-    workers.map((host) =>
-      docker(host, 'swarm', 'join', '--token', token, '--advertise-addr', host.ip, `${manager.ip}:2377`),
-    ),
-  );
+async function form(
+  lab: Lab,
+  docker: (host: Host, ...args: string[]) => Promise<string>,
+  managers: number,
+): Promise<void> {
+  const [first, ...others] = lab.hosts;
+  if (first === undefined) throw new Error('a cluster needs a host');
+  await docker(first, 'swarm', 'init', '--advertise-addr', first.ip);
+  const tokenOf = async (role: string): Promise<string> =>
+    (await docker(first, 'swarm', 'join-token', '-q', role)).trim();
+  const tokens = { manager: await tokenOf('manager'), worker: await tokenOf('worker') };
+  const join = (host: Host, token: string): Promise<string> =>
+    docker(host, 'swarm', 'join', '--token', token, '--advertise-addr', host.ip, `${first.ip}:2377`);
+  await Promise.all(others.map((host, i) => join(host, i + 1 < managers ? tokens.manager : tokens.worker)));
   await waitFor('all nodes are ready', async () => {
-    const nodes = await docker(manager, 'node', 'ls', '--format', '{{.Hostname}} {{.Status}}');
-    return lab.hosts.every((host) => nodes.includes(`${host.name} Ready`));
+    const nodes = await docker(first, 'node', 'ls', '--format', '{{.Hostname}} {{.Status}} {{.ManagerStatus}}');
+    const reachable = nodes.split('\n').filter((line) => / (Leader|Reachable)$/.test(line)).length;
+    return reachable === managers && lab.hosts.every((host) => nodes.includes(`${host.name} Ready`));
   });
 }

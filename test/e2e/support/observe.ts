@@ -110,14 +110,14 @@ export async function runningContainers(hosts: readonly Host[], service: string)
 
 /**
  * Waits until `count` tasks of a service run and the running containers of all hosts are just theirs; resolves with
- * the containers' IDs by host name.
+ * the containers' IDs by host name. `manager` is asked for the tasks: the first host unless told.
  */
 export async function waitForExactly(
   hosts: readonly Host[],
   service: string,
   count: number,
+  manager: Host = hosts[0]!,
 ): Promise<Record<string, string[]>> {
-  const manager = hosts[0]!;
   let containers: Record<string, string[]> = {};
   await waitFor(
     `${count} tasks of ${service} run, each in one container, and no other container does`,

@@ -43,8 +43,7 @@ export class ServerEnd extends EventEmitter {
 
   getAuthContext(): unknown {
     const subject = { CN: this.#nodeId, OU: 'swarm-worker', O: 'simulated' };
-    const [valid_from, valid_to] = ['Jan 1 2000 00:00:00 GMT', 'Dec 31 2099 00:00:00 GMT'];
-    return { sslPeerCertificate: { subject, valid_from, valid_to, raw: Buffer.alloc(0) } };
+    return { sslPeerCertificate: { subject, valid_to: 'Dec 31 2099 00:00:00 GMT', raw: Buffer.alloc(0) } };
   }
 
   write(message: ManagerMessage): boolean {

@@ -3,6 +3,8 @@ import {
   createDispatcher,
   type Dispatcher,
   explainService,
+  localReports,
+  startAbsentManagers,
   startAllocator,
   startConstraintEnforcer,
   startNodeLoop,
@@ -54,7 +56,9 @@ export async function startManager(world: ManagerWorld): Promise<SimulatedManage
   const { store, clock, random, logger, blame } = world;
   const as = (writer: Writer): Store => ownedStore(store, writer, blame);
   const deps = { clock, random, logger };
-  const dispatcher = createDispatcher({ ...deps, store: as('dispatcher') });
+  const managerId = 'manager';
+  const mine = { ...deps, store: as('dispatcher') };
+  const dispatcher = createDispatcher({ ...mine, managerId, reports: localReports(mine) });
   const startLoops = (): { stop(): Promise<void>; resync(): void }[] =>
     STARTERS.map(([writer, start]) => {
       // A resync is planned while a loop starts, and once more whenever it happens.
@@ -75,6 +79,8 @@ export async function startManager(world: ManagerWorld): Promise<SimulatedManage
     for (const loop of stopping) await loop.stop();
   };
   await dispatcher.start();
+  const alone = { has: () => false, onChange: () => () => {} };
+  const absent = startAbsentManagers({ ...mine, managerId, attached: alone });
   loops = startLoops();
   return {
     control: createControl({
@@ -98,6 +104,7 @@ export async function startManager(world: ManagerWorld): Promise<SimulatedManage
     },
     stop: async () => {
       await stopLoops();
+      await absent.stop();
       await dispatcher.stop();
     },
   };

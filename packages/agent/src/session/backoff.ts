@@ -14,3 +14,9 @@ export function shuffled<T>(items: readonly T[], draw: () => number): T[] {
   while (rest.length > 0) order.push(...rest.splice(Math.floor(draw() * rest.length), 1));
   return order;
 }
+
+/** The order in which managers are tried: drawn, but the one that was left last, which is gone or full, at the end. */
+export function attemptOrder(addrs: Iterable<string>, left: string | undefined, draw: () => number): string[] {
+  const order = shuffled([...new Set(addrs)], draw);
+  return [...order.filter((addr) => addr !== left), ...order.filter((addr) => addr === left)];
+}

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 import { pause } from '../pause.js';
 import type { AgentState } from '../worker/state.js';
 import type { Worker } from '../worker/worker.js';
-import { FIRST_BACKOFF_MS, nextBackoffMs, shuffled } from './backoff.js';
+import { attemptOrder, FIRST_BACKOFF_MS, nextBackoffMs } from './backoff.js';
 import type { StatusReporter } from './reporter.js';
 import { openSession, type Session, type SessionHandlers } from './session.js';
 
@@ -86,8 +86,9 @@ export class SessionClient {
     const { random, logger, clock } = this.#deps;
     let boundMs = FIRST_BACKOFF_MS;
     let lastReason = '';
+    let left: string | undefined;
     while (!signal.aborted) {
-      for (const addr of this.#candidates()) {
+      for (const addr of this.#candidates(left)) {
         if (signal.aborted) return;
         const { welcome, reason } = await this.#once(addr, signal);
         if (signal.aborted) return;
@@ -98,17 +99,19 @@ export class SessionClient {
         lastReason = reason.message;
         this.#deps.onSessionEnd(reason);
         // Having been welcome, the list of managers is fresh: start over with it.
-        if (welcome) break;
+        if (welcome) {
+          left = addr;
+          break;
+        }
       }
       await pause(clock, random.float() * boundMs, signal);
       boundMs = nextBackoffMs(boundMs);
     }
   }
 
-  #candidates(): string[] {
+  #candidates(left: string | undefined): string[] {
     const { state, managers, random } = this.#deps;
-    const known = [...state.managers().map((peer) => peer.addr), ...managers()];
-    return shuffled([...new Set(known)], () => random.float());
+    return attemptOrder([...state.managers().map((peer) => peer.addr), ...managers()], left, () => random.float());
   }
 
   /** One session from beginning to end. */

@@ -3,14 +3,23 @@ import {
   type AgentMessage,
   type DispatcherClient,
   fromGrpcError,
+  isConnected,
   type ManagerMessage,
   type Register,
   type Welcome,
 } from '@swarmd/wire';
 import type { Logger } from 'pino';
 
-/** A manager that does not answer a heartbeat within this time is given up. */
-const HEARTBEAT_TIMEOUT_MS = 5_000;
+/**
+ * A manager that leaves a heartbeat unanswered for this many periods, within these bounds, is given up: a host that lost
+ * power says nothing, and the cluster waits for this node not much longer.
+ */
+const SILENT_PERIODS = 2.5;
+const SILENT_MS = { min: 2_500, max: 5_000 } as const;
+/** After a stall of our own, what came in meanwhile is read within this time. */
+const LAST_LOOK_MS = 200;
+/** A manager that cannot be connected to within this time is given up: others may be there. */
+const CONNECT_TIMEOUT_MS = 3_000;
 /** What the last message has to get out in before the channel is closed under it. */
 const GOODBYE_TIMEOUT_MS = 2_000;
 /** A manager may first have to reach the index that this node has seen. */
@@ -51,7 +60,11 @@ export function openSession(
     fail = reject;
   });
   let cancelBeat = () => {};
-  let cancelTimeout = clock.after(WELCOME_TIMEOUT_MS, () => end(late('register')));
+  let periodMs = 0;
+  let cancelTimeout = clock.after(CONNECT_TIMEOUT_MS, () => {
+    if (!isConnected(client)) end(new SwarmdError('unavailable', 'the manager could not be reached in time'));
+    else cancelTimeout = clock.after(WELCOME_TIMEOUT_MS - CONNECT_TIMEOUT_MS, () => end(late('register')));
+  });
 
   const send: Session['send'] = (body) => {
     if (!over && !leaving) call.write({ body });
@@ -78,7 +91,9 @@ export function openSession(
   };
   const beat = (): void => {
     send({ $case: 'heartbeat', value: {} });
-    cancelTimeout = clock.after(HEARTBEAT_TIMEOUT_MS, () => end(late('heartbeat')));
+    cancelTimeout = clock.after(silenceMs(periodMs) - LAST_LOOK_MS, () => {
+      cancelTimeout = clock.after(LAST_LOOK_MS, () => end(late('heartbeat')));
+    });
   };
 
   call.on('data', (message: ManagerMessage) => {
@@ -87,12 +102,14 @@ export function openSession(
     try {
       if (body.$case === 'welcome') {
         cancelTimeout();
+        periodMs = body.value.heartbeatPeriodMs;
         handlers.onWelcome(body.value);
         beat();
       } else if (body.$case === 'heartbeat') {
         cancelTimeout();
         cancelBeat();
-        cancelBeat = clock.after(body.value.heartbeatPeriodMs, beat);
+        periodMs = body.value.heartbeatPeriodMs;
+        cancelBeat = clock.after(periodMs, beat);
       } else handlers.onMessage(body);
     } catch (thrown) {
       // A message that cannot be taken must not take swarmd down with it.
@@ -108,6 +125,11 @@ export function openSession(
   signal.addEventListener('abort', goodbye, { once: true });
   send({ $case: 'register', value: deps.register });
   return { send, end, over: ended };
+}
+
+/** How long a manager may leave a heartbeat unanswered. */
+function silenceMs(periodMs: number): number {
+  return Math.min(SILENT_MS.max, Math.max(SILENT_MS.min, SILENT_PERIODS * periodMs));
 }
 
 function late(what: string): SwarmdError {

@@ -38,11 +38,11 @@ export async function swarmRoutes(app: FastifyInstance, { membership }: ApiConte
     });
     return reply.send();
   });
-  app.get('/swarm/unlockkey', async () => {
-    requireControl(membership);
-    return { UnlockKey: '' };
-  });
-  app.post('/swarm/unlock', async () => {
-    throw new SwarmdError('unavailable', 'swarm is not locked');
+  app.get('/swarm/unlockkey', async () => requireControl(membership).getUnlockKey());
+  app.post<{ Body: { UnlockKey?: unknown } | undefined }>('/swarm/unlock', async ({ body }, reply) => {
+    // A node that is not locked says what it is.
+    if (membership.info().LocalNodeState !== 'locked') requireControl(membership);
+    await membership.unlock(typeof body?.UnlockKey === 'string' ? body.UnlockKey : '');
+    return reply.send();
   });
 }

@@ -28,9 +28,11 @@ export async function systemRoutes(app: FastifyInstance, context: ApiContext): P
   app.get('/info', async () => {
     const info = await engineObject(context, '/info');
     const { Swarm, warnings } = await swarmInfo(context);
-    const whole: Record<string, unknown> = { ...(info ?? infoWithoutEngine(engine.socketPath)), Swarm };
-    if (warnings.length > 0) whole['Warnings'] = [...((whole['Warnings'] as string[] | null) ?? []), ...warnings];
-    return whole;
+    const answer: Record<string, unknown> = { ...(info ?? infoWithoutEngine(engine.socketPath)), Swarm };
+    // The docker CLI shows the engine's warnings alone.
+    if (warnings.length > 0)
+      answer['Warnings'] = [...((answer['Warnings'] as string[] | null | undefined) ?? []), ...warnings];
+    return answer;
   });
 }
 
@@ -58,12 +60,13 @@ async function engineObject(
 async function swarmInfo({ membership }: ApiContext): Promise<{ Swarm: LocalNodeInfo; warnings: string[] }> {
   const info = membership.info();
   const control = membership.control();
-  if (control === undefined) return { Swarm: info, warnings: [] };
+  if (control === undefined) return { Swarm: info, warnings: info.Warnings ?? [] };
   const nodes = await control.listNodes({});
   const managers = nodes.filter((node) => (node['Spec'] as { Role?: string }).Role === 'manager');
   const cluster = await clusterWithoutTokens(control);
   const Swarm = { ...info, Nodes: nodes.length, Managers: managers.length, ...(cluster ? { Cluster: cluster } : {}) };
-  return { Swarm, warnings: certificateWarnings(nodes, Date.now()) };
+  const warnings = [...(info.Warnings ?? []), ...certificateWarnings(nodes, Date.now())];
+  return { Swarm: { ...Swarm, ...(warnings.length > 0 ? { Warnings: warnings } : {}) }, warnings };
 }
 
 /** The most nodes whose certificates `/info` warns of one by one. */
@@ -77,10 +80,10 @@ export function certificateWarnings(nodes: readonly ApiObject[], nowMs: number):
     if (certificate === undefined || stage === 'fresh') return [];
     const name = (node['Description'] as { Hostname?: string } | undefined)?.Hostname || String(node['ID']);
     const when = `${stage === 'expired' ? 'has expired' : 'expires soon and was not renewed'}: ${certificate.NotAfter}`;
-    return [`WARNING: the certificate of node ${name} ${when}`];
+    return [`the certificate of node ${name} ${when}`];
   });
   const more = warnings.length - MAX_WARNINGS;
-  return more <= 0 ? warnings : [...warnings.slice(0, MAX_WARNINGS), `WARNING: and those of ${more} more nodes`];
+  return more <= 0 ? warnings : [...warnings.slice(0, MAX_WARNINGS), `and those of ${more} more nodes`];
 }
 
 async function clusterWithoutTokens(control: Control): Promise<ApiObject | undefined> {

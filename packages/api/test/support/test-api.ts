@@ -3,7 +3,14 @@ import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createControl } from '@swarmd/manager';
-import type { Control, LocalNodeInfo, LogRecord, Membership, Store } from '@swarmd/model';
+import {
+  type Control,
+  type LocalNodeInfo,
+  type LogRecord,
+  type Membership,
+  type Store,
+  SwarmdError,
+} from '@swarmd/model';
 import { createMemoryLog, openStore } from '@swarmd/store';
 import { manualClock, seededRandom } from '@swarmd/testkit';
 import { pino } from 'pino';
@@ -22,6 +29,8 @@ export interface TestApi {
   serving: { on: boolean };
   /** What the log source will say. */
   lines: LogRecord[];
+  /** Keys that this node was unlocked with, while `info` says that it is locked. */
+  unlocked: string[];
   request(method: string, url: string, options?: RequestOptions): Promise<Answer>;
 }
 
@@ -69,12 +78,21 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     RemoteManagers: [{ NodeID: 'fvu6tjq1sk2ythsw45g99uaq1', Addr: '127.0.0.1:2377' }],
   };
   const serving = { on: true };
+  const unlocked: string[] = [];
   const membership: Membership = {
     init: async () => info.NodeID,
     join: async () => {},
     leave: async () => {},
+    unlock: async (key) => {
+      if (info.LocalNodeState !== 'locked') throw new SwarmdError('aborted', 'swarm is not locked');
+      unlocked.push(key);
+    },
+    restore: async () => {
+      throw new SwarmdError('unimplemented', 'nothing is restored here');
+    },
     info: () => info,
     control: () => (serving.on ? control : undefined),
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: engineSocket ?? join(folder, 'no-engine.sock'), logger });
   await api.listen(socket);
@@ -87,6 +105,7 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     info,
     serving,
     lines,
+    unlocked,
     request: (method, url, options = {}) => request(socket, method, url, options),
   };
 }

@@ -104,6 +104,7 @@ export interface ApiInfo {
     Nodes?: number;
     Managers?: number;
     Cluster?: Partial<ApiCluster> | null;
+    Warnings?: string[] | null;
   };
   [field: string]: unknown;
 }

@@ -1,6 +1,7 @@
 import http from 'node:http';
+import { pipeline, type Readable } from 'node:stream';
 import { ApiError, connectionError } from './errors.js';
-import { socketPath } from './host.js';
+import { type Address, socketPath } from './host.js';
 
 /** Values of a query; those that are undefined are left out. */
 export type Query = Readonly<Record<string, string | number | boolean | undefined>>;
@@ -13,17 +14,22 @@ export interface RequestOptions {
   query?: Query;
   filters?: Filters;
   body?: unknown;
+  /** A file as body, sent as it is read. */
+  upload?: Readable;
   headers?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
 }
 
-/** The Docker Engine API of one swarmd, over its Unix socket. Connections are kept and reused. */
+/** The Docker Engine API of one swarmd, over its Unix socket, or of what listens at `address`. Connections are kept and reused. */
 export class Client {
   readonly host: string;
   private readonly agent = new http.Agent({ keepAlive: true });
 
-  constructor(host: string) {
+  private readonly address: Address | undefined;
+
+  constructor(host: string, address?: Address) {
     this.host = host;
+    this.address = address;
   }
 
   /** The answer's JSON. Throws ApiError for an error status and CommandError when nobody answers. */
@@ -41,9 +47,9 @@ export class Client {
     await this.json('DELETE', path, options);
   }
 
-  /** The answer as it arrives, for logs. Throws as `get` does. */
-  async stream(path: string, options: RequestOptions = {}): Promise<http.IncomingMessage> {
-    const response = await this.send('GET', path, options);
+  /** The answer as it arrives, for logs and files. Throws as `get` does. */
+  async stream(path: string, options: RequestOptions & { method?: string } = {}): Promise<http.IncomingMessage> {
+    const response = await this.send(options.method ?? 'GET', path, options);
     if ((response.statusCode ?? 500) < 400) return response;
     throw apiError(response, await readAll(response));
   }
@@ -61,13 +67,13 @@ export class Client {
   }
 
   private send(method: string, path: string, options: RequestOptions): Promise<http.IncomingMessage> {
-    const { body, headers, signal } = options;
+    const { body, upload, headers, signal } = options;
     const payload = body === undefined ? undefined : Buffer.from(JSON.stringify(body));
     return new Promise((resolve, reject) => {
       const request = http.request({
         method,
         agent: this.agent,
-        socketPath: socketPath(this.host),
+        ...(this.address ?? { socketPath: socketPath(this.host) }),
         path: path + queryString(options),
         headers: {
           host: 'swarmd',
@@ -80,8 +86,17 @@ export class Client {
         ...(signal === undefined ? {} : { signal }),
       });
       request.on('response', resolve);
-      request.on('error', (error) => reject(signal?.aborted ? error : connectionError(error, this.host)));
-      request.end(payload);
+      request.on('error', (error) =>
+        reject(
+          signal?.aborted ? error : connectionError(error, this.host, this.address === undefined ? 'swarmd' : 'engine'),
+        ),
+      );
+      if (upload === undefined) request.end(payload);
+      else {
+        request.setHeader('content-type', 'application/octet-stream');
+        // What breaks the request says so itself; a file that cannot be read breaks it.
+        pipeline(upload, request, (error) => void (error != null && request.destroy(error)));
+      }
     });
   }
 }

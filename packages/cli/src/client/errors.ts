@@ -15,8 +15,10 @@ export function isNotFound(thrown: unknown): boolean {
   return thrown instanceof ApiError && thrown.status === 404;
 }
 
-/** What a failed connection means to the person at the terminal. */
-export function connectionError(thrown: unknown, host: string): CommandError {
+/** What a failed connection to our daemon, or to an engine, means to the person at the terminal. */
+export function connectionError(thrown: unknown, host: string, peer: 'swarmd' | 'engine' = 'swarmd'): CommandError {
+  if (peer === 'engine')
+    return new CommandError(`cannot connect to the engine at ${host}: ${(thrown as Error).message}`);
   const code = (thrown as NodeJS.ErrnoException).code;
   switch (code) {
     case 'ENOENT':

@@ -1,5 +1,7 @@
+import { CommandError } from '../program/errors.js';
 import type { ApiCluster, ApiData, ApiInfo, ApiNetwork, ApiNode, ApiService, ApiTask } from './api-types.js';
 import { type Client, type Filters, objectPath, type RequestOptions } from './client.js';
+import { ApiError } from './errors.js';
 
 /** The label that says which stack something belongs to. */
 export const STACK_LABEL = 'com.docker.stack.namespace';
@@ -50,6 +52,16 @@ export function getInfo(client: Client): Promise<ApiInfo> {
 /** The cluster, its tokens included. */
 export function getCluster(client: Client): Promise<ApiCluster> {
   return client.get('/swarm');
+}
+
+/** The key that unlocks a restarted manager; empty while managers are not locked. */
+export async function getUnlockKey(client: Client): Promise<string> {
+  try {
+    return (await client.get<{ UnlockKey: string }>('/swarm/unlockkey')).UnlockKey;
+  } catch (error) {
+    if (error instanceof ApiError) throw new CommandError(`could not fetch unlock key: ${error.message}`);
+    throw error;
+  }
 }
 
 /** Secrets or configs. */

@@ -1,5 +1,8 @@
 import { completion } from '../completion/scripts.js';
 import type { Command, Group } from '../program/command.js';
+import { backupCreate } from './backup/create.js';
+import { backupRestore } from './backup/restore.js';
+import { backupVerify } from './backup/verify.js';
 import { dataCommands } from './data/commands.js';
 import { networkCreate, networkInspect, networkLs, networkRm } from './network/commands.js';
 import { nodeDemote, nodePromote, nodeRm, nodeUpdate } from './node/edit.js';
@@ -20,9 +23,12 @@ import { stackLs, stackPs, stackServices } from './stack/list.js';
 import { stackRm } from './stack/rm.js';
 import { swarmCa } from './swarm/ca.js';
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
+import { swarmUnlock, swarmUnlockKey } from './swarm/unlock.js';
 import { swarmUpdate } from './swarm/update.js';
 import { info } from './system/info.js';
 import { version } from './system/version.js';
+import { exportCommand } from './transfer/export.js';
+import { diffCommand, importCommand } from './transfer/import.js';
 
 /** All commands: those that stand alone, and those under a word. */
 export interface CommandTree {
@@ -33,8 +39,29 @@ export interface CommandTree {
 /** The program's commands. */
 export function commandTree(): CommandTree {
   return {
-    commands: [swarmCa, swarmInit, swarmJoin, swarmJoinToken, swarmLeave, why, info, version, completion],
+    commands: [
+      swarmCa,
+      swarmInit,
+      swarmJoin,
+      swarmJoinToken,
+      swarmLeave,
+      swarmUnlock,
+      swarmUnlockKey,
+      swarmUpdate,
+      importCommand,
+      exportCommand,
+      diffCommand,
+      why,
+      info,
+      version,
+      completion,
+    ],
     groups: [
+      {
+        name: 'backup',
+        summary: 'Back up and restore the cluster',
+        commands: [backupCreate, backupRestore, backupVerify],
+      },
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
       {
         name: 'network',
@@ -70,7 +97,7 @@ export function commandTree(): CommandTree {
       {
         name: 'swarm',
         summary: 'Manage Swarm',
-        commands: [swarmCa, swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUpdate],
+        commands: [swarmCa, swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUnlock, swarmUnlockKey, swarmUpdate],
       },
     ],
   };

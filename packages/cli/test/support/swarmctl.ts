@@ -11,6 +11,8 @@ export interface Outcome {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** What was written that is no text. */
+  readonly bytes: Buffer;
 }
 
 /** The surroundings of one command. */
@@ -36,7 +38,7 @@ export function swarmctlFor(world: Pick<World, 'socket' | 'clock'>) {
       signal: around.signal ?? new AbortController().signal,
       now: () => world.clock.now(),
     });
-    return { code, stdout: stdout.text, stderr: stderr.text };
+    return { code, stdout: stdout.text, stderr: stderr.text, bytes: Buffer.concat(stdout.bytes) };
   };
 }
 
@@ -51,7 +53,13 @@ export class CapturedScreen implements Screen {
     this.columns = columns;
   }
 
+  readonly bytes: Uint8Array[] = [];
+
   write(text: string): void {
     this.text += text;
+  }
+
+  async writeBytes(bytes: Uint8Array): Promise<void> {
+    this.bytes.push(bytes);
   }
 }

@@ -21,6 +21,7 @@ import {
   type Membership,
   type Node,
   type Store,
+  SwarmdError,
   type Task,
   type TaskState,
 } from '@swarmd/model';
@@ -47,6 +48,8 @@ export interface World {
   readonly info: LocalNodeInfo;
   readonly lines: LogRecord[];
   fate: Fate;
+  /** What a restore does. */
+  restore: Membership['restore'];
   stop(): Promise<void>;
 }
 
@@ -89,8 +92,11 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     },
     join: async (request) => void asked.push({ method: 'join', request }),
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
+    unlock: async (key) => void asked.push({ method: 'unlock', request: key }),
+    restore: (request, file) => world.restore(request, file),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
+    fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: join(folder, 'no-engine.sock'), logger: deps.logger });
   await api.listen(socket);
@@ -104,6 +110,9 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     info,
     lines,
     fate: () => undefined,
+    restore: async () => {
+      throw new SwarmdError('unimplemented', 'this world restores nothing');
+    },
     async stop() {
       await api.close();
       agents.stop();

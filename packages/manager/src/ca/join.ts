@@ -25,6 +25,8 @@ export interface JoinOptions {
   advertiseAddr: string;
   /** So that the node is listed by its name at once. */
   description?: NodeDescription;
+  /** Why this node cannot be a manager, for a token that would make it one. */
+  noManagerReason?: string;
   signal: AbortSignal;
 }
 
@@ -43,6 +45,7 @@ export async function requestCertificate(options: JoinOptions): Promise<Identity
       token: options.token,
       availability: options.availability ?? '',
       advertiseAddr: options.advertiseAddr,
+      noManagerReason: options.noManagerReason ?? '',
       description: Buffer.from(options.description === undefined ? '' : JSON.stringify(options.description)),
     };
     try {
@@ -63,7 +66,8 @@ export function renewCertificate(options: {
     const channel = createChannel(addr, createIdentityHolder(options.identity));
     try {
       const client = new CertificateAuthorityClient(...clientArguments(channel));
-      const request = { token: '', availability: '', advertiseAddr: '', description: Buffer.alloc(0) };
+      const none = { token: '', availability: '', advertiseAddr: '', noManagerReason: '' };
+      const request = { ...none, description: Buffer.alloc(0) };
       const renewed = await issue(client, request, options.identity.rootPem, options.signal);
       if (renewed.nodeId !== options.identity.nodeId || renewed.clusterId !== options.identity.clusterId) {
         throw new SwarmdError('internal', 'the manager answered with another node’s certificate');

@@ -18,7 +18,7 @@ import { createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certifica
 import { issuerName } from '../ca/issuing-root.js';
 import { createJoinTokens } from '../ca/join-token.js';
 import type { CertificateAndKey } from '../ca/signer.js';
-import { parseClusterSpec } from '../control/cluster.js';
+import { parseClusterSpec, unlockKeyFor } from '../control/cluster.js';
 
 /** What a user may choose when a cluster is made. */
 export interface BootstrapOptions {
@@ -32,6 +32,8 @@ export interface BootstrapOptions {
   defaultAddrPool?: readonly string[];
   subnetSize?: number;
   dataPathPort?: number;
+  /** The unlock key, `SWMKEY-1-…`, that this manager's secrets are sealed with if the spec turns the lock on; else a new one. */
+  unlockKey?: string;
 }
 
 /** The spec that Docker Swarm gives a new cluster, with what the user chose in place of it. */
@@ -83,6 +85,7 @@ export async function bootstrapCluster(store: Store, options: BootstrapOptions):
       SubnetSize: options.subnetSize ?? 24,
       DataPathPort: options.dataPathPort ?? DEFAULTS.dataPathPort,
       RemovedNodes: {},
+      ...unlockKeyFor(spec, options.unlockKey),
     });
     tx.create('node', {
       ID: nodeId,

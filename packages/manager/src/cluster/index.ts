@@ -1,4 +1,8 @@
 export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
+export type { Duty, StartDuty } from './duties.js';
+export { createGrpcTransport, type GrpcTransport } from './grpc-transport.js';
+export type { LeaderCallHandler, LeaderCallHandlers, LeaderCalls, LeaderContact } from './leader-calls.js';
+export type { Leadership } from './leadership.js';
 export { MANAGER_LOOPS } from './loops.js';
 export {
   createManager,
@@ -7,3 +11,5 @@ export {
   type ManagerOptions,
   type StartManagerLoop,
 } from './manager.js';
+export { type PreparedRestore, prepareRestore, type RestoreOptions } from './restore.js';
+export { type BackedUp, type RestoringHost, restoredIndex } from './restore-plan.js';

@@ -1,10 +1,48 @@
-import { asSwarmdError, type Clock, type Random, type Store } from '@swarmd/model';
-import { CertificateAuthorityService, createServer, DispatcherService, type IdentityHolder } from '@swarmd/wire';
+import {
+  asSwarmdError,
+  type Clock,
+  type Control,
+  type Random,
+  type ServiceSpec,
+  type SharedStore,
+  type Store,
+  type SwarmdError,
+} from '@swarmd/model';
+import {
+  CertificateAuthorityService,
+  ClusterService,
+  createServer,
+  DispatcherService,
+  type IdentityHolder,
+  LogRelayService,
+  SessionProbeService,
+} from '@swarmd/wire';
 import type { Logger } from 'pino';
-import { clusterOf, createCertificateAuthority, refuseNonMember } from '../ca/authority.js';
+import { createCertificateAuthority } from '../ca/authority.js';
+import { localIssuer } from '../ca/issuer.js';
 import { createJoinToken } from '../ca/join-token.js';
+import { clusterOf, refuseNonMember } from '../ca/members.js';
+import { issuerHandlers, remoteIssuer } from '../ca/remote-issuer.js';
+import { createControl } from '../control/control.js';
+import type { ControlDependencies } from '../control/dependencies.js';
+import { startAbsentManagers } from '../dispatcher/absent-managers.js';
 import { createDispatcher, type Dispatcher } from '../dispatcher/dispatcher.js';
 import { startNodeLoop } from '../dispatcher/node-loop.js';
+import { localReports } from '../dispatcher/node-reports.js';
+import { remoteReports, reportHandlers } from '../dispatcher/remote-reports.js';
+import { explainService } from '../scheduler/explain.js';
+import { createAttachments } from './attachments.js';
+import { createClusterService } from './cluster-service.js';
+import { createDuties, type StartDuty } from './duties.js';
+import { createLeaderCalls, patientCalls } from './forward.js';
+import { controlHandlers, forwardingControl } from './forwarding-control.js';
+import { createGrpcTransport } from './grpc-transport.js';
+import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
+import { type Leadership, startLeadership } from './leadership.js';
+import { startManagerStatuses } from './manager-statuses.js';
+import { onceStore, randomOf } from './once.js';
+import { PROTOCOL } from './protocol.js';
+import { startRequestReaper } from './request-reaper.js';
 
 /** How long calls may take to finish when a manager stops. */
 const STOP_GRACE_MS = 2_000;
@@ -17,99 +55,176 @@ export interface ManagerLoopDependencies {
   logger: Logger;
 }
 
-/** Starts one loop (scheduler, orchestrator, …); it is stopped with the manager. */
+/** Starts one loop (scheduler, orchestrator, …); it is stopped when this manager leads no more. */
 export type StartManagerLoop = (deps: ManagerLoopDependencies) => { stop(): Promise<void> };
 
 /** What {@link createManager} needs. */
-export interface ManagerOptions extends ManagerLoopDependencies {
+export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
+  store: SharedStore;
   /** The node's own identity, a manager's. The server follows it when it is renewed. */
   identity: IdentityHolder;
   /** `host:port` to listen on; port 0 takes any. */
   listenAddr: string;
   /** Where others reach this manager: `host`, or `host:port` when that is not the port it listens on. */
   advertiseAddr: string;
-  /** Started in this order once the manager serves, stopped in the reverse order. */
+  /** Of swarmd, for other managers and for backups. */
+  version?: string;
+  /** Started in this order when this manager comes to lead, stopped in the reverse order. */
   loops?: readonly StartManagerLoop[];
-  /** Whether others may join as managers: not on a store that only this process can write. Default false. */
-  managersMayJoin?: boolean;
+  /** What else is to run while this manager leads, after the list of managers is true. */
+  duties?: readonly StartDuty[];
+  /** What the leader does besides control and dispatcher, for managers that ask it. */
+  handlers?: LeaderCallHandlers;
+  /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
+  refuseManager?: () => Promise<SwarmdError | undefined>;
+  /** Whether this host's member of the log's consensus leads it. */
+  leadsConsensus?: () => boolean;
+  /** See `ControlDependencies`. */
+  warnings?: (spec: ServiceSpec) => string[];
 }
 
-/** One manager: the gRPC server for agents and joining nodes, the dispatcher, and the loops. */
+/** One manager: the gRPC server for agents, managers and joining nodes, the dispatcher, and a leader's loops. */
 export interface Manager {
   /** Resolves once it serves; rejects with `unavailable` when the address cannot be had, leaving nothing running. */
   start(): Promise<void>;
-  /** Stops loops, sessions and server; containers and other nodes go on. The store stays open. */
+  /** Hands leadership over and stops sessions and server; containers and other nodes go on. The store stays open. */
   stop(): Promise<void>;
   /** The port that it listens on, once started. */
   readonly port: number;
-  /** Log lines of tasks, for control. */
+  /** What the API does: reads here, writes where the leader is. */
+  readonly control: Control;
+  /** Log lines of tasks. */
   readonly logSource: Dispatcher['logs'];
-  /** New join tokens, for control. */
-  readonly tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
+  /** Calls to the leader, once started. */
+  readonly calls: LeaderCalls;
+  /** Who leads, once started. */
+  readonly leadership: Leadership | undefined;
   /** Nodes with a session here. */
   connectedNodes(): string[];
 }
 
-/** A manager, not yet started. The store must hold a cluster (see `bootstrapCluster`). */
+/** A manager, not yet started. The store must hold a cluster (see `bootstrapCluster`), or follow one that does. */
 export function createManager(options: ManagerOptions): Manager {
   const { store, identity, clock, random, logger } = options;
   const log = logger.child({ component: 'manager' });
-  const dispatcher = createDispatcher({ store, clock, random, logger });
+  const { nodeId } = identity.current;
+  const transport = createGrpcTransport(identity);
+  const attachments = createAttachments(clock);
+  const refuseManager = options.refuseManager ?? (async () => undefined);
+  const handlers: LeaderCallHandlers = {
+    ...reportHandlers(localReports({ store, logger })),
+    ...issuerHandlers(localIssuer({ store, clock, random, logger, refuseManager })),
+    ...controlHandlers((requestId) => controlOf(requestId)),
+    ...options.handlers,
+  };
+  const calls = createLeaderCalls({ store, transport, handlers, clock });
+  const dispatcher = createDispatcher({
+    ...{ store, clock, random, logger, managerId: nodeId },
+    reports: remoteReports(calls),
+    leaderContact: { lostForMs: () => leadership?.lostForMs() ?? 0 },
+    peers: {
+      channel: (id) => {
+        const at = store.view.get('node', id)?.ManagerStatus?.Addr;
+        return at ? transport.channel(at) : undefined;
+      },
+    },
+  });
   const server = createServer({
     identity,
     now: () => clock.now(),
     admit: (peer) => refuseNonMember(store.view, peer.nodeId),
   });
-  const managersMayJoin = options.managersMayJoin ?? false;
-  const authority = createCertificateAuthority({ store, clock, random, logger, managersMayJoin });
-  server.addService(CertificateAuthorityService, authority);
-  server.addService(DispatcherService, dispatcher.service);
-  let loops: { stop(): Promise<void> }[] = [];
+  const others = (): { nodeId: string; addr: string }[] => otherManagers(store, nodeId);
+  const controlDeps: ControlDependencies = {
+    ...{ store, clock, random, logger, refuseManager },
+    logSource: dispatcher.logs,
+    explain: (view, serviceId) => explainService(view, serviceId, clock.now()),
+    tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
+    ...(options.version === undefined ? {} : { swarmdVersion: options.version }),
+    ...(options.warnings === undefined ? {} : { warnings: options.warnings }),
+  };
+  const control = createControl(controlDeps);
+  const controlOf = (requestId: string | undefined): Control =>
+    requestId === undefined
+      ? control
+      : createControl({ ...controlDeps, store: onceStore(store, requestId), random: randomOf(requestId) });
+  const patient = patientCalls(calls, { store, clock });
+  let leadership: Leadership | undefined;
   let port = 0;
+  const addr = (): string => withPort(options.advertiseAddr, port);
+  const duties = createDuties(
+    [
+      () => startAbsentManagers({ store, clock, random, logger, managerId: nodeId, attached: attachments }),
+      () => startManagerStatuses({ store, nodeId, addr: addr(), attachments, logger: log }),
+      ...(options.duties ?? []),
+      ...[startRequestReaper, startNodeLoop, ...(options.loops ?? [])].map(
+        (start): StartDuty =>
+          () =>
+            start({ store, clock, random, logger }),
+      ),
+    ],
+    log,
+  );
 
   const stop = async (): Promise<void> => {
-    const stopping = loops.reverse();
-    loops = [];
-    for (const loop of stopping) await loop.stop();
+    await duties.set(false);
+    await leadership?.stop();
+    attachments.stop();
     await dispatcher.stop();
+    transport.close();
     await server.stop(STOP_GRACE_MS);
   };
+  const start = async (): Promise<void> => {
+    const authority = createCertificateAuthority({ store, random, issuer: remoteIssuer(calls) });
+    server.addService(CertificateAuthorityService, authority);
+    server.addService(DispatcherService, dispatcher.service);
+    server.addService(LogRelayService, dispatcher.relay);
+    server.addService(SessionProbeService, dispatcher.probe);
+    const lazily = (): Leadership => leadership!;
+    const service = createClusterService({ leadership: lazily, attachments, handlers, calls: patient, clock });
+    server.addService(ClusterService, service);
+    port = await server.listen(options.listenAddr);
+    leadership = startLeadership({
+      ...{ store, transport, others, clock, random, logger },
+      self: { nodeId, addr: addr() },
+      version: options.version ?? '',
+      protocol: PROTOCOL,
+      leadsConsensus: options.leadsConsensus ?? (() => false),
+      mayLead: () => store.view.get('node', nodeId)?.Spec.Role !== 'worker',
+    });
+    leadership.onChange(() => void duties.set(store.leads));
+    await dispatcher.start();
+    await duties.set(store.leads);
+    log.info({ port, nodeId }, 'manager serves');
+  };
   return {
-    start: async () => {
-      try {
-        await dispatcher.start();
-        port = await server.listen(options.listenAddr);
-        await recordManager(store, identity.current.nodeId, withPort(options.advertiseAddr, port));
-        for (const start of [startNodeLoop, ...(options.loops ?? [])]) {
-          loops.push(start({ store, clock, random, logger }));
-        }
-        log.info({ port, nodeId: identity.current.nodeId }, 'manager serves');
-      } catch (error) {
+    start: () =>
+      start().catch(async (error: unknown) => {
         await stop();
         throw asSwarmdError(error);
-      }
-    },
+      }),
     stop,
     get port() {
       return port;
     },
+    control: forwardingControl(control, patient, random, () => others().length === 0),
+    calls: patient,
     logSource: dispatcher.logs,
-    tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
+    get leadership() {
+      return leadership;
+    },
     connectedNodes: () => dispatcher.connectedNodes(),
   };
 }
 
-/** Keeps the list of managers true: this one leads (it is the only one that can write) and is reached at `addr`. */
-async function recordManager(store: Store, nodeId: string, addr: string): Promise<void> {
-  await store.update((tx) => {
-    for (const node of tx.all('node')) {
-      const { ManagerStatus, ...rest } = node;
-      if (node.ID === nodeId) {
-        const same = ManagerStatus?.Leader && ManagerStatus.Reachability === 'reachable' && ManagerStatus.Addr === addr;
-        if (!same) tx.put('node', { ...rest, ManagerStatus: { Leader: true, Reachability: 'reachable', Addr: addr } });
-      } else if (ManagerStatus?.Leader) tx.put('node', { ...rest, ManagerStatus: { ...ManagerStatus, Leader: false } });
-    }
-  });
+/** The other managers of the cluster and where they are reached. */
+function otherManagers(store: Store, nodeId: string): { nodeId: string; addr: string }[] {
+  const others: { nodeId: string; addr: string }[] = [];
+  for (const { ID, Spec, ManagerStatus } of store.view.all('node')) {
+    if (ID !== nodeId && Spec.Role === 'manager' && ManagerStatus?.Addr)
+      others.push({ nodeId: ID, addr: ManagerStatus.Addr });
+  }
+  return others;
 }
 
 function withPort(addr: string, port: number): string {

@@ -7,6 +7,7 @@ import {
   type Control,
   SwarmdError,
 } from '@swarmd/model';
+import { createUnlockKey } from '@swarmd/store';
 import type { ControlDependencies } from './dependencies.js';
 import { invalid, outOfSequence, rpcError } from './errors.js';
 import { parseBody } from './parse.js';
@@ -15,30 +16,35 @@ import { createTlsInfoReader, type TlsInfoReader } from './tls-info.js';
 
 const HOUR_NS = 3_600_000_000_000;
 
-/** The cluster object: inspect, update, rotation of join tokens. */
-export function clusterControl(deps: ControlDependencies): Pick<Control, 'getCluster' | 'updateCluster'> {
+/** The cluster object: inspect, update, rotation of the root, of join tokens and of the unlock key. */
+export function clusterControl(
+  deps: ControlDependencies,
+): Pick<Control, 'getCluster' | 'getUnlockKey' | 'updateCluster'> {
   const { store, tokens } = deps;
   const tlsInfo = createTlsInfoReader();
   return {
     async getCluster() {
       return clusterToApi(existing(store.view.get('cluster', CLUSTER_KEY)), tlsInfo);
     },
+    async getUnlockKey() {
+      return { UnlockKey: existing(store.view.get('cluster', CLUSTER_KEY)).UnlockKey ?? '' };
+    },
     async updateCluster(version, body, rotate) {
       const spec = parseBody(ClusterSpecSchema, body);
-      if (rotate.managerUnlockKey)
-        throw rpcError('unimplemented', 'managers cannot be locked yet: there is no unlock key');
-      const before = existing(store.view.get('cluster', CLUSTER_KEY));
-      if (before.Version.Index === version) checkChange(before.Spec, spec);
+      const now = existing(store.view.get('cluster', CLUSTER_KEY));
+      if (now.Version.Index === version) checkChange(now.Spec, spec);
       // Of an older version nothing comes but its refusal, or the first answer to a call that is made again.
-      const roots = before.Version.Index === version ? await prepareRootChange(before, spec.CAConfig, deps) : undefined;
+      const roots = now.Version.Index === version ? await prepareRootChange(now, spec.CAConfig, deps) : undefined;
       await store.update((tx) => {
         const cluster = existing(tx.get('cluster', CLUSTER_KEY));
         if (cluster.Version.Index !== version) throw outOfSequence();
         const { Worker, Manager } = cluster.JoinTokens;
-        const { RootRotation: _old, ...rest } = cluster;
+        const { UnlockKey: before, ...rest } = cluster;
+        const Spec = merge(cluster.Spec, withoutRoots(spec));
         tx.put('cluster', {
-          ...(roots === undefined ? cluster : { ...rest, ...roots(cluster) }),
-          Spec: merge(cluster.Spec, withoutRoots(spec)),
+          ...(roots === undefined ? rest : withRoots(rest, roots(cluster))),
+          ...unlockKeyFor(Spec, rotate.managerUnlockKey ? undefined : before),
+          Spec,
           JoinTokens: {
             Worker: rotate.workerToken ? tokens.rotateJoinToken('worker') : Worker,
             Manager: rotate.managerToken ? tokens.rotateJoinToken('manager') : Manager,
@@ -58,6 +64,20 @@ export function parseClusterSpec(body: unknown): ClusterSpec {
     throw rpcError('unimplemented', message, 'CAConfig.SigningCACert');
   }
   return withoutRoots(spec);
+}
+
+/** The unlock key of a cluster with this spec: the one that it has, a new one, or none while the lock is off. */
+export function unlockKeyFor(spec: ClusterSpec, before?: string): Pick<Cluster, 'UnlockKey'> {
+  if (spec.EncryptionConfig?.AutoLockManagers !== true) return {};
+  return { UnlockKey: before ?? createUnlockKey() };
+}
+
+/** A rotation that is over is no field without a value: it is gone. */
+function withRoots<C extends Pick<Cluster, 'RootCA' | 'RootRotation'>>(
+  { RootRotation: _before, ...cluster }: C,
+  roots: Pick<Cluster, 'RootCA' | 'RootRotation'>,
+) {
+  return { ...cluster, ...roots };
 }
 
 function existing(cluster: Cluster | undefined): Cluster {
@@ -88,9 +108,6 @@ function checkChange(old: ClusterSpec, change: ClusterSpec): void {
     throw invalid('minimum certificate expiry time is: 1h0m0s', 'CAConfig.NodeCertExpiry');
   if ((change.Dispatcher?.HeartbeatPeriod ?? 0) < 0) {
     throw invalid('heartbeat time period cannot be a negative duration', 'Dispatcher.HeartbeatPeriod');
-  }
-  if (change.EncryptionConfig?.AutoLockManagers) {
-    throw rpcError('unimplemented', 'managers cannot be locked yet', 'EncryptionConfig.AutoLockManagers');
   }
   checkExternalCas(change.CAConfig ?? {});
 }

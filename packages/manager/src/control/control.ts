@@ -1,4 +1,5 @@
 import type { Control } from '@swarmd/model';
+import { backupControl } from './backup.js';
 import { clusterControl } from './cluster.js';
 import type { ControlDependencies } from './dependencies.js';
 import { eventControl } from './events.js';
@@ -27,5 +28,6 @@ export function createControl(deps: ControlDependencies): Control {
     ...clusterControl(own),
     ...logControl(own),
     ...eventControl(own),
+    ...backupControl(own),
   };
 }

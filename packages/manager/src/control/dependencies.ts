@@ -7,6 +7,7 @@ import type {
   ServiceExplanation,
   ServiceSpec,
   Store,
+  SwarmdError,
 } from '@swarmd/model';
 import type { Logger } from 'pino';
 
@@ -31,8 +32,10 @@ export interface ControlDependencies {
   explain(view: ReadView, serviceId: string): ServiceExplanation;
   /** Join tokens of this cluster; the secret half is fresh at each call. */
   tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
-  /** Whether workers may be promoted: not on a store that only this process can write. Default false. */
-  managersMayJoin?: boolean;
+  /** The version of swarmd that backups name. */
+  swarmdVersion?: string;
+  /** Why the cluster cannot take another manager; `undefined` when it can. Asked before a worker is promoted. */
+  refuseManager?(): Promise<SwarmdError | undefined>;
   /** What of an accepted spec will not work on this cluster as its user may expect; shown when it is written. */
   warnings?(spec: ServiceSpec): string[];
 }

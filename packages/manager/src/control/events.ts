@@ -2,13 +2,13 @@ import {
   type Commit,
   type Control,
   type Filters,
+  modeName,
   type Node,
   NS_PER_MS,
   type Service,
   type StoreEvent,
   SwarmdError,
 } from '@swarmd/model';
-import { modeName } from './canonical.js';
 import type { ControlDependencies } from './dependencies.js';
 import { matchesLabels } from './filters.js';
 import { nameOf } from './references.js';

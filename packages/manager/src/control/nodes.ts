@@ -26,7 +26,7 @@ type NodeControl = Pick<Control, 'listNodes' | 'getNode' | 'updateNode' | 'remov
 const FILTERS = ['id', 'name', 'label', 'node.label', 'role', 'membership'];
 
 /** Nodes: lists, role, availability and label changes, removal. */
-export function nodeControl({ store, clock, managersMayJoin = false }: ControlDependencies): NodeControl {
+export function nodeControl({ store, clock, refuseManager = async () => undefined }: ControlDependencies): NodeControl {
   const tlsInfo = createTlsInfoReader();
   return {
     async listNodes(filters) {
@@ -51,10 +51,14 @@ export function nodeControl({ store, clock, managersMayJoin = false }: ControlDe
     },
     async updateNode(ref, version, body) {
       const spec = parseBody(NodeSpecSchema, body);
+      if (spec.Role === 'manager' && resolve(store.view, 'node', ref).Spec.Role === 'worker') {
+        const refusal = await refuseManager();
+        if (refusal !== undefined) throw rpcError(refusal.code, refusal.message, 'Role');
+      }
       await store.update((tx) => {
         const node = resolve(tx, 'node', ref);
         if (node.Version.Index !== version) throw outOfSequence();
-        checkRoleChange(tx, node, spec.Role ?? node.Spec.Role, managersMayJoin);
+        checkRoleChange(tx, node, spec.Role ?? node.Spec.Role);
         updateNode(tx, node, spec);
       });
     },
@@ -64,13 +68,17 @@ export function nodeControl({ store, clock, managersMayJoin = false }: ControlDe
   };
 }
 
-function checkRoleChange(tx: WriteTx, node: Node, role: 'worker' | 'manager', managersMayJoin: boolean): void {
-  if (node.Spec.Role === 'manager' && role === 'worker' && managers(tx).length <= 1) {
+function checkRoleChange(tx: WriteTx, node: Node, role: 'worker' | 'manager'): void {
+  if (node.Spec.Role === 'worker' || role === 'manager') return;
+  const all = managers(tx);
+  if (all.length <= 1)
     throw rpcError('failed-precondition', 'attempting to demote the last manager of the swarm', 'Role');
-  }
-  if (node.Spec.Role === 'worker' && role === 'manager' && !managersMayJoin) {
-    const message = "this cluster's state is kept by one manager alone: other nodes cannot become managers yet";
-    throw rpcError('unimplemented', message, 'Role');
+  // Who is left must be a majority of who is left, or nobody could agree on the demotion.
+  const rest = all.filter((other) => other.ID !== node.ID);
+  const reachable = rest.filter(({ ManagerStatus }) => ManagerStatus?.Reachability === 'reachable');
+  if (reachable.length * 2 <= rest.length) {
+    const message = "can't remove member from the raft: this would result in a loss of quorum";
+    throw rpcError('failed-precondition', message, 'Role');
   }
 }
 

@@ -1,5 +1,4 @@
-import type { Control, Service } from '@swarmd/model';
-import { modeName } from './canonical.js';
+import { type Control, modeName, type Service } from '@swarmd/model';
 import type { ControlDependencies } from './dependencies.js';
 import { checkFilters, checkFilterValues, equalTest, labelTest, prefixTest, select } from './filters.js';
 import { resolve } from './references.js';

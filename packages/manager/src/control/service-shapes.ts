@@ -1,13 +1,13 @@
 import {
   type ApiObject,
   DEFAULTS,
+  modeName,
   NS_PER_MS,
   type ReadView,
   type Service,
   type ServiceSpec,
   type Task,
 } from '@swarmd/model';
-import { modeName } from './canonical.js';
 
 /** A service in the API's JSON. Credentials and bookkeeping of ours stay inside. */
 export function serviceToApi(service: Service, spec: ServiceSpec = service.Spec): ApiObject {

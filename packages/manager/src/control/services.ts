@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util';
 import {
   type Control,
   idFromBytes,
+  isJob,
+  modeName,
   type Service,
   type ServiceSpec,
   type ServiceWriteOptions,
@@ -9,7 +11,6 @@ import {
   specKey,
   type WriteTx,
 } from '@swarmd/model';
-import { isJob, modeName } from './canonical.js';
 import type { ControlDependencies } from './dependencies.js';
 import { nameConflict, outOfSequence, rpcError } from './errors.js';
 import { checkDnsName, randomName } from './names.js';

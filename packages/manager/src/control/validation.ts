@@ -1,14 +1,15 @@
 import {
   type ContainerSpec,
+  canonicalServiceSpec,
   type EndpointSpec,
   isErrorCode,
+  isJob,
   type ServiceSpec,
   ServiceSpecSchema,
   SwarmdError,
   type TaskSpec,
 } from '@swarmd/model';
 import { parseConstraints } from '../scheduler/constraint.js';
-import { canonicalServiceSpec, isJob } from './canonical.js';
 import { invalid, rpcError } from './errors.js';
 import { checkDnsName } from './names.js';
 import { parseBody } from './parse.js';

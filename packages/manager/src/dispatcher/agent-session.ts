@@ -15,6 +15,8 @@ export interface AgentSession {
   readonly stream: SessionStream;
   /** Whether the agent was sent the thing with this key (see `itemKey`). */
   holds(key: string): boolean;
+  /** Whether the agent was welcomed: what is sent before that, it does not expect. */
+  readonly begun: boolean;
   /** Sends the first full set and what there is to know of the cluster; updates follow only after this. */
   begin(): void;
   /**
@@ -73,6 +75,9 @@ export function createAgentSession(
   };
   return {
     ...about,
+    get begun() {
+      return begun;
+    },
     holds: (key) => sent.has(key),
     begin: () => {
       begun = true;

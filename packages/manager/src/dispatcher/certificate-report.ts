@@ -1,14 +1,18 @@
+import { X509Certificate } from 'node:crypto';
 import { type Cluster, type Node, type NodeDescription, rfc3339 } from '@swarmd/model';
-import type { Peer } from '@swarmd/wire';
 import { firstCertificate, issuerName, issuerOf, tlsInfo } from '../ca/issuing-root.js';
 
-/** The certificate of a session, as the node's object keeps it; `undefined` while there is no cluster to compare it with. */
-export function certificateOf(cluster: Cluster | undefined, peer: Peer): Node['Certificate'] {
-  if (cluster === undefined) return undefined;
+/**
+ * The certificate (DER) of a session, as the node's object keeps it; `undefined` when it cannot be read, or while there is
+ * no cluster to compare it with.
+ */
+export function certificateOf(cluster: Cluster | undefined, certificate: Uint8Array): Node['Certificate'] {
+  if (cluster === undefined || certificate.length === 0) return undefined;
+  const { validFrom, validTo } = new X509Certificate(certificate);
   return {
-    Issuer: issuerName(issuerOf(cluster, peer.certificate)),
-    NotBefore: rfc3339(peer.notBefore),
-    NotAfter: rfc3339(peer.notAfter),
+    Issuer: issuerName(issuerOf(cluster, certificate)),
+    NotBefore: rfc3339(Date.parse(validFrom)),
+    NotAfter: rfc3339(Date.parse(validTo)),
   };
 }
 
@@ -18,10 +22,18 @@ export function certificateOf(cluster: Cluster | undefined, peer: Peer): Node['C
  */
 export function withTlsInfo(
   cluster: Cluster | undefined,
-  peer: Peer,
+  certificate: Uint8Array,
   description: NodeDescription | undefined,
 ): NodeDescription | undefined {
   if (description === undefined || cluster === undefined) return description;
   const trusted = firstCertificate(description.TLSInfo?.TrustRoot ?? '') || cluster.RootCA.Certificate;
-  return { ...description, TLSInfo: tlsInfo(trusted, issuerOf(cluster, peer.certificate)) };
+  return { ...description, TLSInfo: tlsInfo(trusted, issuerOf(cluster, certificate)) };
+}
+
+/** A description that a node sends in a session: the issuer stays the one of the session's certificate. */
+export function withReportedRoot(before: NodeDescription | undefined, reported: NodeDescription): NodeDescription {
+  const TLSInfo = before?.TLSInfo;
+  if (TLSInfo === undefined) return reported;
+  const TrustRoot = firstCertificate(reported.TLSInfo?.TrustRoot ?? '') || TLSInfo.TrustRoot;
+  return { ...reported, TLSInfo: { ...TLSInfo, TrustRoot } };
 }

@@ -1,140 +1,193 @@
-import { CLUSTER_KEY, type Clock, type Commit, type Random, type Store, SwarmdError } from '@swarmd/model';
-import { clientStreamHandler, type DispatcherServer, type ManagerPeer } from '@swarmd/wire';
+import { type Clock, type Commit, type Random, type Store, SwarmdError } from '@swarmd/model';
+import {
+  clientStreamHandler,
+  type DispatcherServer,
+  type LogRelayServer,
+  type ManagerPeer,
+  type SessionProbeServer,
+} from '@swarmd/wire';
 import type { Logger } from 'pino';
+import type { LeaderContact } from '../cluster/leader-calls.js';
+import type { ManagerPeers } from '../cluster/manager-peers.js';
 import { managerPeers } from './cluster-update.js';
 import { touchedBy } from './commit-routing.js';
-import { gracePeriodMs, heartbeatPeriodMs, type Liveness, startLiveness } from './liveness.js';
+import type { DispatcherContext } from './context.js';
+import { overFailover } from './failover.js';
+import { clusterPeriodMs, gracePeriodMs, startLiveness } from './liveness.js';
 import { LogBroker } from './log-broker.js';
-import { markDown, markUnknown } from './node-state.js';
-import { createSessionRegistry, type SessionRegistry } from './registry.js';
+import { createLogRelayService } from './log-relay.js';
+import { NodeLogs } from './node-logs.js';
+import type { NodeReports } from './node-reports.js';
+import { createNodeWatch } from './node-watch.js';
+import { sessionsToMove } from './rebalance.js';
+import { createSessionRegistry } from './registry.js';
 import { handleSession } from './session-handler.js';
-import { createStatusWriter, type StatusWriter } from './status-writer.js';
+import { createSessionProbe } from './session-probe.js';
+import { createStatusQueue } from './status-writer.js';
 import { createUpdateQueue } from './update-queue.js';
 
-/** A node that has just joined may take this long until it registers. */
-const FIRST_GRACE_MS = 60_000;
+/** Without a leader for longer than this, a manager is of no use to its agents. */
+const LEADER_LOST_MS = 5_000;
+/** How often a dispatcher looks whether its sessions should be elsewhere. */
+const UPKEEP_MS = 1_000;
 
 /** What {@link createDispatcher} needs. */
 export interface DispatcherDependencies {
-  store: Store;
+  /** Need not be writable: what is to be written goes through `reports`. */
+  store: Pick<Store, 'view' | 'index' | 'watch' | 'waitFor'>;
   clock: Clock;
   random: Random;
   logger: Logger;
+  /** This manager, by its node ID. */
+  managerId: string;
+  /** The leader's, whichever manager that is. */
+  reports: NodeReports;
+  /** Where the leader may be another manager. */
+  leaderContact?: LeaderContact;
+  /** Where there may be other managers. */
+  peers?: ManagerPeers;
 }
 
-/** The manager's side of all agents: sessions, assignments, statuses, liveness, logs. */
+/** One manager's side of its agents: sessions, assignments, statuses, liveness, logs. */
 export interface Dispatcher {
   /** To be added to the gRPC server. */
   readonly service: DispatcherServer;
+  /** To be added to the gRPC server where there may be other managers. */
+  readonly relay: LogRelayServer;
+  /** To be added to the gRPC server where there may be other managers. */
+  readonly probe: SessionProbeServer;
+  /** Logs of all nodes, whichever manager they are connected to. */
   readonly logs: Pick<LogBroker, 'subscribe'>;
   /** Nodes with a session here. */
   connectedNodes(): string[];
-  /** Begins: every node is unknown until it registers, with twice the usual grace to do so. */
+  /** Begins: nodes that were connected here are unknown until they register, with twice the usual grace to do so. */
   start(): Promise<void>;
   /** Ends all sessions; writes nothing. */
   stop(): Promise<void>;
 }
 
-/** What the parts of a dispatcher share. */
-export interface DispatcherContext extends DispatcherDependencies {
-  registry: SessionRegistry;
-  liveness: Liveness;
-  statuses: StatusWriter;
-  logs: LogBroker;
-  /** The managers that agents may turn to; the same array as long as it holds the same. */
-  managers(): readonly ManagerPeer[];
-  /** The heartbeat period for the cluster as it is now. */
-  periodMs(): number;
-  /** A grace for a session with that period, drawn at random. */
-  graceMs(): number;
-}
-
 /** A dispatcher, not yet started. */
 export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
-  const { store, clock, random } = deps;
-  const log = deps.logger.child({ component: 'dispatcher' });
-  const registry = createSessionRegistry(clock);
-  const periodMs = (): number => {
-    const configured = store.view.get('cluster', CLUSTER_KEY)?.Spec.Dispatcher?.HeartbeatPeriod;
-    return heartbeatPeriodMs(store.view.count('node'), configured);
+  const { store, clock } = deps;
+  const logger = deps.logger.child({ component: 'dispatcher' });
+  const stopping = new AbortController();
+  const { context, nodeLogs, broker, forgetManagers } = createContext({ ...deps, logger }, stopping.signal);
+  const { registry, liveness } = context;
+  const nodes = createNodeWatch(context);
+  const updates = createUpdateQueue(registry, clock);
+  const relay = createLogRelayService({ nodeLogs, logger });
+  const onCommit = (commit: Commit): void => {
+    for (const event of commit.events) {
+      const touched = touchedBy(event);
+      if (touched.everyone) forgetManagers();
+      if (event.table === 'node') nodes.onEvent(event);
+      updates.mark(touched);
+    }
+    broker.onCommit(commit);
   };
-  const graceMs = (): number => gracePeriodMs(periodMs(), random.float());
-  const liveness = startLiveness({ clock, onSilent: (nodeId, session) => declareDown(context, nodeId, session) });
+  const upkeep = (): void => {
+    if (stopping.signal.aborted) return;
+    if (context.leaderContact.lostForMs() > LEADER_LOST_MS)
+      endAll(context, 'this manager has lost the cluster’s leader');
+    else rebalance(context);
+    nodes.review();
+    cancelUpkeep = clock.after(UPKEEP_MS, upkeep);
+  };
+  let cancelUpkeep = (): void => {};
+  let unwatch = (): void => {};
+  return {
+    service: {
+      session: (call) => {
+        if (stopping.signal.aborted) call.destroy();
+        else handleSession(context, call);
+      },
+      publishLogs: clientStreamHandler((requests, { peer, stopReading }) =>
+        nodeLogs.publish(requests, peer!.nodeId, stopReading),
+      ),
+    },
+    relay: relay.service,
+    probe: createSessionProbe(registry),
+    logs: broker,
+    connectedNodes: () => [...registry.all()].map((session) => session.nodeId),
+    start: async () => {
+      unwatch = store.watch(onCommit);
+      cancelUpkeep = clock.after(UPKEEP_MS, upkeep);
+      await nodes.start();
+    },
+    stop: async () => {
+      stopping.abort();
+      unwatch();
+      cancelUpkeep();
+      liveness.stop();
+      updates.stop();
+      broker.stop();
+      relay.stop();
+      endAll(context, 'the manager is stopping');
+    },
+  };
+}
+
+function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
+  const { store, clock, random, reports } = deps;
+  const registry = createSessionRegistry(clock);
+  const nodeLogs = new NodeLogs({ registry, random });
+  const broker = new LogBroker({ ...deps, nodeLogs });
+  const periodMs = (): number => clusterPeriodMs(store.view);
+  const again = <R>(attempt: () => Promise<R>): Promise<R> => overFailover(attempt, { clock, signal });
   let managers: readonly ManagerPeer[] | undefined;
-  const logs = new LogBroker({ ...deps, registry });
   const context: DispatcherContext = {
     ...deps,
-    ...{ logger: log, registry, liveness, logs, periodMs, graceMs, statuses: createStatusWriter(store) },
+    registry,
+    logs: broker,
+    leaderContact: deps.leaderContact ?? { lostForMs: () => 0 },
+    liveness: startLiveness({ clock, onSilent: (nodeId, session) => declareDown(context, nodeId, session) }),
+    statuses: createStatusQueue((submissions) => again(() => reports.statuses(submissions))),
+    periodMs,
+    graceMs: () => gracePeriodMs(periodMs(), random.float()),
     managers: () => {
       managers ??= managerPeers(store.view);
       return managers;
     },
+    overFailover: again,
   };
-  const updates = createUpdateQueue(registry, clock);
-  const onCommit = (commit: Commit): void => {
-    for (const event of commit.events) {
-      if (event.table === 'node' && event.kind === 'delete') removeNode(context, event.object.ID);
-      // It has a certificate by now, and is to register soon.
-      if (event.table === 'node' && event.kind === 'create')
-        liveness.expect(event.object.ID, undefined, FIRST_GRACE_MS);
-      const touched = touchedBy(event);
-      if (touched.everyone) managers = undefined;
-      updates.mark(touched);
-    }
-    logs.onCommit(commit);
+  const forgetManagers = (): void => {
+    managers = undefined;
   };
-  let unwatch = (): void => {};
-  let stopped = false;
-  return {
-    service: {
-      session: (call) => {
-        if (stopped) call.destroy();
-        else handleSession(context, call);
-      },
-      publishLogs: clientStreamHandler((requests, { peer, stopReading }) =>
-        logs.publish(requests, peer!.nodeId, stopReading),
-      ),
-    },
-    logs,
-    connectedNodes: () => [...registry.all()].map((session) => session.nodeId),
-    start: async () => {
-      unwatch = store.watch(onCommit);
-      const awaited = await store.update(markUnknown);
-      for (const { nodeId, session } of awaited) {
-        // A node may have registered while that was being written.
-        if (registry.get(nodeId) === undefined) liveness.expect(nodeId, session, 2 * graceMs());
-      }
-    },
-    stop: async () => {
-      stopped = true;
-      unwatch();
-      liveness.stop();
-      updates.stop();
-      logs.stop();
-      for (const { stream } of [...registry.all()])
-        stream.end(new SwarmdError('unavailable', 'the manager is stopping'));
-    },
-  };
+  return { context, nodeLogs, broker, forgetManagers };
 }
 
 function declareDown(context: DispatcherContext, nodeId: string, session: string | undefined): void {
-  const { store, registry, logger, liveness } = context;
+  const { store, registry, logger, liveness, reports } = context;
   const silent = registry.get(nodeId);
   if (silent?.sessionId === session) silent?.stream.end(new SwarmdError('unavailable', 'heartbeats missed'));
   const unknown = store.view.get('node', nodeId)?.Status.State === 'unknown';
   const message = unknown ? 'heartbeat failure for node in "unknown" state' : 'heartbeat failure';
-  store
-    .update((tx) => markDown(tx, nodeId, session, message))
+  reports
+    .silent(nodeId, session, message)
     .then((written) => written && logger.warn({ nodeId, reason: message }, 'node is down'))
     .catch((error: unknown) => {
       logger.error({ err: error, nodeId }, 'node not marked down; will try again');
-      liveness.expect(nodeId, session, context.periodMs());
+      // Not where the store has named another manager meanwhile.
+      if (store.view.get('node', nodeId)?.Session?.ID === session) liveness.expect(nodeId, session, context.periodMs());
     });
 }
 
-function removeNode({ registry, liveness }: DispatcherContext, nodeId: string): void {
-  liveness.forget(nodeId);
-  const removed = new SwarmdError('permission-denied', `node ${nodeId} was removed from this cluster`);
-  registry.get(nodeId)?.stream.end(removed);
-  registry.forget(nodeId);
+function endAll({ registry }: DispatcherContext, why: string): void {
+  for (const { stream } of [...registry.all()]) stream.end(new SwarmdError('unavailable', why));
+}
+
+/** Asks some agents to move when this manager has more than its part; those longest here first. */
+function rebalance({ store, registry, leaderContact, logger }: DispatcherContext): void {
+  if (registry.size === 0 || leaderContact.lostForMs() > 0) return;
+  let [everywhere, managers] = [0, 0];
+  for (const { Spec, Status, Session, ManagerStatus } of store.view.all('node')) {
+    if (Session?.Manager !== undefined && Status.State === 'ready') everywhere += 1;
+    if (Spec.Role === 'manager' && ManagerStatus?.Reachability === 'reachable') managers += 1;
+  }
+  const moving = [...registry.all()].filter(({ begun }) => begun);
+  const count = sessionsToMove({ here: moving.length, everywhere, managers });
+  for (const { nodeId, stream } of moving.slice(0, count)) {
+    logger.info({ nodeId, sessions: moving.length, everywhere, managers }, 'node is asked to move to another manager');
+    stream.end(new SwarmdError('aborted', 'this manager has more than its part of the sessions: go to another'));
+  }
 }

@@ -1,6 +1,10 @@
+export { type AbsentManagersDependencies, startAbsentManagers } from './absent-managers.js';
 export { type AssignmentItem, type AssignmentSet, assignmentSet, diffAssignments } from './assignments.js';
 export { createDispatcher, type Dispatcher, type DispatcherDependencies } from './dispatcher.js';
 export { gracePeriodMs, heartbeatPeriodMs } from './liveness.js';
 export type { LogBroker } from './log-broker.js';
 export type { LogSelector } from './log-subscription.js';
 export { startNodeLoop } from './node-loop.js';
+export { localReports, type NodeReports } from './node-reports.js';
+export type { NodeSession, Registration } from './node-state.js';
+export { remoteReports, reportHandlers } from './remote-reports.js';

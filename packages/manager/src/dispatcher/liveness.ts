@@ -1,5 +1,4 @@
-import type { Clock, Random } from '@swarmd/model';
-import { DEFAULTS, durationMs } from '@swarmd/model';
+import { CLUSTER_KEY, type Clock, DEFAULTS, durationMs, type Random, type ReadView } from '@swarmd/model';
 
 /** Heartbeats that all agents together may cost a manager each second. */
 const BEATS_PER_SECOND = 1_000;
@@ -25,6 +24,12 @@ export function heartbeatPeriodMs(nodes: number, configuredNs: number | null | u
   const automatic = Math.max(MIN_PERIOD_MS, Math.ceil((nodes / BEATS_PER_SECOND) * 1000));
   if (!chosen) return automatic;
   return Math.min(CHOSEN_PERIOD_MS.max, Math.max(CHOSEN_PERIOD_MS.min, durationMs(configuredNs, automatic)));
+}
+
+/** The heartbeat period for a cluster as it is now. */
+export function clusterPeriodMs(view: ReadView): number {
+  const configured = view.get('cluster', CLUSTER_KEY)?.Spec.Dispatcher?.HeartbeatPeriod;
+  return heartbeatPeriodMs(view.count('node'), configured);
 }
 
 /** How long a node with this heartbeat period may be silent before it is down. `fraction` in [0, 1), drawn per session. */

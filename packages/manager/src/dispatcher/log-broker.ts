@@ -1,6 +1,8 @@
-import type { Clock, Commit, LogRecord, LogsOptions, Random, Store } from '@swarmd/model';
-import { idFromBytes, SwarmdError } from '@swarmd/model';
-import type { PublishLogsRequest, PublishLogsResponse, LogRecord as WireRecord } from '@swarmd/wire';
+import type { Clock, Commit, LogRecord, LogsOptions, Store, StoreEvent } from '@swarmd/model';
+import { SwarmdError } from '@swarmd/model';
+import type { LogRecord as WireRecord } from '@swarmd/wire';
+import type { ManagerPeers } from '../cluster/manager-peers.js';
+import { createLogRelay, type LogRelay } from './log-relay.js';
 import {
   createSubscription,
   type LogPart,
@@ -11,29 +13,40 @@ import {
   selects,
   selectTasks,
 } from './log-subscription.js';
-import type { SessionRegistry } from './registry.js';
+import type { LogAsk, LogSink, NodeLogs } from './node-logs.js';
 
 /** Subscriptions that may be open at a manager. */
 const MAX_SUBSCRIPTIONS = 1_000;
+/** Nodes asked for in one call to another manager. */
+const NODES_PER_CALL = 1_000;
+/** A node at another manager that could not be had is asked again after this long, doubling to the maximum. */
+const ASK_AGAIN_MS = { min: 500, max: 8_000 } as const;
 
 /** What a {@link LogBroker} needs. */
 export interface LogBrokerDependencies {
-  store: Store;
+  store: Pick<Store, 'view'>;
   clock: Clock;
-  random: Random;
-  registry: SessionRegistry;
+  managerId: string;
+  nodeLogs: NodeLogs;
+  /** Where nodes may be connected to other managers. */
+  peers?: ManagerPeers;
 }
 
+/** What a part asks for: with other options than its subscription where only some of the lines are missing. */
+type Asking = Omit<LogAsk, 'taskIds'> & { part: LogPart };
+
 /**
- * Brings log lines from agents to readers. Agents' streams wait while a reader is slow: nothing is dropped or piled up.
+ * Brings log lines from agents to readers, from whichever managers the agents are connected to. Agents' streams wait while
+ * a reader is slow: nothing is dropped or piled up.
  */
 export class LogBroker {
   readonly #deps: LogBrokerDependencies;
+  readonly #relay: LogRelay | undefined;
   readonly #subscriptions = new Set<LogSubscriptionState>();
-  readonly #byWireId = new Map<string, LogSubscriptionState>();
 
   constructor(deps: LogBrokerDependencies) {
     this.#deps = deps;
+    this.#relay = deps.peers && createLogRelay({ peers: deps.peers, clock: deps.clock });
   }
 
   /**
@@ -61,62 +74,29 @@ export class LogBroker {
     return subscription.queue;
   }
 
-  /**
-   * Takes what an agent sends for one subscription: the handler of `PublishLogs`. `stopReading` is called when nobody
-   * reads any more. Rejects with `permission-denied` when another node was asked.
-   */
-  async publish(
-    requests: AsyncIterable<PublishLogsRequest>,
-    nodeId: string,
-    stopReading: () => void,
-  ): Promise<PublishLogsResponse> {
-    let wireId: string | undefined;
-    try {
-      for await (const request of requests) {
-        wireId ??= request.subscriptionId;
-        const found = this.#find(wireId);
-        if (found === undefined) return {};
-        const { subscription, part } = found;
-        if (part.nodeId !== nodeId) {
-          wireId = undefined;
-          throw new SwarmdError('permission-denied', 'these logs were asked of another node');
-        }
-        part.stopReading = stopReading;
-        for (const record of request.records) if (!(await this.#take(subscription, part, record))) return {};
-        if (request.error !== '') this.#tell(subscription, request.error, { nodeId });
-        if (request.end) {
-          this.#endPart(subscription, wireId);
-          return {};
-        }
-      }
-    } catch (error) {
-      // Reading that was stopped because nobody reads any more throws too.
-      if (wireId === undefined || this.#byWireId.has(wireId)) throw error;
-    } finally {
-      const unfinished = wireId === undefined ? undefined : this.#find(wireId);
-      if (unfinished !== undefined) this.#lose(unfinished.subscription, unfinished.part);
-    }
-    return {};
-  }
-
-  /** A node has a session (again): it is asked for what was lost with its last one. */
+  /** A node has a session (again), here or at another manager: it is asked for what was lost with its last one. */
   nodeConnected(nodeId: string): void {
     for (const subscription of this.#subscriptions) {
+      // Whatever was asked in its last session is not answered any more, though that may not have been noticed yet.
+      for (const part of [...subscription.parts]) if (part.nodeId === nodeId) this.#lose(subscription, part, true);
       const back = subscription.lost.filter((part) => part.nodeId === nodeId);
       subscription.lost = subscription.lost.filter((part) => part.nodeId !== nodeId);
-      for (const part of back) this.#resume(subscription, part);
+      this.#ask(
+        subscription,
+        back.map((part) => resumption(subscription, part, 0)),
+      );
     }
   }
 
-  /** A node's session has ended. */
+  /** A node's session here has ended. */
   nodeGone(nodeId: string): void {
-    for (const subscription of this.#subscriptions) {
-      for (const part of [...subscription.parts.values()]) if (part.nodeId === nodeId) this.#lose(subscription, part);
-    }
+    this.#deps.nodeLogs.nodeGone(nodeId);
   }
 
-  /** Readers that follow get the tasks that have come to run. */
+  /** Readers that follow get the tasks that have come to run, and nodes that have come to other managers are asked there. */
   onCommit(commit: Commit): void {
+    if (this.#subscriptions.size === 0) return;
+    for (const event of commit.events) if (event.table === 'node') this.#onNode(event);
     for (const subscription of this.#subscriptions) {
       if (!subscription.options.follow) continue;
       const landed = [];
@@ -136,10 +116,10 @@ export class LogBroker {
     for (const subscription of [...this.#subscriptions]) subscription.queue.close();
   }
 
-  #find(wireId: string): { subscription: LogSubscriptionState; part: LogPart } | undefined {
-    const subscription = this.#byWireId.get(wireId);
-    const part = subscription?.parts.get(wireId);
-    return subscription === undefined || part === undefined ? undefined : { subscription, part };
+  #onNode({ kind, object, previous }: StoreEvent & { table: 'node' }): void {
+    if (kind !== 'update' || object.Session?.ID === previous?.Session?.ID) return;
+    // One that comes here is asked once it was welcomed.
+    if (object.Session?.Manager !== this.#deps.managerId) this.nodeConnected(object.ID);
   }
 
   #tell(subscription: LogSubscriptionState, text: string, about: { taskId?: string; nodeId?: string }): void {
@@ -151,31 +131,54 @@ export class LogBroker {
     tasks: readonly { ID: string; NodeID: string }[],
     options = subscription.options,
   ): void {
-    const byNode = new Map<string, string[]>();
+    const byNode = new Map<string, Set<string>>();
     for (const { ID, NodeID } of tasks) {
       subscription.covered.add(ID);
-      byNode.set(NodeID, [...(byNode.get(NodeID) ?? []), ID]);
+      byNode.set(NodeID, (byNode.get(NodeID) ?? new Set()).add(ID));
     }
-    for (const [nodeId, taskIds] of byNode) this.#ask(subscription, { nodeId, taskIds, options, after: new Map() });
+    const asking = [...byNode].map(([nodeId, taskIds]): Asking => {
+      return { nodeId, options, part: { nodeId, taskIds, after: new Map(), attempt: 0 } };
+    });
+    this.#ask(subscription, asking);
   }
 
-  #ask(
-    subscription: LogSubscriptionState,
-    asked: { nodeId: string; taskIds: readonly string[]; options: LogsOptions; after: ReadonlyMap<string, string> },
-  ): void {
-    const { nodeId, taskIds, after } = asked;
-    const session = this.#deps.registry.get(nodeId);
-    const wireId = idFromBytes(this.#deps.random.bytes(17));
-    const part: LogPart = { wireId, nodeId, taskIds: new Set(taskIds), after };
-    if (session === undefined) {
-      this.#tell(subscription, `node ${nodeId} is not available`, { nodeId });
-      if (subscription.options.follow) subscription.lost.push(part);
-      return;
+  #ask(subscription: LogSubscriptionState, asking: readonly Asking[]): void {
+    const { nodeLogs, managerId, store } = this.#deps;
+    const elsewhere = new Map<string, { ask: LogAsk; sink: LogSink; part: LogPart }[]>();
+    // All of them first: one that is lost at once does not end a reader for whom others are still to be asked.
+    for (const { part } of asking) subscription.parts.add(part);
+    for (const { nodeId, options, part } of asking) {
+      const [ask, sink] = [{ nodeId, options, taskIds: [...part.taskIds] }, this.#sink(subscription, part)];
+      const cancel = nodeLogs.ask(ask, sink);
+      const holder = store.view.get('node', nodeId)?.Session?.Manager;
+      if (cancel !== undefined) part.cancel = cancel;
+      else if (holder === undefined || holder === managerId) this.#lose(subscription, part, false);
+      else elsewhere.set(holder, [...(elsewhere.get(holder) ?? []), { ask, sink, part }]);
     }
-    subscription.parts.set(wireId, part);
-    this.#byWireId.set(wireId, subscription);
-    const options = Buffer.from(JSON.stringify(asked.options));
-    session.stream.send({ $case: 'logSubscription', value: { id: wireId, taskIds: [...taskIds], options } });
+    for (const [holder, all] of elsewhere) {
+      for (let at = 0; at < all.length; at += NODES_PER_CALL) {
+        const some = all.slice(at, at + NODES_PER_CALL);
+        const cancels = this.#relay?.ask(holder, some);
+        for (const [i, { part }] of some.entries()) {
+          if (cancels === undefined) this.#lose(subscription, part, false);
+          else part.cancel = cancels[i]!;
+        }
+      }
+    }
+  }
+
+  #sink(subscription: LogSubscriptionState, part: LogPart): LogSink {
+    return {
+      take: async (records) => {
+        for (const record of records) if (!(await this.#take(subscription, part, record))) return false;
+        return true;
+      },
+      tell: (error) => this.#tell(subscription, error, { nodeId: part.nodeId }),
+      end: () => {
+        if (subscription.parts.delete(part)) this.#finishIfDone(subscription);
+      },
+      lost: (asked) => this.#lose(subscription, part, asked),
+    };
   }
 
   async #take(subscription: LogSubscriptionState, part: LogPart, record: WireRecord): Promise<boolean> {
@@ -188,32 +191,31 @@ export class LogBroker {
     return subscription.queue.push({ taskId, serviceId, nodeId: part.nodeId, stream, timestamp, data });
   }
 
-  #resume(subscription: LogSubscriptionState, part: LogPart): void {
-    const taskIds = [...part.taskIds];
-    const after = new Map<string, string>();
-    for (const id of taskIds) {
-      const last = subscription.last.get(id);
-      if (last !== undefined) after.set(id, last);
+  #lose(subscription: LogSubscriptionState, part: LogPart, asked: boolean): void {
+    if (!subscription.parts.delete(part)) return;
+    part.cancel?.();
+    const { nodeId } = part;
+    if (asked) this.#tell(subscription, `node ${nodeId} disconnected unexpectedly`, { nodeId });
+    else if (part.attempt === 0) this.#tell(subscription, `node ${nodeId} is not available`, { nodeId });
+    if (subscription.options.follow) {
+      subscription.lost.push(part);
+      this.#askAgainLater(subscription, part, asked ? 0 : part.attempt);
     }
-    const times = [...after.values()].map((timestamp) => Date.parse(timestamp));
-    // With a task among them of which nothing was had, all is asked for; what was had is left out when it comes.
-    const since = after.size === taskIds.length ? { sinceMs: Math.min(...times) } : {};
-    const options = after.size === 0 ? subscription.options : { ...subscription.options, tail: -1, ...since };
-    this.#ask(subscription, { nodeId: part.nodeId, taskIds, options, after });
-  }
-
-  #lose(subscription: LogSubscriptionState, part: LogPart): void {
-    this.#byWireId.delete(part.wireId);
-    if (!subscription.parts.delete(part.wireId)) return;
-    part.stopReading?.();
-    this.#tell(subscription, `node ${part.nodeId} disconnected unexpectedly`, { nodeId: part.nodeId });
-    if (subscription.options.follow) subscription.lost.push(part);
     this.#finishIfDone(subscription);
   }
 
-  #endPart(subscription: LogSubscriptionState, wireId: string): void {
-    this.#byWireId.delete(wireId);
-    if (subscription.parts.delete(wireId)) this.#finishIfDone(subscription);
+  /** A node here says by itself that it is back; of one elsewhere only the way to its manager may have been lost. */
+  #askAgainLater(subscription: LogSubscriptionState, part: LogPart, attempt: number): void {
+    const { clock, store, managerId } = this.#deps;
+    if (this.#relay === undefined) return;
+    clock.after(Math.min(ASK_AGAIN_MS.max, ASK_AGAIN_MS.min * 2 ** attempt), () => {
+      const holder = store.view.get('node', part.nodeId)?.Session?.Manager;
+      if (holder === managerId || !this.#subscriptions.has(subscription)) return;
+      const at = subscription.lost.indexOf(part);
+      if (at < 0) return;
+      subscription.lost.splice(at, 1);
+      this.#ask(subscription, [resumption(subscription, part, attempt + 1)]);
+    });
   }
 
   #finishIfDone(subscription: LogSubscriptionState): void {
@@ -222,11 +224,23 @@ export class LogBroker {
 
   #close(subscription: LogSubscriptionState): void {
     this.#subscriptions.delete(subscription);
-    for (const { wireId, nodeId, stopReading } of subscription.parts.values()) {
-      this.#byWireId.delete(wireId);
-      stopReading?.();
-      this.#deps.registry.get(nodeId)?.stream.send({ $case: 'logUnsubscription', value: { id: wireId } });
-    }
+    const parts = [...subscription.parts];
     subscription.parts.clear();
+    for (const part of parts) part.cancel?.();
   }
+}
+
+/** Asks for the rest of a part that was lost. */
+function resumption(subscription: LogSubscriptionState, part: LogPart, attempt: number): Asking {
+  const { nodeId, taskIds } = part;
+  const after = new Map<string, string>();
+  for (const id of taskIds) {
+    const last = subscription.last.get(id);
+    if (last !== undefined) after.set(id, last);
+  }
+  const times = [...after.values()].map((timestamp) => Date.parse(timestamp));
+  // With a task among them of which nothing was had, all is asked for; what was had is left out when it comes.
+  const since = after.size === taskIds.size ? { sinceMs: Math.min(...times) } : {};
+  const options = after.size === 0 ? subscription.options : { ...subscription.options, tail: -1, ...since };
+  return { nodeId, options, part: { nodeId, taskIds, after, attempt } };
 }

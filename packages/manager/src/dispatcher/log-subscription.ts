@@ -7,15 +7,16 @@ const QUEUE_RECORDS = 1_000;
 /** Whose logs are asked for. */
 export type LogSelector = { taskId: string } | { serviceId: string };
 
-/** What one node was asked for: its own ID on the wire, so that later tasks are asked for independently. */
+/** What one node was asked for; later tasks are asked for independently. */
 export interface LogPart {
-  readonly wireId: string;
   readonly nodeId: string;
   readonly taskIds: ReadonlySet<string>;
   /** Timestamps up to which each task's records were had already, from before the node was lost. */
   readonly after: ReadonlyMap<string, string>;
-  /** Ends the stream in which the node answers, once it does. */
-  stopReading?: () => void;
+  /** How often it was asked since it was last had: the reader is told once. */
+  readonly attempt: number;
+  /** Takes the question back, once it was asked. */
+  cancel?: () => void;
 }
 
 /** One reader's subscription. */
@@ -25,7 +26,7 @@ export interface LogSubscriptionState {
   readonly queue: BoundedQueue<LogRecord>;
   /** Tasks that were asked of a node already, or never will be. */
   readonly covered: Set<string>;
-  readonly parts: Map<string, LogPart>;
+  readonly parts: Set<LogPart>;
   /** Parts whose node was lost, when following: asked again once it is back. */
   lost: LogPart[];
   /** Timestamp of the last record of each task. */
@@ -39,7 +40,7 @@ export function createSubscription(
   onClose: () => void,
 ): LogSubscriptionState {
   const queue = createBoundedQueue<LogRecord>(QUEUE_RECORDS, onClose);
-  return { selector, options, queue, covered: new Set(), parts: new Map(), lost: [], last: new Map() };
+  return { selector, options, queue, covered: new Set(), parts: new Set(), lost: [], last: new Map() };
 }
 
 /** The tasks that a selector means now. */

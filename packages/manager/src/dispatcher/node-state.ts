@@ -1,17 +1,26 @@
-import type { Node, NodeDescription, WriteTx } from '@swarmd/model';
+import { CLUSTER_KEY, type Node, type NodeDescription, type ReadView, type WriteTx } from '@swarmd/model';
+import { certificateOf, withReportedRoot, withTlsInfo } from './certificate-report.js';
 
 /** What a node says of itself when it registers. */
 export interface Registration {
   nodeId: string;
   sessionId: string;
   bootNonce: string;
+  /** The manager that holds the session, by its node ID. */
+  managerId: string;
   /** The role in the certificate of its session. */
   role: 'worker' | 'manager';
-  /** That certificate, as the node's object has it. */
-  certificate: Node['Certificate'];
+  /** That certificate, DER. */
+  certificate: Uint8Array;
   /** Address it is reached at, without a port. */
   addr: string;
   description: NodeDescription | undefined;
+}
+
+/** A session of a node; what is written of a node holds for that session only. `undefined`: it never had one. */
+export interface NodeSession {
+  nodeId: string;
+  session: string | undefined;
 }
 
 /** Writes that a node has registered: it is ready, in a new session. Returns the node, `undefined` when it was removed. */
@@ -19,14 +28,18 @@ export function registerNode(tx: WriteTx, registration: Registration): Node | un
   const node = tx.get('node', registration.nodeId);
   if (node === undefined) return undefined;
   const { DownSince: _over, ...rest } = node;
-  const description = registration.description ?? node.Description;
+  // The leader's roots decide who issued it: another manager's may be behind.
+  const cluster = tx.get('cluster', CLUSTER_KEY);
+  const description = withTlsInfo(cluster, registration.certificate, registration.description ?? node.Description);
+  const certificate = certificateOf(cluster, registration.certificate);
+  const { sessionId, bootNonce, managerId } = registration;
   return tx.put('node', {
     ...rest,
     ...(description === undefined ? {} : { Description: description }),
     Status: { State: 'ready', Addr: registration.addr },
-    Session: { ID: registration.sessionId, BootNonce: registration.bootNonce },
+    Session: { ID: sessionId, BootNonce: bootNonce, Manager: managerId },
     CertificateRole: registration.role,
-    ...(registration.certificate === undefined ? {} : { Certificate: registration.certificate }),
+    ...(certificate === undefined ? {} : { Certificate: certificate }),
   });
 }
 
@@ -41,24 +54,45 @@ export function markDown(tx: WriteTx, nodeId: string, session: string | undefine
   return true;
 }
 
-/**
- * Writes that nobody knows how the nodes are, as a new leader must begin: all but those already down. Returns those
- * that are to be waited for, with the session that they last had.
- */
-export function markUnknown(tx: WriteTx): { nodeId: string; session: string | undefined }[] {
-  const nodes = [...tx.all('node')].filter((node) => node.Status.State !== 'down');
-  const message = 'Node moved to "unknown" state due to leadership change in cluster';
-  for (const node of nodes) {
-    if (node.Status.State === 'unknown') continue;
-    tx.put('node', { ...node, Status: { ...node.Status, State: 'unknown', Message: message } });
-  }
+/** The sessions of the nodes that `wanted` picks, but of those already down: what a manager answers for anew. */
+export function awaitedSessions(view: ReadView, wanted: (node: Node) => boolean): NodeSession[] {
+  const nodes = [...view.all('node')].filter((node) => node.Status.State !== 'down' && wanted(node));
   return nodes.map((node) => ({ nodeId: node.ID, session: node.Session?.ID }));
 }
 
+/** Writes that nobody knows how these nodes are, each unless it has registered again since or is known to be down. */
+export function markUnknown(tx: WriteTx, sessions: readonly NodeSession[], message: string): void {
+  for (const { nodeId, session } of sessions) {
+    const node = tx.get('node', nodeId);
+    if (node === undefined || node.Session?.ID !== session) continue;
+    if (node.Status.State === 'down' || node.Status.State === 'unknown') continue;
+    tx.put('node', { ...node, Status: { ...node.Status, State: 'unknown', Message: message } });
+  }
+}
+
+/** Writes that these nodes were there all along, each unless it has registered again since. */
+export function markReady(tx: WriteTx, sessions: readonly NodeSession[]): void {
+  for (const { nodeId, session } of sessions) {
+    const node = tx.get('node', nodeId);
+    if (node === undefined || node.Session?.ID !== session || node.Status.State === 'ready') continue;
+    const { DownSince: _over, ...rest } = node;
+    tx.put('node', { ...rest, Status: { State: 'ready', Addr: node.Status.Addr } });
+  }
+}
+
 /** Writes a changed description. False when the node has gone or nothing changed. */
-export function describeNode(tx: WriteTx, nodeId: string, description: NodeDescription): boolean {
+export function describeNode(tx: WriteTx, nodeId: string, reported: NodeDescription): boolean {
   const node = tx.get('node', nodeId);
-  if (node === undefined || JSON.stringify(node.Description) === JSON.stringify(description)) return false;
+  if (node === undefined) return false;
+  const description = withReportedRoot(node.Description, reported);
+  if (JSON.stringify(node.Description) === JSON.stringify(description)) return false;
   tx.put('node', { ...node, Description: description });
   return true;
+}
+
+/** Writes a word about a node next to its state, which stays. */
+export function remarkOnNode(tx: WriteTx, nodeId: string, message: string): void {
+  const node = tx.get('node', nodeId);
+  if (node === undefined || node.Status.Message === message) return;
+  tx.put('node', { ...node, Status: { ...node.Status, Message: message } });
 }

@@ -35,6 +35,8 @@ export interface SessionRegistry {
    * `unavailable` when the node does this too often.
    */
   claim(session: AgentSession, probeMs: number): Promise<void>;
+  /** Whether a node's session is here, with this ID, and gives a sign within `withinMs`. */
+  probe(nodeId: string, sessionId: string, withinMs: number): Promise<boolean>;
   /** Forgets a session that has ended; false when another has replaced it. */
   release(session: AgentSession): boolean;
   /** Forgets all about a node that was removed. */
@@ -79,12 +81,7 @@ export function createSessionRegistry(clock: Clock): SessionRegistry {
       else verdict = sessions.get(session.nodeId) === older ? 'accept' : judge(session);
     }
     if (verdict === 'accept') return take(session);
-    const { nodeId } = session;
-    const where = sessions.get(nodeId)?.addr ?? 'elsewhere';
-    throw new SwarmdError(
-      'already-exists',
-      `node ${nodeId} is already connected from ${where}: is this machine’s disk a copy of that one’s? Leave and join again`,
-    );
+    throw alreadyConnected(session.nodeId, sessions.get(session.nodeId)?.addr ?? 'elsewhere');
   };
   return {
     get: (nodeId) => sessions.get(nodeId),
@@ -93,6 +90,11 @@ export function createSessionRegistry(clock: Clock): SessionRegistry {
       return sessions.size;
     },
     claim,
+    probe: async (nodeId, sessionId, withinMs) => {
+      const session = sessions.get(nodeId);
+      if (session?.sessionId !== sessionId || !session.stream.open) return false;
+      return givesSign(session, withinMs, clock);
+    },
     release: (session) => {
       if (sessions.get(session.nodeId) !== session) return false;
       sessions.delete(session.nodeId);
@@ -105,6 +107,14 @@ export function createSessionRegistry(clock: Clock): SessionRegistry {
       claims.delete(nodeId);
     },
   };
+}
+
+/** The refusal for a second machine that says it is a node. */
+export function alreadyConnected(nodeId: string, where: string): SwarmdError {
+  return new SwarmdError(
+    'already-exists',
+    `node ${nodeId} is already connected from ${where}: is this machine’s disk a copy of that one’s? Leave and join again`,
+  );
 }
 
 function givesSign(session: AgentSession, withinMs: number, clock: Clock): Promise<boolean> {

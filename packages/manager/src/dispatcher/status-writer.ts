@@ -44,10 +44,36 @@ export interface StatusWriter {
 }
 
 /**
- * A writer that writes at once when nothing is under way, and else together with everything that arrives until then: one
- * transaction at a time, however many agents report.
+ * Writes a group of batches into the store in one transaction, stamped with its time, and resolves with what each came
+ * to. Rejects as the store does when it could not be written.
  */
+export async function writeStatuses(store: Store, submissions: readonly StatusSubmission[]): Promise<BatchResult[]> {
+  const results = await store.update((tx) => {
+    const folded = foldStatuses(tx, submissions);
+    for (const [taskId, status] of folded.statuses) {
+      const task = tx.get('task', taskId)!;
+      const runningAt = task.Status.RunningAt ?? (status.State === 'running' ? tx.now : undefined);
+      const since = runningAt === undefined ? {} : { RunningAt: runningAt };
+      tx.put('task', { ...task, Status: { ...status, AppliedAt: tx.now, ...since } });
+    }
+    return { rejected: folded.rejected, index: folded.statuses.size > 0 ? tx.index : undefined };
+  });
+  const storeIndex = results.index ?? store.index;
+  return results.rejected.map((rejected) => ({ storeIndex, rejected }));
+}
+
+/** A writer into `store`: see {@link createStatusQueue}. */
 export function createStatusWriter(store: Store): StatusWriter {
+  return createStatusQueue((submissions) => writeStatuses(store, submissions));
+}
+
+/**
+ * A writer that writes at once when nothing is under way, and else together with everything that arrives until then: one
+ * `write` at a time, however many agents report.
+ */
+export function createStatusQueue(
+  write: (submissions: readonly StatusSubmission[]) => Promise<BatchResult[]>,
+): StatusWriter {
   type Waiting = StatusSubmission & { resolve: (result: BatchResult) => void; reject: (error: Error) => void };
   const waiting: Waiting[] = [];
   let waitingStatuses = 0;
@@ -61,22 +87,12 @@ export function createStatusWriter(store: Store): StatusWriter {
     waitingStatuses -= statuses;
     return waiting.splice(0, batches);
   };
-  const write = async (): Promise<void> => {
+  const writeAll = async (): Promise<void> => {
     while (waiting.length > 0) {
       const batch = take();
       try {
-        const results = await store.update((tx) => {
-          const folded = foldStatuses(tx, batch);
-          for (const [taskId, status] of folded.statuses) {
-            const task = tx.get('task', taskId)!;
-            const runningAt = task.Status.RunningAt ?? (status.State === 'running' ? tx.now : undefined);
-            const since = runningAt === undefined ? {} : { RunningAt: runningAt };
-            tx.put('task', { ...task, Status: { ...status, AppliedAt: tx.now, ...since } });
-          }
-          return { rejected: folded.rejected, index: folded.statuses.size > 0 ? tx.index : undefined };
-        });
-        const storeIndex = results.index ?? store.index;
-        for (const [i, one] of batch.entries()) one.resolve({ storeIndex, rejected: results.rejected[i]! });
+        const results = await write(batch.map(({ nodeId, statuses }) => ({ nodeId, statuses })));
+        for (const [i, one] of batch.entries()) one.resolve(results[i]!);
       } catch (error) {
         for (const one of batch) one.reject(asSwarmdError(error));
       }
@@ -96,7 +112,7 @@ export function createStatusWriter(store: Store): StatusWriter {
         if (writing) return;
         writing = true;
         // After this turn's input: what came in together is written together, and nothing waits for it.
-        setImmediate(() => void write());
+        setImmediate(() => void writeAll());
       }),
   };
 }

@@ -1,10 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { CLUSTER_KEY, type Clock, type Cluster, type Node, type Random, type Store } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type Clock,
+  type Cluster,
+  type Node,
+  type Random,
+  type SharedStore,
+  type Store,
+} from '@swarmd/model';
 import { createMemoryLog, openStore } from '@swarmd/store';
 import { createIdentityHolder, type Identity, type IdentityHolder } from '@swarmd/wire';
 import { pino } from 'pino';
 import { requestCertificate } from '../../src/ca/index.js';
-import { bootstrapCluster, createManager, type Manager } from '../../src/cluster/index.js';
+import { bootstrapCluster, createManager, type Manager, type ManagerOptions } from '../../src/cluster/index.js';
 
 /** The machine's own time. */
 export const realClock: Clock = {
@@ -25,7 +33,7 @@ export const silent = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
 
 /** A manager on loopback with a store in memory, over real TLS. */
 export interface TestManager {
-  store: Store;
+  store: SharedStore;
   manager: Manager;
   identity: IdentityHolder;
   addr: string;
@@ -36,7 +44,9 @@ export interface TestManager {
   stop(): Promise<void>;
 }
 
-export async function startTestManager(over: { clock?: Clock; random?: Random } = {}): Promise<TestManager> {
+export async function startTestManager(
+  over: { clock?: Clock; random?: Random } & Pick<ManagerOptions, 'refuseManager'> = {},
+): Promise<TestManager> {
   const clock = over.clock ?? realClock;
   const random = over.random ?? realRandom;
   const store = await openStore({ log: createMemoryLog(), clock, logger: silent });
@@ -46,6 +56,7 @@ export async function startTestManager(over: { clock?: Clock; random?: Random } 
   const manager = createManager({
     ...{ store, clock, random, identity, logger: silent },
     ...{ listenAddr: '127.0.0.1:0', advertiseAddr: '127.0.0.1' },
+    ...(over.refuseManager === undefined ? {} : { refuseManager: over.refuseManager }),
   });
   await manager.start();
   const addr = `127.0.0.1:${manager.port}`;

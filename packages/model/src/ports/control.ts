@@ -39,6 +39,9 @@ export interface LogRecord {
   attributes?: Readonly<Record<string, string>>;
 }
 
+/** What seals and opens a backup: a passphrase, or a recovery key (`SWMBAK-1-…`). */
+export type BackupSecret = { Passphrase: string } | { RecoveryKey: string };
+
 /**
  * What the Docker Engine API's swarm part does, behind HTTP. Implemented by the manager; every method takes and
  * returns the API's own JSON. References are an ID, a name or (where Docker allows it) an unambiguous ID prefix.
@@ -85,6 +88,8 @@ export interface Control {
   removeNetwork(ref: string): Promise<void>;
 
   getCluster(): Promise<ApiObject>;
+  /** The key that locked managers are unlocked with, `SWMKEY-1-…`; empty while the lock is off. */
+  getUnlockKey(): Promise<{ UnlockKey: string }>;
   updateCluster(
     version: number,
     spec: ClusterSpec,
@@ -100,6 +105,9 @@ export interface Control {
 
   /** Docker events of scope swarm (`Type`, `Action`, `Actor`, `scope`, `time`, `timeNano`) from now on. Ends with the signal. */
   events(filters: Filters, signal: AbortSignal): AsyncIterable<Record<string, unknown>>;
+
+  /** A backup of the whole cluster as of one store index, sealed, in pieces that are made as they are read. */
+  createBackup(secret: BackupSecret): Promise<AsyncIterable<Uint8Array>>;
 }
 
 /** Why the tasks of a service wait. */
@@ -128,6 +136,8 @@ export interface LocalNodeInfo {
   Nodes?: number;
   Managers?: number;
   Cluster?: ApiObject;
+  /** What whoever keeps this node should know, such as a backup that failed. */
+  Warnings?: string[];
 }
 
 /** Body of `POST /swarm/init`. */
@@ -154,13 +164,55 @@ export interface JoinRequest {
   Availability?: Node['Spec']['Availability'];
 }
 
+/** How a cluster is restored from a backup: query and header of `POST /swarmd/restore`. */
+export interface RestoreRequest {
+  Secret: BackupSecret;
+  /** A new cluster with what the backup describes, instead of the same cluster. */
+  AsNew?: boolean;
+  /** Only says what would be done. */
+  DryRun?: boolean;
+  /** The backed-up manager whose place this host takes (ID, hostname or address), or `new` for none. */
+  Node?: string;
+  ListenAddr?: string;
+  AdvertiseAddr?: string;
+}
+
+/** What a restore did, or would do. */
+export interface RestoreReport {
+  /** The cluster's ID afterwards. */
+  ClusterID: string;
+  /** This node's ID afterwards; in a dry run of what makes a new one, another. */
+  NodeID: string;
+  /** The store index of the backup, and when it was made (RFC 3339). */
+  Index: number;
+  CreatedAt: string;
+  /** Objects that are restored, by table. */
+  Counts: Record<string, number>;
+  /** What happens, a sentence each, for people. */
+  Steps: string[];
+  /** What people should know or do afterwards, a sentence each. */
+  Warnings: string[];
+}
+
 /** The life of the local node's membership. Implemented by the daemon. */
 export interface Membership {
   /** Creates a cluster; resolves with the node's ID once this manager serves. `failed-precondition` when already in one. */
   init(request: InitRequest): Promise<string>;
   join(request: JoinRequest): Promise<void>;
   leave(force: boolean): Promise<void>;
+  /**
+   * Opens a locked manager's secrets and starts it. `invalid-argument` for what is no unlock key, `unauthenticated` for a
+   * wrong one, `aborted` when this node is not locked.
+   */
+  unlock(unlockKey: string): Promise<void>;
+  /** Makes this node the one manager of a backed-up cluster; all or nothing. `file` is the backup, read once. */
+  restore(request: RestoreRequest, file: AsyncIterable<Uint8Array>): Promise<RestoreReport>;
   info(): LocalNodeInfo;
   /** This node's control, when it is a manager that serves. */
   control(): Control | undefined;
+  /**
+   * Resolves once this manager's state holds all that was acknowledged, by any manager, before the call; at once where
+   * this node is no manager. Rejects with `unavailable` when that cannot be told: too few managers can be reached.
+   */
+  fresh(signal: AbortSignal): Promise<void>;
 }

@@ -32,6 +32,16 @@ export interface Log {
   close(): Promise<void>;
 }
 
+/** A log whose values can be sealed with another data key while it is in use. */
+export interface ResealableLog extends Log {
+  /**
+   * Seals everything that the log holds with the key that its cipher seals with at the time of the call; appends go on
+   * meanwhile. Resolves once nothing needs any other key any more, durably. What it has done stays when it rejects: with
+   * the signal's reason, or because the log failed.
+   */
+  reseal(signal: AbortSignal): Promise<void>;
+}
+
 /** The manager that alone may write a shared log, as its fence key says. */
 export interface Leader {
   nodeId: string;
@@ -61,7 +71,8 @@ export interface SharedLog extends Log {
   readonly leader: Leader | undefined;
   /**
    * Calls `onEvent` for everything after the replay, or after the last acknowledged append of this process, whichever is
-   * later. Survives interruptions of the connection. One follower at a time; the returned function ends it.
+   * later. Survives interruptions of the connection. One follower at a time; the returned function ends it, and so does a
+   * replay.
    */
   follow(onEvent: (event: LogEvent) => void): () => void;
   /**

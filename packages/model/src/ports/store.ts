@@ -1,4 +1,5 @@
 import type { AnyObject, Commit, IndexName, TableName, TableTypes } from '../tables.js';
+import type { Leader, SharedLog } from './log.js';
 
 /** How far ahead `Store.advance` goes at once: more transactions than a cluster makes in decades. */
 export const MAX_INDEX_JUMP = 2 ** 40;
@@ -73,4 +74,36 @@ export interface Store {
   advance(index: number): Promise<void>;
   /** Waits for pending transactions, then closes the log. */
   close(): Promise<void>;
+}
+
+/**
+ * The store of one of several managers. Only the one that leads can `update` and `advance`; elsewhere both reject with
+ * `not-leader`, and the view follows what the leader writes.
+ */
+export interface SharedStore extends Store {
+  /** Who leads, as far as this manager knows. */
+  readonly leader: Leader | undefined;
+  /** Whether this manager leads and may write. */
+  readonly leads: boolean;
+  /** Calls `listener` after each change of {@link leader} or {@link leads}; the returned function ends that. */
+  onLeadership(listener: () => void): () => void;
+  /**
+   * Tries to lead in place of the present leader. Resolves with whether this manager leads now, everything that earlier
+   * leaders wrote applied. Rejects with `unavailable` without a quorum.
+   */
+  claim(self: Pick<Leader, 'nodeId' | 'addr'>, signal: AbortSignal): Promise<boolean>;
+  /** Makes what is pending durable, then gives leadership up. Does nothing where this manager does not lead. */
+  resign(signal: AbortSignal): Promise<void>;
+  /**
+   * Resolves once the view holds everything that was acknowledged, by whichever manager, before the call. Rejects with
+   * `unavailable` without a quorum, or with the signal's reason.
+   */
+  fresh(signal: AbortSignal): Promise<void>;
+  /**
+   * Goes on with another log: lets what is pending become durable, has `copy` bring the new log to the present state while
+   * nothing is written, and writes there from then on. `copy` is given the present index, and tells the index that it
+   * reached (at least that one) and this manager's claim on the new log. When it rejects, the old log goes on. The caller
+   * closes the log that is left behind.
+   */
+  moveTo(next: SharedLog, copy: (index: number) => Promise<{ index: number; leader: Leader }>): Promise<void>;
 }

@@ -2,8 +2,8 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ValueCipher } from '../cipher.js';
 import { isSystemError, writeFileDurably } from '../durable-file.js';
+import { formatLogState, type LogState, parseLogState } from '../records/digest.js';
 import { damaged } from './damage.js';
-import { formatLogState, type LogState, parseLogState } from './digest.js';
 
 /** Two slots in pages of their own, so that a write that a crash tears leaves the other one whole. */
 const SLOT_BYTES = 4096;
@@ -69,6 +69,11 @@ export class HeadFile {
     await this.#file.datasync();
     this.#slot = slot;
     this.#state = state;
+  }
+
+  /** Writes the state anew into both slots, one after the other, with the cipher's present key. */
+  async rewrite(): Promise<void> {
+    for (let slot = 0; slot < SLOTS; slot++) await this.write(this.#state);
   }
 
   /** Releases the file. */

@@ -1,20 +1,30 @@
-import { type AnyObject, type Log, type LogEntry, SwarmdError, TABLE_NAMES, type TableName } from '@swarmd/model';
+import {
+  type AnyObject,
+  type LogEntry,
+  type ResealableLog,
+  SwarmdError,
+  TABLE_NAMES,
+  type TableName,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import { ValueCipher } from '../cipher.js';
 import { perTable } from '../engine/table.js';
-import { Batch } from './batch.js';
+import { Batch } from '../records/batch.js';
+import { formatLogState, type LogState, parseLogState, sameLogState } from '../records/digest.js';
+import { openSealed } from '../records/record.js';
 import { damaged } from './damage.js';
-import { type LogState, parseLogState, sameLogState } from './digest.js';
+import { writeFormatFile } from './format-file.js';
 import type { HeadFile } from './head-file.js';
 import { type Database, openDirectory, STATE_KEY } from './open-directory.js';
-import { openSealed, readRecords } from './read-records.js';
+import { readRecords } from './read-records.js';
+import { compactAll, resealableKeys, resealRecords } from './reseal.js';
 
 /** What {@link openLevelLog} needs. */
 export interface LevelLogOptions {
   /** Directory of the store, made when missing. It holds `FORMAT`, `head` and, in `db`, LevelDB. */
   dir: string;
-  /** The cluster's data key: 32 bytes (see `loadOrCreateDataKey`). */
-  dataKey: Uint8Array;
+  /** The cluster's data key: 32 bytes (see `loadOrCreateDataKey`); or a cipher whose keys may be replaced meanwhile. */
+  dataKey: Uint8Array | ValueCipher;
   logger: Logger;
 }
 
@@ -23,13 +33,13 @@ export interface LevelLogOptions {
  * Rejects with `damaged`, and with `failed-precondition` when the directory is in use, of a newer format, or made with
  * another data key.
  */
-export async function openLevelLog({ dir, dataKey, logger }: LevelLogOptions): Promise<Log> {
-  const cipher = new ValueCipher(dataKey);
+export async function openLevelLog({ dir, dataKey, logger }: LevelLogOptions): Promise<ResealableLog> {
+  const cipher = dataKey instanceof ValueCipher ? dataKey : new ValueCipher(dataKey);
   const { db, head } = await openDirectory(dir, cipher);
   return new LevelLog(dir, cipher, logger, db, head);
 }
 
-class LevelLog implements Log {
+class LevelLog implements ResealableLog {
   readonly #dir: string;
   readonly #cipher: ValueCipher;
   readonly #logger: Logger;
@@ -70,12 +80,46 @@ class LevelLog implements Log {
     return done;
   }
 
+  async reseal(signal: AbortSignal): Promise<void> {
+    // Batches in the making may be sealed with the key before: they are to be in the database first.
+    await this.#inTurn(async () => {});
+    for (const keys of await resealableKeys(this.#db)) {
+      signal.throwIfAborted();
+      await this.#inTurn(() => resealRecords(this.#dir, this.#db, this.#cipher, keys));
+    }
+    signal.throwIfAborted();
+    await this.#inTurn(async () => {
+      await this.#head.rewrite();
+      await writeFormatFile(this.#dir, this.#cipher.keyId);
+    });
+    // What was sealed before is replaced, and yet in LevelDB's files until they are rewritten.
+    await this.#inTurn(() => compactAll(this.#db));
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#last.then(async () => {
       await this.#db.close();
       await this.#head.close();
     });
     return this.#closing;
+  }
+
+  /** Runs `change` once all that was asked before is done; its failure leaves the disk unknown, as a failed append does. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(new SwarmdError('unavailable', 'the log is closed'));
+    const done = this.#last.then(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      if (this.#state === undefined)
+        throw new SwarmdError('internal', 'a log must be replayed before it is sealed anew');
+      try {
+        await change();
+      } catch (error) {
+        this.#failure = error;
+        throw error;
+      }
+    });
+    this.#last = done.catch(() => {});
+    return done;
   }
 
   async #write(entries: readonly LogEntry[]): Promise<void> {
@@ -85,7 +129,7 @@ class LevelLog implements Log {
     try {
       const batch = new Batch(this.#cipher, this.#versions, this.#state);
       for (const { index, operations } of entries) await batch.add(index, operations);
-      await this.#db.batch(batch.writes(), { sync: true });
+      await this.#db.batch(this.#writesOf(batch), { sync: true });
       // Synced after the batch: a crash in between leaves a head that lags, which is no damage; it must never lead.
       await this.#head.write(batch.state);
       batch.remember();
@@ -97,10 +141,17 @@ class LevelLog implements Log {
     }
   }
 
+  #writesOf({ records, state }: Batch): ({ type: 'put'; key: string; value: Buffer } | { type: 'del'; key: string })[] {
+    const sealed = this.#cipher.seal(STATE_KEY, state.index, formatLogState(state));
+    return [...records, [STATE_KEY, sealed] as const].map(([key, value]) =>
+      value === undefined ? { type: 'del', key } : { type: 'put', key, value },
+    );
+  }
+
   async #compareWithState(found: LogState): Promise<void> {
     const sealed = await this.#db.get(STATE_KEY);
     if (sealed === undefined) throw damaged(this.#dir, 'db', 'the record of its state is missing');
-    const opened = openSealed(this.#dir, this.#cipher, STATE_KEY, sealed);
+    const opened = openSealed(this.#cipher, STATE_KEY, sealed, (finding) => damaged(this.#dir, 'db', finding));
     const state = parseLogState(opened.plaintext.toString());
     found.index = state.index;
     if (sameLogState(found, state)) return;

@@ -4,8 +4,8 @@ import { isErrorCode, SwarmdError } from '@swarmd/model';
 import { Level } from 'level';
 import type { ValueCipher } from '../cipher.js';
 import { isSystemError, syncDirectory } from '../durable-file.js';
+import { formatLogState, type LogState, RecordDigest } from '../records/digest.js';
 import { damaged } from './damage.js';
-import { formatLogState, type LogState, RecordDigest } from './digest.js';
 import { readFormatFile, writeFormatFile } from './format-file.js';
 import { HeadFile } from './head-file.js';
 import { verifyFiles } from './verify-files.js';
@@ -43,10 +43,10 @@ export async function openDirectory(dir: string, cipher: ValueCipher): Promise<O
 }
 
 async function openExisting(dir: string, cipher: ValueCipher, keyId: string): Promise<OpenDirectory> {
-  if (keyId !== cipher.keyId)
+  if (!cipher.keyIds.includes(keyId))
     throw new SwarmdError(
       'failed-precondition',
-      `the store in ${dir} was made with data key ${keyId}, and the data key given is ${cipher.keyId}: ` +
+      `the store in ${dir} was made with data key ${keyId}, and the data key given is ${cipher.keyIds.join(', ')}: ` +
         'put back the data key file that belongs to it',
     );
   await verifyFiles(dir);

@@ -66,14 +66,19 @@ export async function deployServices(
   return expectations;
 }
 
+/** IDs by name. */
+export interface IdLookup {
+  get(name: string): string | undefined;
+}
+
 /** The spec with IDs of secrets and configs filled in. Throws CommandError for one that does not exist. */
 export function withDataIds(
   spec: ServiceSpec,
-  { secrets, configs }: Pick<DeployOptions, 'secrets' | 'configs'>,
+  { secrets, configs }: { secrets: IdLookup; configs: IdLookup },
 ): ServiceSpec {
   const task = spec.TaskTemplate ?? {};
   const container = task.ContainerSpec ?? {};
-  const id = (ids: ReadonlyMap<string, string>, kind: string, name: string): string => {
+  const id = (ids: IdLookup, kind: string, name: string): string => {
     const found = ids.get(name);
     if (found === undefined) throw new CommandError(`${kind} not found: ${name}`);
     return found;

@@ -1,10 +1,11 @@
 import type { ClusterSpec } from '@swarmd/model';
 import type { ApiCluster } from '../../client/api-types.js';
-import { getCluster, getInfo, getNode } from '../../client/resources.js';
+import { getCluster, getInfo, getNode, getUnlockKey } from '../../client/resources.js';
 import { type Command, type CommandContext, command } from '../../program/command.js';
 import { CommandError } from '../../program/errors.js';
 import { bool, strings, text, uint } from '../../program/flag-types.js';
 import { CLUSTER_FLAGS, editClusterSpec } from './cluster-flags.js';
+import { unlockAdvice } from './unlock-advice.js';
 import { postClusterUpdate } from './update.js';
 
 const AVAILABILITIES = ['active', 'pause', 'drain'] as const;
@@ -90,6 +91,7 @@ export const swarmInit: Command = command({
     context.out.write(
       "To add a manager to this swarm, run 'swarmctl join-token manager' and follow the instructions.\n",
     );
+    if (flags.autolock) context.out.write(unlockAdvice(await getUnlockKey(context.client)));
   },
 });
 

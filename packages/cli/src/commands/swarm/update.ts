@@ -1,11 +1,12 @@
 import type { ClusterSpec } from '@swarmd/model';
 import type { ApiCluster } from '../../client/api-types.js';
 import type { Client } from '../../client/client.js';
-import { getCluster } from '../../client/resources.js';
+import { getCluster, getUnlockKey } from '../../client/resources.js';
 import { type Command, command } from '../../program/command.js';
 import { bool } from '../../program/flag-types.js';
 import { commandHelp } from '../../program/usage.js';
 import { CLUSTER_FLAGS, editClusterSpec } from './cluster-flags.js';
+import { unlockAdvice } from './unlock-advice.js';
 
 /** What `/swarm/update` rotates besides taking the new spec. */
 export interface Rotations {
@@ -41,5 +42,7 @@ export const swarmUpdate: Command = command({
     const cluster = await getCluster(context.client);
     await postClusterUpdate(context.client, cluster, editClusterSpec(cluster.Spec, invocation));
     context.out.write('Swarm updated.\n');
+    if (cluster.Spec.EncryptionConfig?.AutoLockManagers === true || invocation.flags.autolock !== true) return;
+    context.out.write(unlockAdvice(await getUnlockKey(context.client)));
   },
 });

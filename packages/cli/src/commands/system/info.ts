@@ -23,7 +23,7 @@ export const info: Command = command({
         throw templateFailure(thrown);
       }
     }
-    for (const warning of (found['Warnings'] ?? []) as string[]) context.err.write(`${warning}\n`);
+    for (const warning of found.Swarm.Warnings ?? []) context.err.write(`WARNING: ${warning}\n`);
     const errors = (found['ServerErrors'] ?? []) as string[];
     for (const error of errors) context.err.write(`ERROR: ${error}\n`);
     return errors.length > 0 ? 1 : 0;

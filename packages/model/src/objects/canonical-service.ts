@@ -1,5 +1,6 @@
+import { SwarmdError } from '../errors.js';
+import type { ContainerSpec } from './container-spec.js';
 import type {
-  ContainerSpec,
   EndpointSpec,
   NetworkAttachmentConfig,
   PortConfig,
@@ -8,8 +9,7 @@ import type {
   ServiceSpec,
   TaskSpec,
   UpdateConfig,
-} from '@swarmd/model';
-import { invalid } from './errors.js';
+} from './service.js';
 
 /**
  * The canonical form of a service spec: one spelling for each meaning, so that two requests that mean the same are
@@ -119,7 +119,7 @@ function canonicalPort(port: PortConfig): PortConfig {
 function canonicalMode(mode: ServiceMode | undefined): ServiceMode {
   const given = Object.keys(mode ?? {});
   if (mode === undefined || given.length === 0) return { Replicated: { Replicas: 1 } };
-  if (given.length > 1) throw invalid(`must specify only one service mode, not ${given.join(' and ')}`, 'Mode');
+  if (given.length > 1) throw invalidMode(`must specify only one service mode, not ${given.join(' and ')}`);
   if (mode.Replicated) return { Replicated: { ...mode.Replicated, Replicas: mode.Replicated.Replicas ?? 1 } };
   if (mode.Global) return { Global: {} };
   if (mode.GlobalJob) return { GlobalJob: {} };
@@ -128,7 +128,11 @@ function canonicalMode(mode: ServiceMode | undefined): ServiceMode {
     const TotalCompletions = mode.ReplicatedJob.TotalCompletions ?? MaxConcurrent;
     return { ReplicatedJob: { ...mode.ReplicatedJob, MaxConcurrent, TotalCompletions } };
   }
-  throw invalid(`Unrecognized service mode ${given[0]}: use Replicated, Global, ReplicatedJob or GlobalJob`, 'Mode');
+  throw invalidMode(`Unrecognized service mode ${given[0]}: use Replicated, Global, ReplicatedJob or GlobalJob`);
+}
+
+function invalidMode(message: string): SwarmdError {
+  return new SwarmdError('invalid-argument', message, { rpc: true, field: 'Mode' });
 }
 
 /** The name of the one mode that a canonical spec has. */

@@ -1,25 +1,31 @@
 import { setImmediate as turn } from 'node:timers/promises';
-import { type LogOperation, TABLE_NAMES, type TableName } from '@swarmd/model';
+import { type LogOperation, TABLE_NAMES } from '@swarmd/model';
 import type { ValueCipher } from '../cipher.js';
 import { type PerTable, perTable } from '../engine/table.js';
-import { formatLogState, type LogState } from './digest.js';
-import { STATE_KEY } from './open-directory.js';
+import type { LogState } from './digest.js';
+import { recordKey } from './record.js';
 
 /** Operations sealed before other work gets a turn: some milliseconds. */
 const OPERATIONS_PER_TURN = 500;
 
-/** One batch in the making: sealed operations and the state that they lead to. */
+/** The version of each record that a log holds: what its digest has to take out when the record is replaced. */
+export type RecordVersions = PerTable<Map<string, number>>;
+
+/** One batch in the making: sealed records and the state that they lead to. */
 export class Batch {
   /** The log's state after what has been added. */
   state: LogState;
+  /** The last write of each record key: a sealed value, or `undefined` for a deletion. */
+  readonly records = new Map<string, Buffer | undefined>();
+  /** Size of the records, keys included. */
+  bytes = 0;
   readonly #cipher: ValueCipher;
-  readonly #versions: PerTable<Map<string, number>>;
-  readonly #writes: ({ type: 'put'; key: string; value: Buffer } | { type: 'del'; key: string })[] = [];
+  readonly #versions: RecordVersions;
   /** Versions after the operations so far; `undefined` is deleted. */
   readonly #changed = perTable(() => new Map<string, number | undefined>());
   #untilTurn = OPERATIONS_PER_TURN;
 
-  constructor(cipher: ValueCipher, versions: PerTable<Map<string, number>>, state: LogState) {
+  constructor(cipher: ValueCipher, versions: RecordVersions, state: LogState) {
     this.#cipher = cipher;
     this.#versions = versions;
     this.state = state;
@@ -34,13 +40,6 @@ export class Batch {
       await turn();
     }
     this.state = { index, digest: this.state.digest };
-  }
-
-  /** All writes, the one of the state last. Call once. */
-  writes() {
-    const state = this.#cipher.seal(STATE_KEY, this.state.index, formatLogState(this.state));
-    this.#writes.push({ type: 'put', key: STATE_KEY, value: state });
-    return this.#writes;
   }
 
   /** Brings the versions up to date, once the batch is durable. */
@@ -61,16 +60,20 @@ export class Batch {
     if (previous !== undefined) digest = digest.without(key, previous);
     if (value === undefined) {
       changed.set(id, undefined);
-      this.#writes.push({ type: 'del', key });
+      this.#write(key, undefined);
     } else {
       digest = digest.with(key, index);
       changed.set(id, index);
-      this.#writes.push({ type: 'put', key, value: this.#cipher.seal(key, index, JSON.stringify(value)) });
+      this.#write(key, this.#cipher.seal(key, index, JSON.stringify(value)));
     }
     this.state = { index: this.state.index, digest };
   }
-}
 
-function recordKey(table: TableName, id: string): string {
-  return `${table}/${id}`;
+  #write(key: string, sealed: Buffer | undefined): void {
+    const replaced = this.records.get(key);
+    if (replaced !== undefined) this.bytes -= replaced.length;
+    if (!this.records.has(key)) this.bytes += Buffer.byteLength(key);
+    this.bytes += sealed?.length ?? 0;
+    this.records.set(key, sealed);
+  }
 }

@@ -1,0 +1,122 @@
+import { join } from 'node:path';
+import {
+  createEtcdAdmin,
+  createEtcdClient,
+  type EtcdAdmin,
+  type EtcdClient,
+  type EtcdMaintenance,
+  type EtcdMember,
+  findEtcd,
+  type GoneReason,
+  startEtcdMaintenance,
+  startEtcdMember,
+} from '@swarmd/etcd';
+import type { SharedLog } from '@swarmd/model';
+import { openEtcdLog, type ValueCipher } from '@swarmd/store';
+import type { DaemonConfig } from '../config.js';
+import type { NodePorts } from '../node-ports.js';
+import { type EtcdMembership, managerFiles } from './manager-files.js';
+
+/** Whether this host's member leads Raft is asked this often. */
+const STATUS_PERIOD_MS = 250;
+const STATUS_TIMEOUT_MS = 1_000;
+
+/** What {@link startEtcdHost} needs. */
+export interface EtcdHostOptions {
+  config: DaemonConfig;
+  ports: NodePorts;
+  nodeId: string;
+  clusterId: string;
+  membership: EtcdMembership;
+  /** Makes this member the only one, with the data that it has. */
+  forceNewCluster?: boolean;
+  /** The member cannot go on with the data that it has. */
+  onGone(reason: GoneReason): void;
+  /** etcd had to take another port: who uses it must begin anew. */
+  onMoved(): void;
+}
+
+/** This host's etcd: a process under supervision, and what is done through it. */
+export interface EtcdHost {
+  readonly member: EtcdMember;
+  readonly admin: EtcdAdmin;
+  /** The log on it. Waits for a quorum. The log is closed by whoever opened it. */
+  openLog(cipher: ValueCipher, signal: AbortSignal): Promise<SharedLog>;
+  /** Whether this host's member leads Raft, as of a moment ago. */
+  leadsConsensus(): boolean;
+  /** Begins to keep it from running out of space; `leads` tells whether this manager compacts for all. */
+  maintain(leads: () => boolean): void;
+  readonly maintenance: EtcdMaintenance | undefined;
+  stop(): Promise<void>;
+}
+
+/** Starts etcd on this host. Resolves when the process is there; see {@link EtcdHost.openLog} for when it serves. */
+export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost> {
+  const { config, ports, membership } = options;
+  const { clock, logger } = ports;
+  const { path } = await findEtcd(config.etcd);
+  const member = await startEtcdMember({
+    ...{ clock, logger, etcdPath: path, nodeId: options.nodeId, clusterId: options.clusterId },
+    ...membership,
+    dataDir: managerFiles(config.dataDir).etcdData,
+    keyDir: join(config.runDir, 'etcd'),
+    forceNewCluster: options.forceNewCluster ?? false,
+    onGone: options.onGone,
+    onEndpoint: options.onMoved,
+  });
+  const admin = createEtcdAdmin(member);
+  const clients: EtcdClient[] = [];
+  let leads = false;
+  let stopped = false;
+  let maintenance: EtcdMaintenance | undefined;
+  let cancel = (): void => {};
+  const look = async (): Promise<void> => {
+    try {
+      const { leaderId, memberId } = await admin.status(AbortSignal.timeout(STATUS_TIMEOUT_MS));
+      leads = leaderId === memberId;
+    } catch {
+      leads = false;
+    }
+    if (!stopped) cancel = clock.after(STATUS_PERIOD_MS, () => void look());
+  };
+  void look();
+  return {
+    member,
+    admin,
+    openLog: async (cipher, signal) => {
+      await member.ready(signal);
+      const { caPem, certificatePem, keyPem } = member.clientTls;
+      const client = createEtcdClient({
+        endpoint: new URL(member.clientEndpoint).host,
+        tls: { ca: caPem, certificate: certificatePem, key: keyPem },
+      });
+      try {
+        const log = await openEtcdLog({ client, dataKey: cipher, clock, logger: logger.child({ component: 'store' }) });
+        clients.push(client);
+        return log;
+      } catch (error) {
+        client.close();
+        throw error;
+      }
+    },
+    leadsConsensus: () => leads,
+    maintain: (leadsManagers) => {
+      maintenance ??= startEtcdMaintenance({
+        ...{ admin, clock, logger, isLeader: leadsManagers },
+        quotaBytes: () => member.quotaBytes,
+        onReport: ({ space, corrupt }) => logger.info({ space, corrupt }, 'space of etcd'),
+      });
+    },
+    get maintenance() {
+      return maintenance;
+    },
+    stop: async () => {
+      stopped = true;
+      cancel();
+      await maintenance?.stop();
+      for (const client of clients) client.close();
+      admin.close();
+      await member.stop();
+    },
+  };
+}

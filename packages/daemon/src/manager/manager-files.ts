@@ -1,0 +1,95 @@
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { SwarmdError } from '@swarmd/model';
+import { loadSecret, saveSecret, type Vault, writeFileDurably } from '@swarmd/store';
+import { z } from 'zod';
+
+/** Which log a manager's store is on: `level` while it is the only manager, `etcd` from the second one on. */
+export type StoreDriver = 'level' | 'etcd';
+
+const EtcdMembershipSchema = z.object({
+  /** `https://IP:port`: where this host's etcd listens for other members, and where they reach it. */
+  listenPeerUrl: z.string(),
+  advertisePeerUrl: z.string(),
+  /** All members as of the first start, this one too. */
+  initialCluster: z.array(z.object({ name: z.string(), peerUrl: z.string() })),
+  initialClusterState: z.enum(['new', 'existing']),
+  tls: z.object({ caPem: z.string(), certificatePem: z.string(), keyPem: z.string() }),
+});
+
+/** What a manager keeps of its etcd member besides etcd's own data. */
+export type EtcdMembership = z.infer<typeof EtcdMembershipSchema>;
+
+/** The folder of a manager's state under the data directory. */
+export function managerDir(dataDir: string): string {
+  return join(dataDir, 'manager');
+}
+
+/** The files and folders of a manager. */
+export function managerFiles(dataDir: string) {
+  const directory = managerDir(dataDir);
+  return {
+    directory,
+    driver: join(directory, 'driver'),
+    dataKey: join(directory, 'data.key'),
+    level: join(directory, 'store'),
+    etcdMembership: join(directory, 'etcd.json'),
+    etcdData: join(directory, 'etcd'),
+  };
+}
+
+/** The driver of the store that is there; `undefined` when there is none. `damaged` when the file says neither. */
+export async function loadDriver(dataDir: string): Promise<StoreDriver | undefined> {
+  const text = (await readIfThere(managerFiles(dataDir).driver))?.trim();
+  // The file is written when the store leaves the embedded log for the first time.
+  if (text === undefined) return existsSync(managerFiles(dataDir).level) ? 'level' : undefined;
+  if (text === 'level' || text === 'etcd') return text;
+  throw new SwarmdError('damaged', `${managerFiles(dataDir).driver} says neither level nor etcd`);
+}
+
+/** From the moment that this resolves, the next start opens the store on `driver`. */
+export async function saveDriver(dataDir: string, driver: StoreDriver): Promise<void> {
+  await writeFileDurably(managerFiles(dataDir).driver, Buffer.from(`${driver}\n`), 'replace');
+}
+
+/** What {@link saveEtcdMembership} kept; `undefined` without a file. `damaged` when it cannot be read. */
+export async function loadEtcdMembership(dataDir: string, vault: Vault): Promise<EtcdMembership | undefined> {
+  const path = managerFiles(dataDir).etcdMembership;
+  const content = await loadSecret(path, vault.key);
+  if (content === undefined) return undefined;
+  try {
+    return EtcdMembershipSchema.parse(JSON.parse(content.toString()));
+  } catch (cause) {
+    throw new SwarmdError('damaged', `${path} cannot be read: restore it from a backup, or leave and join again`, {
+      cause,
+    });
+  }
+}
+
+/** Keeps `membership`, synced, all or nothing, for root alone, sealed as the vault says. */
+export async function saveEtcdMembership(dataDir: string, membership: EtcdMembership, vault: Vault): Promise<void> {
+  const text = `${JSON.stringify(membership, null, 2)}\n`;
+  await vault.write((keys) => saveSecret(managerFiles(dataDir).etcdMembership, Buffer.from(text), keys));
+}
+
+/** Removes all that is left of an etcd member, a running one excepted. */
+export async function removeEtcd(dataDir: string): Promise<void> {
+  const { etcdData, etcdMembership } = managerFiles(dataDir);
+  await rm(etcdMembership, { force: true });
+  await rm(etcdData, { recursive: true, force: true });
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Removes all that a manager kept on this host. */
+export async function removeManager(dataDir: string): Promise<void> {
+  await rm(managerDir(dataDir), { recursive: true, force: true });
+}

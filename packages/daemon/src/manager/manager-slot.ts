@@ -1,0 +1,230 @@
+import type { GoneReason } from '@swarmd/etcd';
+import type { Loop } from '@swarmd/manager';
+import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
+import type { Vault } from '@swarmd/store';
+import type { IdentityHolder } from '@swarmd/wire';
+import type { DaemonConfig } from '../config.js';
+import { startLockLoop } from '../lock/lock-loop.js';
+import { nodeKeyWasClear } from '../lock/secret-files.js';
+import { type ManagerRuntime, startManager } from '../manager-runtime.js';
+import type { Member } from '../member-file.js';
+import type { NodePorts } from '../node-ports.js';
+import { askForVote, enterStore } from './join-store.js';
+import { loadDriver, removeManager } from './manager-files.js';
+import { openEtcdHost, openLevelHost, type StoreHost, type StoreHostDependencies } from './store-host.js';
+
+/** Between two attempts to become a manager, doubling to the maximum. */
+const RETRY_MS = { min: 500, max: 10_000 } as const;
+/** One attempt to open the store may take this long: without a quorum it waits. */
+const OPEN_TIMEOUT_MS = 30_000;
+
+/** What a {@link ManagerSlot} needs. */
+export interface ManagerSlotDependencies {
+  config: DaemonConfig;
+  ports: NodePorts;
+  version: string;
+  identity: IdentityHolder;
+  member: Member;
+  /** What this node keeps its secrets in. */
+  vault: Vault;
+  /** Asks for a certificate with a new key. */
+  renewCertificate(): void;
+  /** Managers known to this node, `host:port`. */
+  managers(): readonly string[];
+  onStoreFailure(reason: SwarmdError): void;
+}
+
+/** The place of a manager on this node: empty, being prepared, or serving. */
+export interface ManagerSlot {
+  /** Whether this node is a manager, or on its way to be one. */
+  readonly taken: boolean;
+  readonly control: Control | undefined;
+  /** Why the manager does not serve yet; empty when it does, or when the slot is empty. */
+  readonly problem: string;
+  /** See `Membership.fresh`. */
+  fresh(signal: AbortSignal): Promise<void>;
+  /**
+   * Takes up what is on the disk, or joins the store of the other managers. The only manager serves when this resolves,
+   * and what is wrong with its store rejects; one of several goes on trying in the background.
+   */
+  start(): Promise<void>;
+  /** Resolves once the manager serves; rejects with the signal's reason. */
+  serving(signal: AbortSignal): Promise<void>;
+  /** Resolves once this host's part of the store has been removed by the others, and the manager has stopped for good. */
+  retired(signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** An empty slot. */
+export function createManagerSlot(deps: ManagerSlotDependencies): ManagerSlot {
+  return new Slot(deps);
+}
+
+class Slot implements ManagerSlot {
+  readonly #deps: ManagerSlotDependencies;
+  readonly #watchers = new Set<() => void>();
+  #abort = new AbortController();
+  #running: Promise<void> = Promise.resolve();
+  #runtime: ManagerRuntime | undefined;
+  #lock: Loop | undefined;
+  #taken = false;
+  #problem = '';
+
+  constructor(deps: ManagerSlotDependencies) {
+    this.#deps = deps;
+  }
+
+  get taken(): boolean {
+    return this.#taken;
+  }
+
+  get control(): Control | undefined {
+    return this.#runtime?.manager.control;
+  }
+
+  get problem(): string {
+    return this.#problem;
+  }
+
+  async fresh(signal: AbortSignal): Promise<void> {
+    await this.#runtime?.host.store.fresh(signal);
+  }
+
+  async start(): Promise<void> {
+    if (this.#taken) return;
+    this.#taken = true;
+    this.#abort = new AbortController();
+    const { config, member, managers } = this.#deps;
+    const driver = await loadDriver(config.dataDir);
+    // Without others to have it from, a store that is not there is lost.
+    const alone = managers().every((addr) => addr === member.advertiseAddr);
+    if (driver === 'level' || (driver === undefined && alone)) {
+      this.#serve(await this.#startOn(await openLevelHost(this.#hostDeps())));
+      return;
+    }
+    this.#problem = 'this manager is being prepared';
+    this.#running = this.#prepare(this.#abort.signal);
+  }
+
+  serving(signal: AbortSignal): Promise<void> {
+    return this.#until(() => this.#runtime !== undefined, signal);
+  }
+
+  retired(signal: AbortSignal): Promise<void> {
+    return this.#until(() => !this.#taken, signal);
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
+    await this.#running;
+    await this.#lock?.stop();
+    this.#lock = undefined;
+    const runtime = this.#runtime;
+    this.#runtime = undefined;
+    await runtime?.stop();
+    this.#taken = false;
+    this.#tell();
+  }
+
+  async #prepare(signal: AbortSignal): Promise<void> {
+    const { ports, config } = this.#deps;
+    let pauseMs: number = RETRY_MS.min;
+    while (!signal.aborted) {
+      try {
+        if ((await loadDriver(config.dataDir)) === undefined) await enterStore({ ...this.#deps, signal });
+        const runtime = await this.#openShared(signal);
+        this.#serve(runtime);
+        return;
+      } catch (error) {
+        if (signal.aborted) return;
+        const { message } = asSwarmdError(error);
+        if (message !== this.#problem) ports.logger.warn({ err: error }, 'not yet a manager; will try again');
+        this.#problem = message;
+      }
+      await new Promise<void>((resolve) => {
+        const done = (): void => {
+          cancel();
+          signal.removeEventListener('abort', done);
+          resolve();
+        };
+        const cancel = ports.clock.after(pauseMs, done);
+        signal.addEventListener('abort', done, { once: true });
+      });
+      pauseMs = Math.min(RETRY_MS.max, pauseMs * 2);
+    }
+  }
+
+  async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
+    const opening = openEtcdHost(this.#hostDeps(), bounded);
+    // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
+    const promoting = this.#askForVote(bounded);
+    try {
+      return await this.#startOn(await opening);
+    } finally {
+      await promoting;
+    }
+  }
+
+  async #askForVote(signal: AbortSignal): Promise<void> {
+    try {
+      await askForVote({ ...this.#deps, signal });
+    } catch (error) {
+      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'no vote was given');
+    }
+  }
+
+  #startOn(host: StoreHost): Promise<ManagerRuntime> {
+    const { identity, member, version, ports } = this.#deps;
+    return startManager(host, identity, member, version, ports);
+  }
+
+  #serve(runtime: ManagerRuntime): void {
+    this.#runtime = runtime;
+    this.#problem = '';
+    runtime.host.etcd?.maintain(() => runtime.host.store.leads);
+    const { vault, renewCertificate, config, ports } = this.#deps;
+    const { store, dataKeys } = runtime.host;
+    const wasClear = () => nodeKeyWasClear(config.dataDir);
+    this.#lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
+    this.#tell();
+  }
+
+  #hostDeps(): StoreHostDependencies {
+    const { config, ports, identity, member, vault, onStoreFailure } = this.#deps;
+    return {
+      ...{ config, ports, member, vault, onFailure: onStoreFailure },
+      nodeId: identity.current.nodeId,
+      clusterId: identity.current.clusterId,
+      onGone: (reason) => void this.#onGone(reason),
+    };
+  }
+
+  /** etcd on this host is over: for good when the others removed it; else this manager joins them anew. */
+  async #onGone({ kind, detail }: GoneReason): Promise<void> {
+    const { ports, config } = this.#deps;
+    ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
+    await this.stop();
+    await removeManager(config.dataDir);
+    if (kind === 'damaged') await this.start();
+  }
+
+  #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const look = (): void => {
+        if (!condition() && !signal.aborted) return;
+        this.#watchers.delete(look);
+        signal.removeEventListener('abort', look);
+        if (condition()) resolve();
+        else reject(signal.reason as Error);
+      };
+      this.#watchers.add(look);
+      signal.addEventListener('abort', look);
+      look();
+    });
+  }
+
+  #tell(): void {
+    for (const look of [...this.#watchers]) look();
+  }
+}

@@ -1,0 +1,85 @@
+import { type EtcdClusterMember, removeMember } from '@swarmd/etcd';
+import type { Duty } from '@swarmd/manager';
+import type { ReadView } from '@swarmd/model';
+import type { NodePorts } from '../node-ports.js';
+import { memberOperation } from './members.js';
+import type { StoreHost } from './store-host.js';
+
+/** Members are compared with the managers this often, and whenever a node changes. */
+const PERIOD_MS = 2_000;
+/** A learner that has not caught up by then has been given up by its host. */
+const LEARNER_GRACE_MS = 10 * 60_000;
+const LIST_TIMEOUT_MS = 3_000;
+
+/** What the keeper does with a member: keep it, remove it, or first hand leadership over, as it is this host's own. */
+export type MemberVerdict = 'keep' | 'remove' | 'resign';
+
+/**
+ * A member belongs to a manager: when its node is a manager no more, or was removed, it goes. One that nobody has started
+ * yet has no name. `learnerMs`: for how long it has been seen as a learner.
+ */
+export function memberVerdict(
+  view: ReadView,
+  member: Pick<EtcdClusterMember, 'name' | 'isLearner'>,
+  ownNodeId: string,
+  learnerMs: number,
+): MemberVerdict {
+  if (member.isLearner && learnerMs > LEARNER_GRACE_MS) return 'remove';
+  if (member.name === '' || view.get('node', member.name)?.Spec.Role === 'manager') return 'keep';
+  return member.name === ownNodeId ? 'resign' : 'remove';
+}
+
+/** Keeps the members of etcd as the managers are, while this manager leads. */
+export function startMemberKeeper(host: StoreHost, nodeId: string, { clock, logger }: NodePorts): Duty {
+  const log = logger.child({ component: 'member-keeper' });
+  const learnersSince = new Map<string, number>();
+  let stopped = false;
+  let running: Promise<void> | undefined;
+  let again = false;
+  let cancel = (): void => {};
+
+  const pass = async (): Promise<void> => {
+    const admin = host.etcd?.admin;
+    if (admin === undefined) return;
+    for (const member of await admin.memberList(AbortSignal.timeout(LIST_TIMEOUT_MS))) {
+      if (!member.isLearner) learnersSince.delete(member.id);
+      else if (!learnersSince.has(member.id)) learnersSince.set(member.id, clock.monotonic());
+      const learnerMs = clock.monotonic() - (learnersSince.get(member.id) ?? clock.monotonic());
+      const verdict = memberVerdict(host.store.view, member, nodeId, learnerMs);
+      if (stopped || verdict === 'keep') continue;
+      log.info({ member: member.name || member.id, verdict }, 'a member of etcd is no manager any more');
+      if (verdict === 'remove') await removeMember(memberOperation(admin, clock), member.id);
+      else void host.store.resign(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch(() => {});
+    }
+  };
+  const run = (): void => {
+    if (stopped) return;
+    if (running !== undefined) {
+      again = true;
+      return;
+    }
+    cancel();
+    running = pass()
+      .catch((error: unknown) => log.warn({ err: error }, 'the members of etcd were not looked at; will try again'))
+      .finally(() => {
+        running = undefined;
+        if (stopped) return;
+        if (again) {
+          again = false;
+          run();
+        } else cancel = clock.after(PERIOD_MS, run);
+      });
+  };
+  const unwatch = host.store.watch(({ events }) => {
+    if (events.some(({ table }) => table === 'node')) run();
+  });
+  run();
+  return {
+    stop: async () => {
+      stopped = true;
+      cancel();
+      unwatch();
+      await running;
+    },
+  };
+}

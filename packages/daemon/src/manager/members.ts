@@ -1,0 +1,110 @@
+import {
+  addLearner,
+  type EtcdAdmin,
+  type EtcdClusterMember,
+  issueEtcdCertificate,
+  type MemberOperation,
+  promoteLearner,
+  removeMember,
+} from '@swarmd/etcd';
+import type { LeaderCallHandlers } from '@swarmd/manager';
+import { CLUSTER_KEY, type Clock, type Node, type Random, SwarmdError } from '@swarmd/model';
+import { z } from 'zod';
+import { peerIp } from './peer-url.js';
+import { ETCD_CERTIFICATE_MS } from './share-store.js';
+import type { StoreHost } from './store-host.js';
+
+/** Less than a forwarded call may take, so that its caller hears why. */
+const PATIENCE_MS = 8_000;
+
+const AddSchema = z.object({ nodeId: z.string(), peerUrl: z.url(), csrPem: z.string() });
+const PromoteSchema = z.object({ nodeId: z.string(), peerUrl: z.url() });
+
+const AddedSchema = z.object({
+  initialCluster: z.array(z.object({ name: z.string(), peerUrl: z.string() })),
+  caPem: z.string(),
+  certificatePem: z.string(),
+  /** Base64. */
+  dataKey: z.string(),
+  /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
+  unlockKey: z.string().optional(),
+});
+
+/** What a new manager is given when it is let into the store. */
+export type Added = z.infer<typeof AddedSchema>;
+
+/** Checks what the leader answered to `managers.add`. */
+export function parseAdded(answer: unknown): Added {
+  return AddedSchema.parse(answer);
+}
+
+/** A bounded operation on members through `admin`. */
+export function memberOperation(admin: EtcdAdmin, clock: Clock): MemberOperation {
+  return { admin, clock, patienceMs: PATIENCE_MS, signal: AbortSignal.timeout(2 * PATIENCE_MS) };
+}
+
+/**
+ * What the leader does for a node that is to become a manager: `managers.add` lets it into the store as a learner (moving
+ * the store to etcd first if it must), `managers.promote` gives it its vote once it has caught up. Both may be repeated.
+ */
+export function memberHandlers(host: StoreHost, clock: Clock, random: Random): LeaderCallHandlers {
+  let turn: Promise<unknown> = Promise.resolve();
+  /** Managers come in one at a time: etcd has one learner at a time. */
+  const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
+    const done = turn.then(work);
+    turn = done.catch(() => {});
+    return done;
+  };
+  return {
+    'managers.add': (args) => inTurn(() => add(host, AddSchema.parse(args), clock, random)),
+    'managers.promote': async (args) => {
+      const { nodeId, peerUrl } = PromoteSchema.parse(args);
+      requireManager(host, nodeId);
+      const { admin } = await host.share();
+      const member = (await list(admin)).find(({ peerUrls }) => peerUrls.includes(peerUrl));
+      if (member === undefined) throw new SwarmdError('not-found', `node ${nodeId} was not let into the store yet`);
+      await promoteLearner(memberOperation(admin, clock), member.id);
+    },
+  };
+}
+
+async function add(
+  host: StoreHost,
+  { nodeId, peerUrl, csrPem }: z.infer<typeof AddSchema>,
+  clock: Clock,
+  random: Random,
+): Promise<Added> {
+  requireManager(host, nodeId);
+  const { admin } = await host.share();
+  const { EtcdCA, UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
+  if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');
+  const ca = { certificatePem: EtcdCA.Certificate, keyPem: EtcdCA.Key };
+  const certificatePem = await issueEtcdCertificate(
+    {
+      ...{ ca, csrPem, nodeId, ips: [peerIp(peerUrl)] },
+      ...{ nowMs: clock.now(), validityMs: ETCD_CERTIFICATE_MS },
+    },
+    random,
+  );
+  // A node that lost its data comes back as a new member: the old one will never be there again.
+  for (const old of await list(admin)) {
+    if (old.name === nodeId) await removeMember(memberOperation(admin, clock), old.id);
+  }
+  await addLearner(memberOperation(admin, clock), peerUrl);
+  const initialCluster = (await list(admin)).flatMap(({ name, peerUrls }) =>
+    peerUrls.map((url) => ({ name: url === peerUrl ? nodeId : name || url, peerUrl: url })),
+  );
+  const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
+  const lock = UnlockKey === undefined ? {} : { unlockKey: UnlockKey };
+  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey, ...lock };
+}
+
+function requireManager({ store }: StoreHost, nodeId: string): Node {
+  const node = store.view.get('node', nodeId);
+  if (node?.Spec.Role === 'manager') return node;
+  throw new SwarmdError('failed-precondition', `node ${nodeId} is not to be a manager of this cluster`);
+}
+
+function list(admin: EtcdAdmin): Promise<EtcdClusterMember[]> {
+  return admin.memberList(AbortSignal.timeout(PATIENCE_MS));
+}

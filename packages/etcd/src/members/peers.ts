@@ -1,0 +1,40 @@
+import { request } from 'node:https';
+import type { EtcdClusterMember } from '../admin/admin.js';
+import type { EtcdTls } from '../process/key-directory.js';
+
+/** The members among `members` whose peer port answers, by ID, with their versions. */
+export async function reachablePeers(
+  members: readonly EtcdClusterMember[],
+  tls: EtcdTls,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  const answers = await Promise.all(
+    members.map(async ({ id, peerUrls }) => {
+      const versions = await Promise.all(peerUrls.map((url) => peerVersion(url, tls, signal)));
+      return [id, versions.find((version) => version !== undefined)] as const;
+    }),
+  );
+  return new Map(answers.filter((answer): answer is [string, string] => answer[1] !== undefined));
+}
+
+/** What a peer port says of itself; client ports are on loopback, so that of other hosts there is no more to see. */
+function peerVersion(peerUrl: string, tls: EtcdTls, signal: AbortSignal): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    const call = request(new URL('/version', peerUrl), {
+      ...{ ca: tls.caPem, cert: tls.certificatePem, key: tls.keyPem },
+      ...{ agent: false, signal },
+    });
+    call.on('response', (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('end', () => resolve(/"etcdserver":"([^"]+)"/.exec(text)?.[1]));
+      response.on('error', () => resolve(undefined));
+    });
+    call.on('error', () => resolve(undefined));
+    call.on('close', () => resolve(undefined));
+    call.end();
+  });
+}

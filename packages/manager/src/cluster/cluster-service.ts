@@ -1,0 +1,96 @@
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { type Clock, SwarmdError } from '@swarmd/model';
+import {
+  type CallRequest,
+  type CallResponse,
+  type ClusterServer,
+  type LeaderSign,
+  type ManagerSign,
+  peerOf,
+  toGrpcStatus,
+  unaryHandler,
+} from '@swarmd/wire';
+import type { Attachments } from './attachments.js';
+import { serve } from './forward.js';
+import { jsonBytes, parseJson } from './grpc-transport.js';
+import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
+import type { Leadership } from './leadership.js';
+import { SIGN_PERIOD_MS } from './takeover.js';
+
+/** What {@link createClusterService} needs. */
+export interface ClusterServiceDependencies {
+  /** Asked once calls come in. */
+  leadership(): Leadership;
+  attachments: Attachments;
+  handlers: LeaderCallHandlers;
+  calls: LeaderCalls;
+  clock: Clock;
+}
+
+/** The gRPC service between managers (see `proto/swarmd/v1/cluster.proto`). */
+export function createClusterService(deps: ClusterServiceDependencies): ClusterServer {
+  const { handlers, calls } = deps;
+  const call = async ({ method, arguments: args, requestId }: CallRequest): Promise<CallResponse> => {
+    if (!deps.leadership().leads)
+      throw new SwarmdError('not-leader', 'this manager does not lead the cluster at the moment');
+    return { result: jsonBytes(await serve(handlers, method, parseJson(args), requestId || undefined)) };
+  };
+  const relay = async ({ method, arguments: args, requestId }: CallRequest): Promise<CallResponse> => {
+    const options = requestId === '' ? {} : { requestId };
+    return { result: jsonBytes(await calls.call(method, parseJson(args), options)) };
+  };
+  return {
+    attach: (stream) => serveLine(deps, stream),
+    call: unaryHandler(call),
+    relay: unaryHandler(relay),
+    hears: unaryHandler(async ({ term }) => ({ hears: deps.leadership().hears(term) })),
+  };
+}
+
+/** Serves a manager's line for as long as this manager leads; it signs only while it is sure that it does. */
+function serveLine(deps: ClusterServiceDependencies, stream: ServerDuplexStream<ManagerSign, LeaderSign>): void {
+  const { attachments, clock } = deps;
+  const leadership = deps.leadership();
+  const term = leadership.leader?.term;
+  const refusal = (): Error => toGrpcStatus(new SwarmdError('not-leader', 'this manager does not lead'));
+  if (!leadership.leads || term === undefined) {
+    stream.emit('error', refusal());
+    return;
+  }
+  const nodeId = peerOf(stream)?.nodeId ?? '';
+  let line: { sign(): void; end(): void } | undefined;
+  let over = false;
+  let cancel = (): void => {};
+  const finish = (): void => {
+    if (over) return;
+    over = true;
+    cancel();
+    unlisten();
+    line?.end();
+  };
+  const end = (): void => {
+    if (over) return;
+    finish();
+    stream.emit('error', refusal());
+  };
+  const unlisten = leadership.onChange(() => {
+    if (!leadership.leads || leadership.leader?.term !== term) end();
+  });
+  const sign = (): void => {
+    if (leadership.sure) stream.write({ term });
+    cancel = clock.after(SIGN_PERIOD_MS, sign);
+  };
+  stream.on('data', ({ swarmdVersion, protocol, clockMs, addr }: ManagerSign) => {
+    if (over) return;
+    line ??= attachments.add(nodeId, { swarmdVersion, addr, protocol, clockAheadMs: clockMs - clock.now() }, end);
+    line.sign();
+  });
+  stream.on('cancelled', finish);
+  stream.on('error', finish);
+  stream.on('close', finish);
+  stream.on('end', () => {
+    finish();
+    stream.end();
+  });
+  sign();
+}

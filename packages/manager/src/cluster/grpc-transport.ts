@@ -1,0 +1,115 @@
+import type { ChannelInterface } from '@grpc/grpc-js';
+import { SwarmdError } from '@swarmd/model';
+import {
+  type CallRequest,
+  type CallResponse,
+  ClusterClient,
+  callUnary,
+  clientArguments,
+  createChannel,
+  fromGrpcError,
+  type IdentityHolder,
+  type LeaderSign,
+} from '@swarmd/wire';
+import { PROTOCOL } from './protocol.js';
+import type { LeaderLine, ManagerCallOptions, ManagerTransport } from './transport.js';
+
+/** A {@link ManagerTransport} over gRPC and mutual TLS, and the channels that it and others use. */
+export interface GrpcTransport extends ManagerTransport {
+  /** The channel to the manager at `addr`: one for all who ask. */
+  channel(addr: string): ChannelInterface;
+  /** As `call`, through any manager, which passes it on to the leader. */
+  relay(addr: string, method: string, args: unknown, options: ManagerCallOptions): Promise<unknown>;
+}
+
+/** Channels to other managers, made when they are first needed and kept. */
+export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
+  const channels = new Map<string, ChannelInterface>();
+  let closed = false;
+  const channel = (addr: string): ChannelInterface => {
+    if (closed) throw new SwarmdError('unavailable', 'this manager is stopping');
+    const known = channels.get(addr);
+    if (known !== undefined) return known;
+    const made = createChannel(addr, identity);
+    channels.set(addr, made);
+    return made;
+  };
+  const client = (addr: string): ClusterClient => new ClusterClient(...clientArguments(channel(addr)));
+  return {
+    channel,
+    attach: (addr, first, handlers) => attach(client(addr), first, handlers),
+    call: (addr, method, args, options) => {
+      const to = client(addr);
+      return callJson(to.call.bind(to), method, args, options);
+    },
+    relay: (addr, method, args, options) => {
+      const to = client(addr);
+      return callJson(to.relay.bind(to), method, args, options);
+    },
+    async hears(addr, term, { timeoutMs }) {
+      const to = client(addr);
+      return (await callUnary(to.hears.bind(to), { term }, { timeoutMs })).hears;
+    },
+    close: () => {
+      closed = true;
+      for (const open of channels.values()) open.close();
+    },
+  };
+}
+
+async function callJson(
+  rpc: ClusterClient['call'],
+  method: string,
+  args: unknown,
+  { requestId = '', timeoutMs, signal }: ManagerCallOptions,
+): Promise<unknown> {
+  const request = { method, arguments: jsonBytes(args), requestId, protocol: PROTOCOL };
+  const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
+  const { result } = await callUnary<CallRequest, CallResponse>(rpc, request, options);
+  return parseJson(result);
+}
+
+/** JSON as it travels; nothing is no bytes. */
+export function jsonBytes(value: unknown): Buffer {
+  return Buffer.from(value === undefined ? '' : JSON.stringify(value));
+}
+
+/** The inverse of {@link jsonBytes}. `invalid-argument` for what is no JSON. */
+export function parseJson(bytes: Uint8Array): unknown {
+  if (bytes.length === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.from(bytes).toString('utf8')) as unknown;
+  } catch (cause) {
+    throw new SwarmdError('invalid-argument', 'a manager sent what is not JSON', { cause });
+  }
+}
+
+function attach(
+  client: ClusterClient,
+  first: Parameters<ManagerTransport['attach']>[1],
+  handlers: Parameters<ManagerTransport['attach']>[2],
+): LeaderLine {
+  const call = client.attach();
+  let over = false;
+  const finish = (reason: Error): void => {
+    if (over) return;
+    over = true;
+    handlers.onEnd(reason);
+  };
+  call.on('data', ({ term }: LeaderSign) => {
+    if (!over) handlers.onSign(term);
+  });
+  call.on('error', (error: Error) => finish(fromGrpcError(error)));
+  call.on('end', () => finish(new SwarmdError('unavailable', 'the leader ended the line')));
+  call.write(first);
+  return {
+    sign: () => {
+      if (!over) call.write({ swarmdVersion: '', protocol: 0, clockMs: 0, addr: '' });
+    },
+    end: () => {
+      if (over) return;
+      over = true;
+      call.cancel();
+    },
+  };
+}

@@ -1,0 +1,123 @@
+import { prefixEnd, type WatchResponse } from '@swarmd/etcd';
+import { asSwarmdError, type LogEvent } from '@swarmd/model';
+import { type LogContext, pause } from './log-context.js';
+import type { LogPosition } from './log-position.js';
+import { applyRevision, byRevision, readRevision } from './revision.js';
+
+/** Between attempts to watch again, doubling from the first to the last. */
+const RETRY_MS = { min: 100, max: 1_000 } as const;
+
+/** The follower's side of a log in etcd: a watch, begun again where it was when the connection is lost. */
+export class LogFollower {
+  readonly #context: LogContext;
+  readonly #position: LogPosition;
+  readonly #onEvent: (event: LogEvent) => void;
+  /** The first revision that nobody has been told of. */
+  #next: number;
+  #ended = false;
+  #endWatch: () => void = () => {};
+  /** What is being worked on of the last answer. */
+  #handling: Promise<void> = Promise.resolve();
+
+  /** Begins with the revision after `told`. */
+  constructor(context: LogContext, position: LogPosition, told: number, onEvent: (event: LogEvent) => void) {
+    this.#context = context;
+    this.#position = position;
+    this.#next = told + 1;
+    this.#onEvent = onEvent;
+    void this.#run();
+  }
+
+  /** Everything up to this revision has been told. */
+  get told(): number {
+    return this.#next - 1;
+  }
+
+  /** Ends it: nothing more is told. */
+  end(): void {
+    this.#ended = true;
+    this.#endWatch();
+  }
+
+  async #run(): Promise<void> {
+    let waitMs: number = RETRY_MS.min;
+    while (!this.#ended) {
+      const from = this.#next;
+      await this.#watch();
+      await this.#handling;
+      if (this.#ended) return;
+      waitMs = this.#next > from ? RETRY_MS.min : Math.min(waitMs * 2, RETRY_MS.max);
+      await pause(this.#context, waitMs);
+    }
+  }
+
+  /** One watch, until it ends. */
+  #watch(): Promise<void> {
+    const { client, layout, logger } = this.#context;
+    return new Promise((resolve) => {
+      const request = {
+        key: Buffer.from(layout.prefix),
+        rangeEnd: prefixEnd(layout.prefix),
+        startRevision: this.#next,
+        progressNotify: true,
+      };
+      const endWatch = client.watch(request, {
+        onResponse: (response) => {
+          this.#handling = this.#handle(response).then((goesOn) => {
+            if (!goesOn) this.#endWatch();
+          });
+          return this.#handling;
+        },
+        onEnd: (error) => {
+          logger.debug({ err: error, next: this.#next }, 'the watch of etcd ended: it is begun again');
+          resolve();
+        },
+      });
+      this.#endWatch = () => {
+        endWatch();
+        resolve();
+      };
+    });
+  }
+
+  /** Tells of an answer; whether the watch goes on. */
+  async #handle(response: WatchResponse): Promise<boolean> {
+    try {
+      if (response.canceled) {
+        if (response.compactRevision > 0)
+          this.#lose(`etcd was compacted at revision ${response.compactRevision}, after ${this.told} that was known`);
+        return false;
+      }
+      for (const [revision, events] of byRevision(response.events)) {
+        // An answer may repeat what came before the connection was lost.
+        if (revision < this.#next) continue;
+        const read = await readRevision(this.#context, this.#position.parts, revision, events);
+        if (this.#ended) return false;
+        const told = applyRevision(this.#context, this.#position, read);
+        this.#next = revision + 1;
+        for (const event of told) this.#tell(event);
+      }
+      if (!response.created && response.events.length === 0)
+        this.#next = Math.max(this.#next, (response.header?.revision ?? 0) + 1);
+      return true;
+    } catch (error) {
+      this.#lose(asSwarmdError(error).message);
+      return false;
+    }
+  }
+
+  #lose(reason: string): void {
+    if (this.#ended) return;
+    this.#tell({ kind: 'lost', reason });
+    this.end();
+  }
+
+  #tell(event: LogEvent): void {
+    if (this.#ended) return;
+    try {
+      this.#onEvent(event);
+    } catch (error) {
+      this.#context.logger.error({ err: error, kind: event.kind }, 'a follower of the log failed');
+    }
+  }
+}

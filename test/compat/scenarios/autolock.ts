@@ -1,0 +1,46 @@
+import type { Scenario } from '../support/scenario.js';
+
+const WRONG = 'SWMKEY-1-c8wSzrxgT2TvhFZ/K7/FuySlJQwTbull0bP/jJHvS+A';
+
+/** The manager is locked, waits for its key when it starts again, and is unlocked. */
+export const autolock: Scenario = {
+  name: 'autolock',
+  steps: [
+    { run: 'swarm unlock', input: 'nonsense' },
+    { call: 'POST /v1.41/swarm/unlock', body: { UnlockKey: WRONG } },
+    { run: 'swarm unlock-key' },
+    { run: 'swarm unlock-key --rotate' },
+    { call: 'GET /v1.41/swarm/unlockkey' },
+    { run: 'swarm update --autolock=true' },
+    { run: 'swarm update --autolock=true' },
+    { call: 'GET /v1.41/swarm' },
+    { run: 'swarm unlock-key' },
+    { run: 'swarm unlock-key --rotate' },
+    { run: 'swarm unlock-key -q', keep: 'unlockKey' },
+    { run: 'swarm unlock', input: '${unlockKey}' },
+    { run: 'swarm unlock-key', host: 2 },
+    { restart: true },
+    { run: ['info', '--format', '{{json .Swarm}}'] },
+    { run: 'node ls' },
+    { run: 'service ls' },
+    { run: 'service create -d --name web app:1' },
+    { run: 'swarm join-token worker' },
+    { run: 'swarm unlock-key' },
+    { run: 'swarm update --autolock=false' },
+    { run: 'swarm leave' },
+    { run: 'swarm init' },
+    { call: 'GET /v1.41/swarm' },
+    { call: 'GET /v1.41/swarm/unlockkey' },
+    { run: 'swarm unlock', input: 'nonsense' },
+    { run: 'swarm unlock', input: WRONG },
+    { call: 'POST /v1.41/swarm/unlock', body: { UnlockKey: WRONG } },
+    { call: 'POST /v1.41/swarm/unlock', body: {} },
+    { run: 'swarm unlock', input: '${unlockKey}' },
+    { run: 'node ls', until: /(Ready[\s\S]*){3}/ },
+    { run: ['info', '--format', '{{json .Swarm}}'] },
+    { run: 'swarm update --autolock=false' },
+    { run: 'swarm unlock-key' },
+    { restart: true },
+    { run: 'node ls', until: /(Ready[\s\S]*){3}/ },
+  ],
+};
