@@ -220,10 +220,12 @@ t.t.test('ca rotation › of several managers, asked of one that does not lead',
   }
   t.same(await runningContainers(hosts, 'web'), containers, 'the same containers');
   await docker(manager, 'node', 'demote', near.name, far.name);
-  await waitFor('one manages again', async () => {
-    const found = await docker(manager, 'node', 'ls', '--format', '{{.ManagerStatus}}');
-    return found.trim() === 'Leader';
-  });
+  for (const host of [near, far]) {
+    await waitFor('it manages no more', async () => {
+      return (await docker(host, 'info', '--format', '{{.Swarm.ControlAvailable}}')).trim() === 'false';
+    });
+  }
+  await allReady();
 });
 
 t.test(
