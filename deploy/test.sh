@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Everything that must hold, from a fresh clone: install, build, lint, unit, simulation, compatibility, end-to-end.
+# Everything that must hold, from a fresh clone: install, build, lint, unit, simulation, compatibility, end-to-end, chaos.
 # Without root or a Docker engine it runs what it can and names what it skipped.
 # Usage: npm test            everything
-#        npm test -- unit    one group (unit, sim, compat, e2e), or compiled test files
+#        npm test -- unit    one group (unit, sim, compat, e2e, chaos), or compiled test files
 set -uo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1

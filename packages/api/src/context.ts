@@ -30,5 +30,5 @@ export function requireControl(membership: Membership): Control {
 function whyNotManager(info: LocalNodeInfo): string {
   if (info.LocalNodeState === 'inactive') return NO_SWARM;
   if (info.LocalNodeState === 'locked') return LOCKED;
-  return info.LocalNodeState === 'pending' ? NOT_READY : WORKER;
+  return info.ControlAvailable || info.LocalNodeState === 'pending' ? NOT_READY : WORKER;
 }

@@ -37,10 +37,10 @@ for (const [url, status, body] of VERSIONS) {
   });
 }
 
-const NOT_MANAGER: [string, 'inactive' | 'active' | 'locked', boolean, RegExp][] = [
+const NOT_MANAGER: [string, 'inactive' | 'active' | 'pending' | 'locked', boolean, RegExp][] = [
   ['outside a cluster', 'inactive', false, /Use "docker swarm init" or "docker swarm join" to connect this node/],
   ['on a worker', 'active', false, /Worker nodes can't be used to view or modify cluster state/],
-  ['on a manager that does not serve yet', 'active', true, /Manager is being prepared or has trouble connecting/],
+  ['on a manager that does not serve yet', 'pending', false, /Manager is being prepared or has trouble connecting/],
   ['on a locked manager', 'locked', true, /Swarm is encrypted and needs to be unlocked/],
 ];
 

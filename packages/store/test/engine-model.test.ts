@@ -174,8 +174,9 @@ async function play(steps: Step[], failsAtEnd: boolean): Promise<void> {
       if (step.throws) throw new Error('an update that throws resolved');
       if (store.index < index) throw new Error('an update was answered before it was durable');
     } catch (error) {
-      const expected = step.throws ? error instanceof RangeError : (error as { code?: string }).code === 'unavailable';
-      if (!expected || (!step.throws && !failsAtEnd)) throw error;
+      if (step.throws && error instanceof RangeError) {
+        if (store.index < index) throw new Error('an update was refused before what it saw was durable');
+      } else if (!failsAtEnd || (error as { code?: string }).code !== 'unavailable') throw error;
     }
   }
 

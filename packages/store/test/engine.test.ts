@@ -136,10 +136,11 @@ t.test('store › a transaction that throws leaves nothing, not even above write
     tx.delete('task', 'a');
     throw new RangeError('changed my mind');
   });
-  await t.rejects(failed, RangeError);
+  const rejected = t.rejects(failed, RangeError);
   const seen = store.update((tx) => [tx.count('task'), [...tx.find('task', 'node', 'n1')].length, tx.index]);
+  await turn();
   await log.release();
-  await pending;
+  await Promise.all([pending, rejected]);
   t.strictSame(await seen, [1, 1, 2]);
   t.equal(store.view.get('task', 'a')?.NodeID, 'n1');
   t.equal(store.index, 1);
@@ -207,6 +208,31 @@ t.test('store › a transaction without writes takes no index and waits for what
   t.equal(await read, 'a');
   t.equal(store.index, 1);
   t.equal(log.appends.length, 1);
+});
+
+t.test('store › a transaction that throws for what it saw says so when that is durable', async (t) => {
+  const { log, store } = await controlledStore();
+  const create = (): Promise<Task> => store.update((tx) => tx.create('task', newTask('a')));
+  const first = create();
+  let refused = false;
+  const second = t.rejects(create(), { code: 'already-exists' }).then(() => {
+    refused = true;
+  });
+  await turn();
+  t.equal(refused, false, 'nobody finds it yet');
+  await log.release();
+  await first;
+  await second;
+  t.equal(log.appends.length, 1);
+  await t.rejects(create(), { code: 'already-exists' });
+});
+
+t.test('store › a transaction that throws for what then fails to be durable fails with it', async (t) => {
+  const { log, store } = await controlledStore();
+  const answers = Promise.allSettled([1, 2].map(() => store.update((tx) => tx.create('task', newTask('a')))));
+  await turn();
+  await log.fail(new SwarmdError('unavailable', 'the disk is gone'));
+  t.match(await answers, [{ reason: { code: 'unavailable' } }, { reason: { code: 'unavailable' } }]);
 });
 
 t.test('store › watchers hear of each transaction in order, after the view has it, with what changed', async (t) => {

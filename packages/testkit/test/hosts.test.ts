@@ -22,7 +22,7 @@ if (why) {
   t.pass(`skipped: ${why}`, { skip: why });
 } else {
   t.setTimeout(testTimeoutMs);
-  const lab = await createLab({ name: `hosts-${process.pid}`, hosts: 3 });
+  const lab = await createLab({ name: `hosts-${process.pid}`, hosts: [{}, {}, { dataDiskMegabytes: 32 }] });
   t.teardown(() => lab.destroy());
   const [h1, h2, h3] = lab.hosts as [Host, Host, Host];
   await Promise.all(lab.hosts.map((host) => importBusyboxImage(host)));
@@ -99,6 +99,39 @@ if (why) {
     t.equal(await running(h3), 'web-h3\n', 'and everything on the host goes on');
     await h3.reconnect();
     await until(async () => (await ask(h1, h3)).code === 0, { timeoutMs: 15 * seconds, what: 'the cable' });
+  });
+
+  t.test('hosts › a pair is cut one way or both, while each still reaches the third', async (t) => {
+    await lab.block(h1, h2);
+    t.not((await ask(h2, h1)).code, 0, 'no answer comes back');
+    t.equal((await ask(h2, h3)).stdout.trim(), 'h3');
+    t.equal((await ask(h3, h1)).stdout.trim(), 'h1');
+    const listen =
+      "dgram.createSocket('udp4').bind(9000, () => console.log('up')).once('message', () => process.exit(7))";
+    const listener = h1.spawn([process.execPath, '-e', listen], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const ended = new Promise((resolve) => listener.once('exit', resolve));
+    await new Promise((resolve) => listener.stdout!.once('data', resolve));
+    await h2.run(['bash', '-c', `echo hello >/dev/udp/${h1.ip}/9000`]);
+    t.equal(await ended, 7, 'the other way is open');
+    await lab.unblock(h1, h2);
+    await lab.block(h2, h1);
+    t.not((await ask(h1, h2)).code, 0);
+    await lab.unblock(h2, h1);
+    t.equal((await ask(h1, h2)).stdout.trim(), 'h2');
+  });
+
+  t.test('hosts › a data disk of its own is full, stalls, and outlives the host', async (t) => {
+    const full = await h3.exec('dd if=/dev/zero of=/var/lib/swarmd/ballast bs=1M 2>&1');
+    t.match(full, { code: 1, stdout: /No space left on device/ });
+    await h3.run('rm /var/lib/swarmd/ballast && echo kept >/var/lib/swarmd/file');
+    await h3.stallDataDisk();
+    const writing = h3.exec('echo more >>/var/lib/swarmd/file');
+    t.equal(await Promise.race([writing.then(() => 'written'), h3.run('sleep 1').then(() => 'waiting')]), 'waiting');
+    await h3.resumeDataDisk();
+    t.equal((await writing).code, 0);
+    await h3.kill();
+    await h3.start();
+    t.equal(await h3.run('cat /var/lib/swarmd/file'), 'kept\nmore\n');
   });
 
   t.test('hosts › an engine restarts, cleanly and after a crash, with its containers', async (t) => {

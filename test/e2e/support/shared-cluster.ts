@@ -30,7 +30,7 @@ export function shareCluster(owner: Owner, make: () => Promise<Cluster>): (t: Te
 }
 
 /** Has a failing test print its tasks and what each swarmd logged from now on; keeps the whole logs in a folder. */
-export function tellOnFailure(t: Test, cluster: Cluster): void {
+export function tellOnFailure(t: Test, cluster: Pick<Cluster, 'lab' | 'hosts'>): void {
   const before = new Map(logsOf(cluster).map(([name, text]) => [name, text.length]));
   t.teardown(async () => {
     if (t.passing()) return;
@@ -44,7 +44,7 @@ export function tellOnFailure(t: Test, cluster: Cluster): void {
   });
 }
 
-function logsOf(cluster: Cluster): [name: string, text: string][] {
+function logsOf(cluster: Pick<Cluster, 'lab'>): [name: string, text: string][] {
   const directory = join(cluster.lab.directory, 'logs');
   if (!existsSync(directory)) return [];
   return readdirSync(directory).map((file) => [

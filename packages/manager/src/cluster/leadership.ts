@@ -17,8 +17,13 @@ const SURE_MS = 2_000;
 const ASK_TIMEOUT_MS = 300;
 /** Waiting between attempts to lead: up to this, drawn anew, so that several do not meet again and again. */
 const CLAIM_PAUSE_MS = 150;
-/** A claim without a quorum is given up after this long, and made again. */
-const CLAIM_TIMEOUT_MS = 5_000;
+/**
+ * A claim is given up after this long and made again: one that was passed on to a consensus leader that has just died is
+ * never answered.
+ */
+const CLAIM_TIMEOUT_MS = 500;
+/** Handing over, and making sure of leading, may take this long. */
+const QUORUM_TIMEOUT_MS = 5_000;
 
 /** Who leads the managers, as this one sees it. */
 export interface Leadership {
@@ -121,7 +126,7 @@ class LeaderWatch implements Leadership {
     this.#line?.end();
     await this.#claiming;
     if (!this.leads || this.#deps.others().length === 0) return;
-    await this.#deps.store.resign(AbortSignal.timeout(CLAIM_TIMEOUT_MS)).catch((error: unknown) => {
+    await this.#deps.store.resign(AbortSignal.timeout(QUORUM_TIMEOUT_MS)).catch((error: unknown) => {
       this.#logger.warn({ err: error }, 'leadership was not handed over: others take it when this manager is silent');
     });
   }
@@ -168,7 +173,7 @@ class LeaderWatch implements Leadership {
     this.#checking = true;
     this.#nextCheckMs = this.#countedMs + CHECK_PERIOD_MS;
     const began = this.#countedMs;
-    const bounded = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(CLAIM_TIMEOUT_MS)]);
+    const bounded = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(QUORUM_TIMEOUT_MS)]);
     this.#deps.store
       .fresh(bounded)
       .then(

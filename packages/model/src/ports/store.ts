@@ -53,8 +53,8 @@ export interface Store {
   readonly index: number;
   /**
    * Runs `fn` synchronously in a transaction. Resolves with its result once durable and published to watchers.
-   * When `fn` throws, nothing is written and the promise rejects with what it threw. A transaction that writes
-   * nothing takes no index.
+   * When `fn` throws, nothing is written and the promise rejects with what it threw, once what it may have seen is
+   * durable. A transaction that writes nothing takes no index.
    */
   update<R>(fn: (tx: WriteTx) => R): Promise<R>;
   /**

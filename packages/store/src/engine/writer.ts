@@ -57,7 +57,15 @@ export class Writer {
   async update<R>(fn: (tx: WriteTx) => R): Promise<R> {
     while (this.#pause !== undefined) await this.#pause;
     this.#mustTakeWrites();
-    const { result, operations } = this.#run(fn);
+    let ran: { result: R; operations: PendingOperation[] };
+    try {
+      ran = this.#run(fn);
+    } catch (error) {
+      // It may have thrown for what it saw, and whoever hears of that must then find it.
+      if (this.#pump !== undefined) await this.#enqueue(this.#headIndex, false, []);
+      throw error;
+    }
+    const { result, operations } = ran;
     // Even a transaction that wrote nothing may have seen what is not durable yet, and its result must not tell.
     if (operations.length === 0 && this.#pump === undefined) return result;
     const raises = operations.length > 0;

@@ -39,6 +39,8 @@ export interface EtcdLogOptions {
 }
 
 const UNKNOWN_MS = 10_000;
+const READ_ATTEMPT_MS = 600;
+const READ_ATTEMPTS = 3;
 
 /**
  * Opens the log that several managers share in etcd: values encrypted, checked as a whole at replay and entry by entry
@@ -128,10 +130,14 @@ class EtcdLog implements SharedLog {
     const request = {
       compare: [changedAt(layout.leader, over ?? 0)],
       success: [putOp(layout.leader, formatFence({ nodeId, addr, claimant }))],
+      failure: [rangeOp(layout.leader)],
     };
     try {
       const response = await client.txn(request, { signal });
-      return response.succeeded ? claimed(response.header?.revision ?? 0) : undefined;
+      if (response.succeeded) return claimed(response.header?.revision ?? 0);
+      // A claim that was given up may have been granted after all.
+      const granted = parseFence(layout, rangeResult(response, 0)[0]);
+      return granted?.claimant === claimant && granted.term !== over ? claimed(granted.term) : undefined;
     } catch (error) {
       if (!isErrorCode(error, 'unavailable') || surelyNotApplied(error)) throw error;
     }
@@ -162,14 +168,26 @@ class EtcdLog implements SharedLog {
   }
 
   async #readIndex(): Promise<{ index: number; term: number | undefined }> {
-    const { client, layout, cipher } = this.#context;
-    const response = await client.txn({ success: [rangeOp(layout.state), rangeOp(layout.leader)] });
+    const { layout, cipher } = this.#context;
+    const response = await this.#readState(READ_ATTEMPTS);
     const state = rangeResult(response, 0)[0];
     const leader = rangeResult(response, 1)[0];
     return {
       index: state === undefined ? 0 : openState(layout, cipher, state.value).index,
       term: leader?.modRevision,
     };
+  }
+
+  /** A read that a member has passed on to a Raft leader which has just died is never answered: it is made again. */
+  async #readState(attempts: number): ReturnType<EtcdClient['txn']> {
+    const { client, layout } = this.#context;
+    const request = { success: [rangeOp(layout.state), rangeOp(layout.leader)] };
+    try {
+      return await client.txn(request, { timeoutMs: READ_ATTEMPT_MS });
+    } catch (error) {
+      if (attempts <= 1 || !isErrorCode(error, 'unavailable')) throw error;
+      return this.#readState(attempts - 1);
+    }
   }
 
   async #readFence(signal: AbortSignal): Promise<Fence | undefined> {

@@ -20,6 +20,11 @@ export interface FencedTxn {
   operations: RequestOp[];
 }
 
+/**
+ * One attempt may take this long, and a second more for each megabyte. A member passes a write on to a Raft leader that has
+ * just died, and then waits for much longer than the others need to elect the next one.
+ */
+const ATTEMPT_MS = 1_500;
 /** Between attempts. */
 const RETRY_MS = 100;
 
@@ -35,11 +40,16 @@ export async function fencedTxn(context: LogContext, txn: FencedTxn, unknownMs: 
     success: operations,
     failure: [rangeOp(layout.leader), rangeOp(guard.key)],
   };
+  const bytes = operations.reduce(
+    (sum, { request }) => sum + (request?.$case === 'requestPut' ? request.value.value.length : 0),
+    0,
+  );
+  const timeoutMs = ATTEMPT_MS + bytes / 1_000;
   const giveUpAt = clock.monotonic() + unknownMs;
   let unsure = false;
   for (;;) {
     try {
-      const response = await client.txn(request);
+      const response = await client.txn(request, { timeoutMs });
       if (response.succeeded) return { kind: 'applied', revision: response.header?.revision ?? 0 };
       return {
         kind: 'refused',

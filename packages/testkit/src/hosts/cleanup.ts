@@ -2,6 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { tryRun } from './command.js';
+import { releaseDataDisk } from './data-disk.js';
 import { cgroupOf } from './engine.js';
 import { deleteNamespace } from './network.js';
 import { identify, isAlive, killAndWait, killNamespace, type ProcessIdentity, until } from './processes.js';
@@ -14,6 +15,7 @@ const removalTimeoutMs = 60_000;
 export async function removeLab(lab: LabState): Promise<void> {
   await Promise.all(
     lab.hosts.map(async (host) => {
+      await releaseDataDisk(host);
       if (host.init && isAlive(host.init)) await killAndWait(host.init);
       await killNamespace(host.namespace);
       await deleteNamespace(host.namespace);

@@ -3,6 +3,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from
 import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { type CommandOptions, type CommandResult, collect } from './command.js';
+import { releaseDataDisk, setDataDiskStalled } from './data-disk.js';
 import { engineSocketOf, startEngine, stopEngine, writeEngineConfig } from './engine.js';
 import { bootHost, releaseRun } from './init.js';
 import { type SpawnOptions, spawnInside } from './inside.js';
@@ -118,6 +119,7 @@ export class Host {
 
   /** The power fails: every process of the host dies at once, its cable goes dead, its `/run` is lost. */
   async kill(): Promise<void> {
+    await releaseDataDisk(this.state);
     if (this.state.init) await killAndWait(this.state.init);
     await killNamespace(this.state.namespace);
     await unplugHost(this.#lab, this.state);
@@ -139,6 +141,16 @@ export class Host {
     await setConnected(this.#lab, this.state, true);
     this.state.connected = true;
     saveLab(this.#lab);
+  }
+
+  /** Its data disk does not answer any more: every write to it waits. The host must have one (`dataDiskMegabytes`). */
+  stallDataDisk(): Promise<void> {
+    return setDataDiskStalled(this.state, true);
+  }
+
+  /** The data disk answers again. */
+  resumeDataDisk(): Promise<void> {
+    return releaseDataDisk(this.state);
   }
 
   /** Starts the engine and waits until it answers. */

@@ -3,6 +3,7 @@ import { closeSync, existsSync, mkdirSync, openSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { run, searchPath, tryRun } from './command.js';
+import { mountDataDisk } from './data-disk.js';
 import { childrenOf, identify, type ProcessIdentity, until } from './processes.js';
 import { type HostState, type LabState, labsRoot } from './state.js';
 
@@ -101,6 +102,7 @@ async function prepareDirectory(host: HostState): Promise<void> {
   for (const name of ['run', 'docker', 'etc-docker', 'swarmd']) {
     mkdirSync(join(host.directory, name), { recursive: true });
   }
+  await mountDataDisk(host);
   await releaseRun(host);
   await run(['mount', '-t', 'tmpfs', '-o', 'mode=755,size=256m', 'tmpfs', join(host.directory, 'run')]);
   writeFileSync(join(host.directory, 'hostname'), `${host.name}\n`);

@@ -4,7 +4,7 @@ import { SwarmdError } from '@swarmd/model';
 import { isStale, remainsOf, removeLab, removeStaleLabs } from './cleanup.js';
 import { type CommandOptions, type CommandResult, searchPath, tryRun } from './command.js';
 import { Host } from './host.js';
-import { createHub, hubAddress, macAddressFor } from './network.js';
+import { createHub, hubAddress, macAddressFor, setBlocked } from './network.js';
 import { identify } from './processes.js';
 import { type EngineVersion, type HostOptions, type LabState, labsRoot, loadLab, saveLab } from './state.js';
 import { isolatedSubnet, plugUplink, reserveUplink } from './uplink.js';
@@ -70,6 +70,16 @@ export class Lab {
   client(command: string | readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
     const argv = typeof command === 'string' ? ['sh', '-c', command] : command;
     return tryRun(['nsenter', `--net=/run/netns/${this.state.hubNamespace}`, '--', ...argv], options);
+  }
+
+  /** Loses whatever `from` sends to `to`; what `to` sends still arrives. Needs nft with bridges. */
+  block(from: Host, to: Host): Promise<void> {
+    return setBlocked(this.state, from.state, to.state, true);
+  }
+
+  /** Takes back {@link Lab.block}. */
+  unblock(from: Host, to: Host): Promise<void> {
+    return setBlocked(this.state, from.state, to.state, false);
   }
 
   /** Kills all hosts and removes all that the lab made. Can be called again. */

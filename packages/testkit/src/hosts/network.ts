@@ -53,6 +53,26 @@ export async function plugHost(lab: LabState, host: HostState): Promise<void> {
   ]);
 }
 
+/**
+ * Loses every IP packet that one host sends another, or carries them again. The rule stands on the hub, so that it
+ * outlives both hosts.
+ */
+export async function setBlocked(lab: LabState, from: HostState, to: HostState, blocked: boolean): Promise<void> {
+  const commands = [
+    'add table bridge cuts',
+    'add set bridge cuts pairs { type ipv4_addr . ipv4_addr; }',
+    'add chain bridge cuts forward { type filter hook forward priority 0; }',
+    'flush chain bridge cuts forward',
+    'add rule bridge cuts forward ip saddr . ip daddr @pairs drop',
+    // Adding first makes the deletion of what is not there harmless.
+    `add element bridge cuts pairs { ${from.ip} . ${to.ip} }`,
+    ...(blocked ? [] : [`delete element bridge cuts pairs { ${from.ip} . ${to.ip} }`]),
+  ];
+  await run(['nsenter', `--net=/run/netns/${lab.hubNamespace}`, '--', 'nft', '-f', '-'], {
+    input: `${commands.join('\n')}\n`,
+  });
+}
+
 /** Takes a host's cable out of the hub, or puts it back; neither end notices a lost carrier. */
 export async function setConnected(lab: LabState, host: HostState, connected: boolean): Promise<void> {
   const where = connected ? ['master', 'br0'] : ['nomaster'];

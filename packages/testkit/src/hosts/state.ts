@@ -20,6 +20,8 @@ export interface HostOptions {
   insecureRegistries?: string[];
   /** Labels of the engine, `key=value`. */
   engineLabels?: string[];
+  /** Gives /var/lib/swarmd a disk of its own of this size (ext4 in a file), which can be filled or stall. */
+  dataDiskMegabytes?: number;
   /** More of the engine's daemon.json; wins over what the lab would write. */
   daemonConfig?: Record<string, unknown>;
 }

@@ -1,0 +1,72 @@
+import { whyNoHosts } from '@swarmd/testkit';
+import t from 'tap';
+import { tellOnFailure } from '../e2e/support/shared-cluster.js';
+import { type RunReport, runChaos } from './support/run.js';
+import { FAULT_KINDS, type FaultKind } from './support/schedule.js';
+import { createWorld, type World } from './support/world.js';
+
+const skip = whyNoHosts() ?? false;
+
+/**
+ * CHAOS_SEED draws other faults, CHAOS_MINUTES hurts for longer, CHAOS_MANAGERS and CHAOS_WORKERS are the hosts,
+ * CHAOS_HURT how many managers may be hurt at a time, CHAOS_FAULTS names the kinds of faults (all by default).
+ */
+const setting = (name: string, otherwise: number): number => Number(process.env[`CHAOS_${name}`] ?? otherwise);
+const seed = setting('SEED', 20261);
+const seconds = setting('MINUTES', 1.5) * 60;
+const managers = setting('MANAGERS', 1);
+const workers = setting('WORKERS', 2);
+/** A minority; the only manager there is may be hurt too, and nothing must be lost by it. */
+const maxHurtManagers = setting('HURT', Math.max(1, Math.floor((managers - 1) / 2)));
+
+t.setTimeout((seconds + 900) * 1000);
+
+t.test('chaos › nothing acknowledged is lost, nothing is there twice, everything converges', { skip }, async (t) => {
+  const world = await createWorld({ managers, workers });
+  t.teardown(() => world[Symbol.asyncDispose]());
+  tellOnFailure(t, { lab: world.lab, hosts: world.lab.hosts });
+  t.comment(`seed ${seed}, ${managers} managers, ${workers} workers, ${seconds} s`);
+  if (!world.movesClocks) t.comment('clocks stay: libfaketime is missing');
+  const lines: string[] = [];
+  const say = (line: string): void => {
+    lines.push(line);
+    t.comment(line);
+  };
+  const report = await runChaos(world, { seed, seconds, kinds: kindsOf(world), maxHurtManagers, say });
+  const bad = report.verdicts.filter(({ kind }) => kind !== 'linearizable');
+  const told = bad.map((verdict) => (verdict.kind === 'violation' ? verdict.report : `${verdict.key}: undecided`));
+  t.same(told, [], 'the history of each object is linearizable');
+  t.same(report.versions.problems, [], 'no version goes back, no name is there twice');
+  t.same(report.problems, [], 'no task and no slot ran twice');
+  t.same(report.notes.surprises, [], 'no call is refused that is in order');
+  const acknowledged = report.notes.acknowledgedAt.length;
+  t.ok(acknowledged > seconds, `${acknowledged} writes were acknowledged`);
+  t.ok(report.versions.looks > 0, `${report.versions.looks} lists were looked at`);
+  t.ok(report.lives.length > 10, `${report.lives.length} containers ran`);
+  t.comment(summaryOf(report));
+  if (!t.passing()) console.error([`CHAOS_SEED=${seed}`, ...lines].join('\n'));
+});
+
+function kindsOf({ movesClocks }: World): FaultKind[] {
+  const asked = process.env['CHAOS_FAULTS']?.split(',');
+  const all = Object.keys(FAULT_KINDS) as FaultKind[];
+  // A manager that is alone has no etcd.
+  const impossible: FaultKind[] = [
+    ...(movesClocks ? [] : (['clock'] as const)),
+    ...(managers > 1 ? [] : (['kill-etcd', 'stop-etcd'] as const)),
+  ];
+  return all.filter((kind) => (asked?.includes(kind) ?? true) && !impossible.includes(kind));
+}
+
+/** How many calls were answered how, and for how long no write was acknowledged at worst. */
+function summaryOf({ calls, notes }: RunReport): string {
+  const counts = new Map<string, number>();
+  for (const { action, answer } of calls) {
+    const name = `${action.kind} ${answer.kind}`;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
+  }
+  const times = [...notes.acknowledgedAt].sort((a, b) => a - b);
+  const gaps = times.slice(1).map((time, index) => time - times[index]!);
+  const answers = [...counts].sort().map(([name, count]) => `${name} ${count}`);
+  return `${answers.join(', ')}; longest time without an acknowledged write ${(Math.max(0, ...gaps) / 1000).toFixed(1)} s`;
+}
