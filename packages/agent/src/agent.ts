@@ -30,6 +30,8 @@ export interface AgentOptions {
   swarmdVersion: string;
   /** Address under which other nodes reach this one. */
   advertiseAddr: string;
+  /** The roots that this node trusts at the moment, PEM after PEM: managers wait for a new one to arrive. */
+  trustRoot?(): string;
   onWelcome?(welcome: Welcome): void;
   /** News of the cluster: managers, root certificate, this node's object, whether to renew the certificate. */
   onCluster?(update: ClusterUpdate): void;
@@ -53,6 +55,8 @@ export interface Agent {
   leave(): Promise<void>;
   /** Opens a new session, for a new certificate. */
   reconnect(): void;
+  /** Tells the manager of the roots that are trusted now. */
+  trustChanged(): void;
   /** Whether a manager knows this node at the moment. */
   connected(): boolean;
 }
@@ -106,6 +110,7 @@ export function createAgent(options: AgentOptions): Agent {
       }
     },
     reconnect: () => parts?.sessions.reconnect(),
+    trustChanged: () => parts?.sessions.describeAgain(),
     connected: () => parts?.sessions.connected ?? false,
   };
 }

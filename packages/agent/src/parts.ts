@@ -66,6 +66,7 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     connect: options.connect,
     managers: options.managers,
     description: (signal) => host.description(signal),
+    trustRoot: () => options.trustRoot?.() ?? '',
     worker,
     reporter,
     state,

@@ -22,6 +22,7 @@ const SCHEMAS: Readonly<Record<TableName, z.ZodType>> = {
     ClusterID: text,
     Spec: ClusterSpecSchema,
     RootCA: pem,
+    RootRotation: pem.optional(),
     JoinTokens: z.looseObject({ Worker: text, Manager: text }),
     EtcdCA: pem.optional(),
   }),

@@ -12,6 +12,7 @@ import {
   type Identity,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
+import { createIdentityKeeper } from './identity-keeper.js';
 import { keepIdentity } from './lock/secret-files.js';
 import { removeManager } from './manager/manager-files.js';
 import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
@@ -59,10 +60,11 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const holder = createIdentityHolder(identity);
   let peers: { NodeID: string; Addr: string }[] = member.managers.map((Addr) => ({ NodeID: '', Addr }));
   const addresses = (): string[] => peers.map((peer) => peer.Addr);
+  const keeper = createIdentityKeeper(holder, (changed) => keepIdentity(config.dataDir, vault, changed), ports.logger);
   const renewal = startRenewal({
     identity: holder,
     renew: (current, signal) => renewCertificate({ identity: current, remoteAddrs: addresses(), signal }),
-    save: (renewed) => keepIdentity(config.dataDir, vault, renewed),
+    save: keeper.save,
     ...ports,
   });
   const manager = createManagerSlot({
@@ -83,6 +85,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
         ports.logger.warn({ err: error }, 'the list of managers could not be kept');
       });
     }
+    if (update.rootCertificatePem.length > 0) keeper.trust(Buffer.from(update.rootCertificatePem).toString('utf8'));
     if (update.renewCertificate) void changeRole(update);
   };
   /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
@@ -110,10 +113,18 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     clusterId: identity.clusterId,
     swarmdVersion: options.version,
     advertiseAddr: member.advertiseAddr.replace(/:\d+$/, ''),
+    trustRoot: () => holder.current.rootPem,
     onCluster,
     onSessionEnd: (reason) => {
       if (isErrorCode(reason, 'permission-denied', 'unauthenticated')) options.onRejected(reason);
     },
+  });
+  let certificate = identity.certificatePem;
+  holder.onChange((changed) => {
+    // A new session shows the cluster that this node has the new certificate, and can use it.
+    if (changed.certificatePem !== certificate) agent.reconnect();
+    else agent.trustChanged();
+    certificate = changed.certificatePem;
   });
   try {
     await agent.start();
@@ -138,11 +149,13 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       await renewal.stop();
       unfollow();
       await agent.stop();
+      await keeper.settled();
       await manager.stop();
     },
     leave: async () => {
       await renewal.stop();
       unfollow();
+      await keeper.settled();
       try {
         await agent.leave();
       } finally {

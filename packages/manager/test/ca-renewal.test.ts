@@ -37,7 +37,7 @@ t.test('certificates › root and leaf are what Docker’s are', async (t) => {
   const short = new X509Certificate(await issueCertificate({ ...options, role: 'worker', validityMs: 1 }, realRandom));
   t.equal(Date.parse(short.validTo), now + 3_600_000, 'an hour at least');
 
-  const info = tlsInfo(root.certificatePem);
+  const info = tlsInfo(root.certificatePem, root.certificatePem);
   t.equal(Buffer.from(info.CertIssuerSubject, 'base64').subarray(-8).toString(), 'swarm-ca');
   t.equal(info.CertIssuerPublicKey, parsed.publicKey.export({ type: 'spki', format: 'der' }).toString('base64'));
 });
@@ -98,7 +98,7 @@ t.test('renewal › waits, renews, keeps the result before it uses it, and plans
 });
 
 t.test(
-  'renewal › backs off from five seconds to an hour while it fails, and renews at once when told to',
+  'renewal › backs off from five seconds to an hour while it fails, to half a minute when it was asked for',
   async (t) => {
     const clock = manualClock();
     const identity = createIdentityHolder(await identityAt(clock.now()));
@@ -112,7 +112,7 @@ t.test(
       save: async () => void t.fail('nothing is to be saved'),
     });
     t.teardown(() => renewal.stop());
-    renewal.renewNow();
+    clock.advance(9 * DAY_MS);
     await settle();
     t.equal(attempts, 1);
     const waits: number[] = [];
@@ -124,5 +124,15 @@ t.test(
     t.same(waits.slice(0, 3), [5_000, 10_000, 20_000]);
     t.equal(waits.at(-1), 3_600_000);
     t.equal(attempts, 13);
+    renewal.renewNow();
+    await settle();
+    t.equal(attempts, 14, 'at once');
+    const asked: number[] = [];
+    for (let i = 0; i < 5; i++) {
+      asked.push(clock.nextTimerMs()!);
+      clock.advance(clock.nextTimerMs()!);
+      await settle();
+    }
+    t.same(asked, [5_000, 10_000, 20_000, 30_000, 30_000], 'somebody waits for it');
   },
 );

@@ -1,3 +1,4 @@
+export * from './certificate-life.js';
 export * from './defaults.js';
 export * from './errors.js';
 export * from './ids.js';

@@ -8,7 +8,7 @@ export type NodeRole = 'worker' | 'manager';
 
 /** Who a node is: its key, its certificate, and the root that it trusts. Times in milliseconds since the epoch. */
 export interface Identity {
-  /** The node's certificate alone. */
+  /** The node's certificate; behind it, while the root is being rotated, what certifies its issuer by the present root. */
   certificatePem: string;
   /** PKCS#8. */
   keyPem: string;
@@ -58,7 +58,7 @@ function parseCertificate(parts: Pick<Identity, 'certificatePem' | 'rootPem'>): 
     const certificate = new X509Certificate(parts.certificatePem);
     const subject = parseSubject(certificate.toLegacyObject().subject as unknown as Record<string, unknown>);
     if (subject === undefined) throw new SwarmdError('invalid-argument', 'the certificate is not a node’s');
-    const roots = splitPem(parts.rootPem).map((block) => new X509Certificate(block.pem));
+    const roots = splitPem(parts.rootPem).map(({ pem }) => new X509Certificate(pem));
     if (!roots.some((root) => certificate.verify(root.publicKey)))
       throw new SwarmdError('invalid-argument', 'the certificate was not signed by the root certificate');
     const { certificatePem, rootPem } = parts;
@@ -164,12 +164,13 @@ async function readKept(directory: string) {
     throw error;
   }
   const blocks = splitPem(text);
-  const [certificate, ...roots] = blocks.filter((block) => block.label === 'CERTIFICATE');
+  const [certificate, ...others] = blocks.filter((block) => block.label === 'CERTIFICATE');
+  const pems = (some: typeof blocks): string => some.map(({ pem }) => pem).join('');
   return {
     keyPem: blocks.find((block) => block.label.endsWith('PRIVATE KEY'))?.pem,
     sealedKey: blocks.find((block) => block.label.includes('SEALED'))?.pem,
-    certificatePem: certificate?.pem ?? '',
-    rootPem: roots.map((root) => root.pem).join(''),
+    certificatePem: (certificate?.pem ?? '') + pems(others.filter((other) => !isRoot(other))),
+    rootPem: pems(others.filter(isRoot)),
     renew: text.startsWith(`${RENEW_LINE}\n`),
   };
 }
@@ -212,6 +213,41 @@ export function createIdentityHolder(identity: Identity): IdentityHolder {
       };
     },
   };
+}
+
+/**
+ * The identity that trusts the roots in `rootPem` (those its manager named), and in any case the one that issued its own
+ * certificate: nobody else may be left trusting that one when this node comes back after a rotation it has slept through.
+ * The same object when nothing changes.
+ */
+export function withTrust(identity: Identity, rootPem: string): Identity {
+  const told = splitPem(rootPem).map(({ pem }) => pem);
+  const own = new X509Certificate(identity.certificatePem);
+  const issuedBy = (pem: string): boolean => own.verify(new X509Certificate(pem).publicKey);
+  const needed = told.some(issuedBy)
+    ? []
+    : splitPem(identity.rootPem)
+        .map(({ pem }) => pem)
+        .filter(issuedBy);
+  const trusted = [...told, ...needed].join('');
+  return trusted === identity.rootPem ? identity : parseIdentity({ ...identity, rootPem: trusted });
+}
+
+/** Whether `identity` trusts every root that `other` does. */
+export function trustsAllOf(identity: Identity, other: Identity): boolean {
+  const trusted = new Set(splitPem(identity.rootPem).map(({ pem }) => pem.trim()));
+  return splitPem(other.rootPem).every(({ pem }) => trusted.has(pem.trim()));
+}
+
+/** A root signs itself; what certifies a new root by an old one does not. */
+function isRoot({ pem }: { pem: string }): boolean {
+  try {
+    const certificate = new X509Certificate(pem);
+    return certificate.verify(certificate.publicKey);
+  } catch {
+    // Whoever parses the roots says what is wrong with it.
+    return true;
+  }
 }
 
 function splitPem(text: string): { label: string; pem: string }[] {

@@ -9,14 +9,20 @@ import {
 } from '@grpc/grpc-js';
 import { SwarmdError } from '@swarmd/model';
 import { type AccessTable, METHOD_ACCESS, mayCall } from './access.js';
-import type { IdentityHolder } from './identity.js';
+import { type IdentityHolder, trustsAllOf } from './identity.js';
 import { IDLE_CONNECTION_MS, KEEPALIVE_MS, RECEIVE_BYTES, SERVER_LIMITS } from './limits.js';
 import { type Peer, peerOf } from './peer.js';
 import { toGrpcStatus } from './status.js';
 
+/** Calls under way on connections that are to end have this long. */
+const DRAIN_GRACE_MS = 2_000;
+
 /** What {@link createServer} needs. */
 export interface WireServerOptions {
-  /** The server's certificate; replacing it takes effect for new connections and drops none. */
+  /**
+   * The server's certificate; replacing it takes effect for new connections and drops none, unless a root is not trusted
+   * any more: connections that may have been opened by its grace are then ended in favour of new ones.
+   */
   identity: IdentityHolder;
   /** Defaults to {@link METHOD_ACCESS}. */
   access?: AccessTable;
@@ -51,17 +57,27 @@ export function createServer(options: WireServerOptions): WireServer {
     'grpc.keepalive_timeout_ms': KEEPALIVE_MS.timeout,
   });
   const credentials = followIdentity(options.identity);
+  let bound: string | undefined;
+  let before = options.identity.current;
+  const unfollow = options.identity.onChange((identity) => {
+    const lessTrusting = !trustsAllOf(identity, before);
+    before = identity;
+    if (lessTrusting && bound !== undefined) server.drain(bound, DRAIN_GRACE_MS);
+  });
   return {
     addService: (service, implementation) => server.addService(service, implementation),
     listen: (addr) =>
       new Promise((resolve, reject) => {
         server.bindAsync(addr, credentials, (error, port) => {
-          if (error === null) resolve(port);
-          else reject(new SwarmdError('unavailable', `cannot listen on ${addr}: ${error.message}`, { cause: error }));
+          if (error === null) {
+            bound = addr.replace(/:\d+$/, `:${port}`);
+            resolve(port);
+          } else reject(new SwarmdError('unavailable', `cannot listen on ${addr}: ${error.message}`, { cause: error }));
         });
       }),
     stop: (graceMs) =>
       new Promise((resolve) => {
+        unfollow();
         const timer = setTimeout(() => server.forceShutdown(), graceMs);
         server.tryShutdown(() => {
           clearTimeout(timer);

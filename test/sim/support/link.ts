@@ -43,7 +43,7 @@ export class ServerEnd extends EventEmitter {
 
   getAuthContext(): unknown {
     const subject = { CN: this.#nodeId, OU: 'swarm-worker', O: 'simulated' };
-    return { sslPeerCertificate: { subject, valid_to: 'Dec 31 2099 00:00:00 GMT' } };
+    return { sslPeerCertificate: { subject, valid_to: 'Dec 31 2099 00:00:00 GMT', raw: Buffer.alloc(0) } };
   }
 
   write(message: ManagerMessage): boolean {

@@ -57,7 +57,7 @@ const RIGHTS: Readonly<Record<Writer, Rights>> = {
   dispatcher: {
     change: {
       task: ['Status'],
-      node: ['Status', 'Session', 'DownSince', 'CertificateRole', 'Description', 'ManagerStatus'],
+      node: ['Status', 'Session', 'DownSince', 'CertificateRole', 'Certificate', 'Description', 'ManagerStatus'],
     },
     taskState: (before) => before !== 'new' && !waits(before),
   },

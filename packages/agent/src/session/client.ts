@@ -16,6 +16,8 @@ export interface SessionClientDeps {
   managers(): readonly string[];
   /** Waits for the host's description; at first the engine may not answer. */
   description(signal: AbortSignal): Promise<NodeDescription>;
+  /** The roots that this node trusts, PEM after PEM; empty when nobody knows. */
+  trustRoot(): string;
   worker: Worker;
   reporter: StatusReporter;
   state: AgentState;
@@ -37,6 +39,7 @@ export interface SessionClientDeps {
 export class SessionClient {
   readonly #deps: SessionClientDeps;
   #session: Session | undefined;
+  #description: NodeDescription | undefined;
   #sentDescription = '';
   #taskLogDriver: Driver | undefined;
 
@@ -56,10 +59,21 @@ export class SessionClient {
 
   /** The host's description may have changed: tells the manager if so. */
   describe(description: NodeDescription): void {
-    const json = JSON.stringify(description);
+    this.#description = description;
+    const json = this.#described(description);
     if (this.#session === undefined || json === this.#sentDescription) return;
     this.#sentDescription = json;
     this.#session.send({ $case: 'description', value: { description: Buffer.from(json) } });
+  }
+
+  /** The roots that are trusted may have changed: tells the manager if so. */
+  describeAgain(): void {
+    if (this.#description !== undefined) this.describe(this.#description);
+  }
+
+  #described(description: NodeDescription): string {
+    const TrustRoot = this.#deps.trustRoot();
+    return JSON.stringify(TrustRoot === '' ? description : { ...description, TLSInfo: { TrustRoot } });
   }
 
   /** Ends the session, to open another one at once. */
@@ -107,8 +121,9 @@ export class SessionClient {
     let dispatcher: DispatcherClient | undefined;
     let welcome = false;
     try {
-      const description = Buffer.from(JSON.stringify(await this.#deps.description(signal)));
-      this.#sentDescription = description.toString('utf8');
+      this.#description = await this.#deps.description(signal);
+      this.#sentDescription = this.#described(this.#description);
+      const description = Buffer.from(this.#sentDescription);
       dispatcher = this.#deps.connect(addr);
       const channel = dispatcher;
       const subscriptions = new Map<string, AbortController>();

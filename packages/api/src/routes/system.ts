@@ -1,5 +1,5 @@
 import os from 'node:os';
-import { type ApiObject, type Control, isErrorCode, type LocalNodeInfo } from '@swarmd/model';
+import { type ApiObject, type Control, certificateStage, isErrorCode, type LocalNodeInfo } from '@swarmd/model';
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.js';
 import { API_VERSION, MIN_API_VERSION } from '../http/versions.js';
@@ -27,11 +27,11 @@ export async function systemRoutes(app: FastifyInstance, context: ApiContext): P
 
   app.get('/info', async () => {
     const info = await engineObject(context, '/info');
-    const Swarm = await swarmInfo(context);
+    const { Swarm, warnings } = await swarmInfo(context);
     const answer: Record<string, unknown> = { ...(info ?? infoWithoutEngine(engine.socketPath)), Swarm };
     // The docker CLI shows the engine's warnings alone.
-    if (Swarm.Warnings !== undefined)
-      answer['Warnings'] = [...((answer['Warnings'] as string[] | null | undefined) ?? []), ...Swarm.Warnings];
+    if (warnings.length > 0)
+      answer['Warnings'] = [...((answer['Warnings'] as string[] | null | undefined) ?? []), ...warnings];
     return answer;
   });
 }
@@ -56,15 +56,34 @@ async function engineObject(
   return undefined;
 }
 
-/** The `Swarm` part of `/info`. The cluster comes without its join tokens. */
-async function swarmInfo({ membership }: ApiContext): Promise<LocalNodeInfo> {
+/** The `Swarm` part of `/info`, and what is to be warned of. The cluster comes without its join tokens. */
+async function swarmInfo({ membership }: ApiContext): Promise<{ Swarm: LocalNodeInfo; warnings: string[] }> {
   const info = membership.info();
   const control = membership.control();
-  if (control === undefined) return info;
+  if (control === undefined) return { Swarm: info, warnings: info.Warnings ?? [] };
   const nodes = await control.listNodes({});
   const managers = nodes.filter((node) => (node['Spec'] as { Role?: string }).Role === 'manager');
   const cluster = await clusterWithoutTokens(control);
-  return { ...info, Nodes: nodes.length, Managers: managers.length, ...(cluster ? { Cluster: cluster } : {}) };
+  const Swarm = { ...info, Nodes: nodes.length, Managers: managers.length, ...(cluster ? { Cluster: cluster } : {}) };
+  const warnings = [...(info.Warnings ?? []), ...certificateWarnings(nodes, Date.now())];
+  return { Swarm: { ...Swarm, ...(warnings.length > 0 ? { Warnings: warnings } : {}) }, warnings };
+}
+
+/** The most nodes whose certificates `/info` warns of one by one. */
+const MAX_WARNINGS = 10;
+
+/** What `/info` says of nodes whose certificates run out without having been renewed. */
+export function certificateWarnings(nodes: readonly ApiObject[], nowMs: number): string[] {
+  const warnings = nodes.flatMap((node): string[] => {
+    const certificate = node['Certificate'] as { NotBefore: string; NotAfter: string } | undefined;
+    const stage = certificate === undefined ? 'fresh' : certificateStage(certificate, nowMs).stage;
+    if (certificate === undefined || stage === 'fresh') return [];
+    const name = (node['Description'] as { Hostname?: string } | undefined)?.Hostname || String(node['ID']);
+    const when = `${stage === 'expired' ? 'has expired' : 'expires soon and was not renewed'}: ${certificate.NotAfter}`;
+    return [`the certificate of node ${name} ${when}`];
+  });
+  const more = warnings.length - MAX_WARNINGS;
+  return more <= 0 ? warnings : [...warnings.slice(0, MAX_WARNINGS), `and those of ${more} more nodes`];
 }
 
 async function clusterWithoutTokens(control: Control): Promise<ApiObject | undefined> {

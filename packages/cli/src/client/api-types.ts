@@ -55,6 +55,8 @@ export interface ApiNode extends ApiMeta {
   };
   Status: { State?: string; Message?: string; Addr?: string };
   ManagerStatus?: { Leader?: boolean; Reachability?: string; Addr?: string };
+  /** The life of the node's certificate, RFC 3339. */
+  Certificate?: { NotBefore: string; NotAfter: string };
 }
 
 /** A secret or config as the API shows it. */
@@ -85,6 +87,7 @@ export interface ApiNetwork {
 export interface ApiCluster extends ApiMeta {
   Spec: ClusterSpec;
   TLSInfo?: ApiTlsInfo;
+  RootRotationInProgress?: boolean;
   JoinTokens?: { Worker: string; Manager: string };
 }
 

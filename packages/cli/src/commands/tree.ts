@@ -21,6 +21,7 @@ import { why } from './service/why.js';
 import { stackDeploy } from './stack/deploy.js';
 import { stackLs, stackPs, stackServices } from './stack/list.js';
 import { stackRm } from './stack/rm.js';
+import { swarmCa } from './swarm/ca.js';
 import { swarmInit, swarmJoin, swarmJoinToken, swarmLeave } from './swarm/membership.js';
 import { swarmUnlock, swarmUnlockKey } from './swarm/unlock.js';
 import { swarmUpdate } from './swarm/update.js';
@@ -39,6 +40,7 @@ export interface CommandTree {
 export function commandTree(): CommandTree {
   return {
     commands: [
+      swarmCa,
       swarmInit,
       swarmJoin,
       swarmJoinToken,
@@ -95,7 +97,7 @@ export function commandTree(): CommandTree {
       {
         name: 'swarm',
         summary: 'Manage Swarm',
-        commands: [swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUnlock, swarmUnlockKey, swarmUpdate],
+        commands: [swarmCa, swarmInit, swarmJoin, swarmJoinToken, swarmLeave, swarmUnlock, swarmUnlockKey, swarmUpdate],
       },
     ],
   };

@@ -1,14 +1,9 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import { type Random, SwarmdError } from '@swarmd/model';
+import { type Random, rfc3339, SwarmdError } from '@swarmd/model';
 import { type NodeRole, ROLE_UNITS, SERVER_NAMES } from '@swarmd/wire';
-
-/** A certificate and its private key (PKCS#8), both PEM. */
-export interface CertificateAndKey {
-  certificatePem: string;
-  keyPem: string;
-}
+import { authorityKeyIdentifier, type CertificateAndKey, signerOf } from './signer.js';
 
 /** Life of a root certificate: 20 years as swarmkit counts them (630,720,000 s). */
 const ROOT_VALIDITY_MS = 630_720_000_000;
@@ -72,24 +67,25 @@ export interface IssueOptions {
  */
 export async function issueCertificate(options: IssueOptions, random: Random): Promise<string> {
   const publicKey = await keyOfCsr(options.csrPem);
-  const root = new x509.X509Certificate(options.root.certificatePem);
+  const signer = await signerOf(options.root);
+  const { NotBefore, NotAfter } = certificateDates(options.nowMs, options.validityMs);
   const names = [ROLE_UNITS[options.role], options.nodeId, ...(options.role === 'manager' ? [SERVER_NAMES.ca] : [])];
   const certificate = await x509.X509CertificateGenerator.create(
     {
       serialNumber: serialNumber(random),
-      issuer: root.subjectName,
+      issuer: signer.certificate.subjectName,
       subject: [{ O: [options.clusterId] }, { OU: [ROLE_UNITS[options.role]] }, { CN: [options.nodeId] }],
-      notBefore: wholeSeconds(options.nowMs - BACKDATE_MS),
-      notAfter: wholeSeconds(options.nowMs + Math.max(MIN_VALIDITY_MS, options.validityMs)),
+      notBefore: new Date(NotBefore),
+      notAfter: new Date(NotAfter),
       publicKey,
-      signingKey: await importKey(options.root.keyPem),
-      signingAlgorithm: SIGNATURE,
+      signingKey: signer.key,
+      signingAlgorithm: signer.algorithm,
       extensions: [
         new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature | x509.KeyUsageFlags.keyEncipherment, true),
         new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth, x509.ExtendedKeyUsage.clientAuth]),
         new x509.BasicConstraintsExtension(false, undefined, true),
         await x509.SubjectKeyIdentifierExtension.create(publicKey, false, crypto),
-        await x509.AuthorityKeyIdentifierExtension.create(root.publicKey, false, crypto),
+        await authorityKeyIdentifier(signer),
         new x509.SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value }))),
       ],
     },
@@ -98,17 +94,12 @@ export async function issueCertificate(options: IssueOptions, random: Random): P
   return withNewline(certificate.toString('pem'));
 }
 
-/** What `docker node inspect` and `docker info` show of the root: Docker's TLSInfo (base64 of the DER parts). */
-export function tlsInfo(rootPem: string): {
-  TrustRoot: string;
-  CertIssuerSubject: string;
-  CertIssuerPublicKey: string;
-} {
-  const root = new x509.X509Certificate(rootPem);
+/** From when until when a certificate counts that is issued at `nowMs` for `validityMs`; RFC 3339, whole seconds. */
+export function certificateDates(nowMs: number, validityMs: number): { NotBefore: string; NotAfter: string } {
+  const until = nowMs + Math.max(MIN_VALIDITY_MS, validityMs);
   return {
-    TrustRoot: rootPem,
-    CertIssuerSubject: Buffer.from(root.subjectName.toArrayBuffer()).toString('base64'),
-    CertIssuerPublicKey: Buffer.from(root.publicKey.rawData).toString('base64'),
+    NotBefore: rfc3339(wholeSeconds(nowMs - BACKDATE_MS).getTime()),
+    NotAfter: rfc3339(wholeSeconds(until).getTime()),
   };
 }
 
@@ -131,12 +122,8 @@ async function exportKey(key: webcrypto.CryptoKey): Promise<string> {
   return withNewline(x509.PemConverter.encode(der, 'PRIVATE KEY'));
 }
 
-function importKey(keyPem: string): Promise<webcrypto.CryptoKey> {
-  return crypto.subtle.importKey('pkcs8', x509.PemConverter.decodeFirst(keyPem), KEY, false, ['sign']);
-}
-
 /** Positive and not zero, as the standard wants serial numbers. */
-function serialNumber(random: Random): string {
+export function serialNumber(random: Random): string {
   const bytes = random.bytes(16);
   return `01${Buffer.from(bytes).toString('hex')}`;
 }
@@ -145,6 +132,7 @@ function wholeSeconds(ms: number): Date {
   return new Date(Math.floor(ms / 1000) * 1000);
 }
 
-function withNewline(pem: string): string {
+/** PEM as everything here keeps it: digests are over these bytes. */
+export function withNewline(pem: string): string {
   return `${pem.trim()}\n`;
 }

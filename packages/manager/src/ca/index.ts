@@ -1,8 +1,13 @@
 export * from './authority.js';
 export * from './certificate.js';
+export { startCertificateLoop } from './certificate-loop.js';
 export * from './issuer.js';
+export * from './issuing-root.js';
 export * from './join.js';
 export * from './join-token.js';
 export * from './members.js';
 export * from './remote-issuer.js';
 export * from './renewal.js';
+export * from './root.js';
+export * from './rotation.js';
+export * from './signer.js';

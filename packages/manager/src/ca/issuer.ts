@@ -14,9 +14,13 @@ import {
 import type { IssueCertificateRequest, IssueCertificateResponse, NodeRole, Peer } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { parseDescription } from '../dispatcher/description.js';
-import { issueCertificate, keyOfCsr } from './certificate.js';
+import { certificateDates, issueCertificate, keyOfCsr } from './certificate.js';
+import { chainOf, issuerName, issuingRoot, trustedRoots } from './issuing-root.js';
 import { roleOfToken } from './join-token.js';
 import { clusterOf, refuseNonMember } from './members.js';
+
+/** What of a caller's certificate decides on its renewal. */
+export type CertifiedPeer = Omit<Peer, 'certificate'>;
 
 /** Issues certificates of nodes. */
 export interface CertificateIssuer {
@@ -26,7 +30,7 @@ export interface CertificateIssuer {
    */
   issueCertificate(
     request: IssueCertificateRequest,
-    peer: Peer | undefined,
+    peer: CertifiedPeer | undefined,
     requestId: string,
   ): Promise<IssueCertificateResponse>;
 }
@@ -47,44 +51,54 @@ export function localIssuer(deps: IssuerDependencies): CertificateIssuer {
   return {
     issueCertificate: async (request, peer, requestId) => {
       const joining = request.token !== '';
-      const { nodeId, role } = joining ? await join(deps, request, requestId) : await renew(deps, request, peer);
+      const { nodeId, role, cluster } = joining
+        ? await join(deps, request, requestId)
+        : await renew(deps, request, peer);
       log.info({ nodeId, role }, joining ? 'node joined' : 'certificate renewed');
-      const cluster = clusterOf(deps.store.view);
       const certificatePem = await sign(deps, cluster, request, nodeId, role);
       return {
         nodeId,
         role,
         clusterId: cluster.ClusterID,
-        certificatePem: Buffer.from(certificatePem),
-        rootCertificatePem: Buffer.from(cluster.RootCA.Certificate),
+        certificatePem: Buffer.from(certificatePem + chainOf(cluster)),
+        rootCertificatePem: Buffer.from(trustedRoots(cluster)),
       };
     },
   };
 }
 
-async function join(
-  deps: IssuerDependencies,
-  request: IssueCertificateRequest,
-  requestId: string,
-): Promise<{ nodeId: string; role: NodeRole }> {
+/** To whom a certificate is issued; `cluster` is as it was in the transaction: its root signs, however it changes since. */
+interface Grant {
+  nodeId: string;
+  role: NodeRole;
+  cluster: Cluster;
+}
+
+async function join(deps: IssuerDependencies, request: IssueCertificateRequest, requestId: string): Promise<Grant> {
   const nodeId = nodeIdFor(requestId, request.csrPem);
   if (grantedRole(deps.store.view, nodeId, request.token) === 'manager') await checkManager(deps, request);
   // Before anything is written: a request that cannot be signed leaves no node behind.
   await keyOfCsr(request.csrPem.toString('latin1'));
   const description = parseDescription(request.description);
-  const role = await deps.store.update((tx) => {
+  return deps.store.update((tx) => {
     const granted = grantedRole(tx, nodeId, request.token);
-    if (tx.get('node', nodeId) !== undefined) return granted;
+    const cluster = clusterOf(tx);
+    const grant = { nodeId, role: granted, cluster };
+    if (tx.get('node', nodeId) !== undefined) return grant;
     tx.create('node', {
       ID: nodeId,
       Spec: { Role: granted, Availability: availabilityOf(request.availability), Labels: {} },
       ...(description === undefined ? {} : { Description: description }),
       Status: { State: 'unknown', Addr: request.advertiseAddr },
       CertificateRole: granted,
+      // It has no other, so that this counts until it registers: a rotation waits for who joined before it began.
+      Certificate: {
+        Issuer: issuerName(issuingRoot(cluster).certificatePem),
+        ...certificateDates(deps.clock.now(), validityMs(cluster)),
+      },
     });
-    return granted;
+    return grant;
   });
-  return { nodeId, role };
 }
 
 async function checkManager({ refuseManager }: IssuerDependencies, request: IssueCertificateRequest): Promise<void> {
@@ -115,21 +129,21 @@ function noToken(): SwarmdError {
 async function renew(
   deps: IssuerDependencies,
   request: IssueCertificateRequest,
-  peer: Peer | undefined,
-): Promise<{ nodeId: string; role: NodeRole }> {
+  peer: CertifiedPeer | undefined,
+): Promise<Grant> {
   if (peer === undefined) throw noToken();
   await keyOfCsr(request.csrPem.toString('latin1'));
-  const role = await deps.store.update((tx) => {
-    if (peer.clusterId !== clusterOf(tx).ClusterID || peer.notAfter <= deps.clock.now()) {
+  return deps.store.update((tx) => {
+    const cluster = clusterOf(tx);
+    if (peer.clusterId !== cluster.ClusterID || peer.notAfter <= deps.clock.now()) {
       throw new SwarmdError('unauthenticated', 'the certificate is expired or of another cluster');
     }
     const refusal = refuseNonMember(tx, peer.nodeId);
     if (refusal !== undefined) throw refusal;
     const node = tx.get('node', peer.nodeId)!;
     if (node.CertificateRole !== node.Spec.Role) tx.put('node', { ...node, CertificateRole: node.Spec.Role });
-    return node.Spec.Role;
+    return { nodeId: peer.nodeId, role: node.Spec.Role, cluster };
   });
-  return { nodeId: peer.nodeId, role };
 }
 
 function sign(
@@ -141,16 +155,20 @@ function sign(
 ): Promise<string> {
   return issueCertificate(
     {
-      root: { certificatePem: cluster.RootCA.Certificate, keyPem: cluster.RootCA.Key },
+      root: issuingRoot(cluster),
       csrPem: request.csrPem.toString('latin1'),
       nodeId,
       role,
       clusterId: cluster.ClusterID,
       nowMs: clock.now(),
-      validityMs: durationMs(cluster.Spec.CAConfig?.NodeCertExpiry, DEFAULTS.nodeCertExpiryMs),
+      validityMs: validityMs(cluster),
     },
     random,
   );
+}
+
+function validityMs({ Spec }: Cluster): number {
+  return durationMs(Spec.CAConfig?.NodeCertExpiry, DEFAULTS.nodeCertExpiryMs);
 }
 
 function availabilityOf(asked: string): Node['Spec']['Availability'] {

@@ -104,7 +104,9 @@ async function issue(
   const call = client.issueCertificate.bind(client);
   const full = { ...request, csrPem: Buffer.from(csrPem) };
   const response = await callUnary(call, full, { timeoutMs: CALL_TIMEOUT_MS, signal });
-  return parseIdentity({ keyPem, certificatePem: response.certificatePem.toString('utf8'), rootPem });
+  // The manager has shown that it is one of a root already trusted: it may name others, as during a rotation.
+  const trusted = response.rootCertificatePem.toString('utf8') || rootPem;
+  return parseIdentity({ keyPem, certificatePem: response.certificatePem.toString('utf8'), rootPem: trusted });
 }
 
 async function tryEach<R>(

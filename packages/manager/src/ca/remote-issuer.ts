@@ -1,14 +1,13 @@
-import type { Peer } from '@swarmd/wire';
 import { Arguments } from '../cluster/arguments.js';
 import type { LeaderCalls, LeaderHandlers } from '../cluster/leader-calls.js';
-import type { CertificateIssuer } from './issuer.js';
+import type { CertificateIssuer, CertifiedPeer } from './issuer.js';
 
 /** The leader's {@link CertificateIssuer}, whichever manager that is. */
 export function remoteIssuer(leader: LeaderCalls): CertificateIssuer {
   return {
     issueCertificate: async ({ csrPem, description, ...texts }, peer, requestId) => {
       const request = { ...texts, csrPem: base64(csrPem), description: base64(description) };
-      const args = { request, peer: peer ?? null, requestId };
+      const args = { request, peer: peer && sent(peer), requestId };
       const answer = new Arguments(await leader.call('ca.issueCertificate', args, { requestId }));
       return {
         nodeId: answer.text('nodeId'),
@@ -43,7 +42,11 @@ export function issuerHandlers(local: CertificateIssuer): LeaderHandlers {
   };
 }
 
-function peerIn(args: Arguments): Peer {
+function sent({ nodeId, role, clusterId, notAfter }: CertifiedPeer): CertifiedPeer {
+  return { nodeId, role, clusterId, notAfter };
+}
+
+function peerIn(args: Arguments): CertifiedPeer {
   const role = args.oneOf('role', ['worker', 'manager']);
   return { nodeId: args.text('nodeId'), role, clusterId: args.text('clusterId'), notAfter: args.count('notAfter') };
 }

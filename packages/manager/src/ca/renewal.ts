@@ -5,6 +5,8 @@ import type { Logger } from 'pino';
 /** A failed renewal is tried again after this long, doubling to the maximum. */
 const RETRY_MIN_MS = 5_000;
 const RETRY_MAX_MS = 3_600_000;
+/** The longest wait while the cluster waits for the renewal: for a role, or for all nodes to leave an old root. */
+const ASKED_RETRY_MAX_MS = 30_000;
 /** Timers take at most 2^31 ms: a longer wait is cut into these. */
 const LONGEST_WAIT_MS = 24 * 3_600_000;
 
@@ -23,7 +25,7 @@ export function renewalDelayMs(
 
 /** Keeps an identity fresh. */
 export interface Renewal {
-  /** Renews at once: the cluster has given the node another role. One renewal is under way at a time. */
+  /** Renews at once: the cluster asks for it, and waits. One renewal is under way at a time. */
   renewNow(): void;
   /** Resolves when no attempt is under way any more. */
   stop(): Promise<void>;
@@ -49,6 +51,7 @@ export function startRenewal({ identity, renew, save, clock, random, logger }: R
   let running: Promise<void> | undefined;
   let again = false;
   let retryMs = RETRY_MIN_MS;
+  let asked = false;
 
   const attempt = async (): Promise<void> => {
     try {
@@ -56,6 +59,7 @@ export function startRenewal({ identity, renew, save, clock, random, logger }: R
       await save(renewed);
       identity.replace(renewed);
       retryMs = RETRY_MIN_MS;
+      asked = false;
       log.info({ role: renewed.role, notAfter: new Date(renewed.notAfter).toISOString() }, 'certificate renewed');
       plan(clock.now() + renewalDelayMs(renewed, clock.now(), random.float()));
     } catch (error) {
@@ -66,7 +70,7 @@ export function startRenewal({ identity, renew, save, clock, random, logger }: R
         : 'certificate not renewed';
       log.error({ err: error, retryMs }, text);
       plan(clock.now() + retryMs);
-      retryMs = Math.min(RETRY_MAX_MS, retryMs * 2);
+      retryMs = Math.min(asked ? ASKED_RETRY_MAX_MS : RETRY_MAX_MS, retryMs * 2);
     }
   };
   const start = (): void => {
@@ -93,7 +97,11 @@ export function startRenewal({ identity, renew, save, clock, random, logger }: R
 
   plan(clock.now() + renewalDelayMs(identity.current, clock.now(), random.float()));
   return {
-    renewNow: start,
+    renewNow: () => {
+      asked = true;
+      retryMs = RETRY_MIN_MS;
+      start();
+    },
     stop: async () => {
       abort.abort();
       cancel();

@@ -9,12 +9,15 @@ import {
   type NodeDescription,
   NS_PER_MS,
   type Random,
+  rfc3339,
   type Store,
   SwarmdError,
 } from '@swarmd/model';
 import { type Identity, parseIdentity } from '@swarmd/wire';
-import { type CertificateAndKey, createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certificate.js';
+import { createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certificate.js';
+import { issuerName } from '../ca/issuing-root.js';
 import { createJoinTokens } from '../ca/join-token.js';
+import type { CertificateAndKey } from '../ca/signer.js';
 import { parseClusterSpec, unlockKeyFor } from '../control/cluster.js';
 
 /** What a user may choose when a cluster is made. */
@@ -91,6 +94,11 @@ export async function bootstrapCluster(store: Store, options: BootstrapOptions):
       Status: { State: 'unknown', Addr: advertiseAddr.replace(/:\d+$/, '') },
       ManagerStatus: { Leader: true, Reachability: 'reachable', Addr: advertiseAddr },
       CertificateRole: 'manager',
+      Certificate: {
+        Issuer: issuerName(root.certificatePem),
+        NotBefore: rfc3339(identity.notBefore),
+        NotAfter: rfc3339(identity.notAfter),
+      },
     });
   });
   return identity;

@@ -1,4 +1,5 @@
 import { startAllocator } from '../allocator/index.js';
+import { startCertificateLoop } from '../ca/certificate-loop.js';
 import { startOrchestrator, startReaper } from '../orchestrator/index.js';
 import { startConstraintEnforcer, startScheduler } from '../scheduler/index.js';
 import type { StartManagerLoop } from './manager.js';
@@ -10,4 +11,5 @@ export const MANAGER_LOOPS: readonly StartManagerLoop[] = [
   startScheduler,
   startConstraintEnforcer,
   startReaper,
+  startCertificateLoop,
 ];

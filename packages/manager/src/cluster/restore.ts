@@ -16,8 +16,9 @@ import {
   type TableName,
 } from '@swarmd/model';
 import { type Identity, parseIdentity } from '@swarmd/wire';
-import { type CertificateAndKey, createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certificate.js';
+import { createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certificate.js';
 import { createJoinTokens } from '../ca/join-token.js';
+import type { CertificateAndKey } from '../ca/signer.js';
 import {
   type BackedUp,
   backedUpCluster,
@@ -151,7 +152,9 @@ function newNode(ID: string, options: RestoreOptions, stamp: Stamp): Node {
 
 /** The backed-up node whose place this host takes. */
 function returned(node: Node, options: RestoreOptions, stamp: Stamp): Node {
-  return { ...node, ...asManager(options), UpdatedAt: stamp.UpdatedAt, Description: options.description };
+  // It gets another certificate now; what is written of the one that it had could end a rotation too early.
+  const { Certificate: _had, RenewFrom: _asked, ...rest } = node;
+  return { ...rest, ...asManager(options), UpdatedAt: stamp.UpdatedAt, Description: options.description };
 }
 
 function asManager({ advertiseAddr }: RestoreOptions): Pick<Node, 'Status' | 'ManagerStatus' | 'CertificateRole'> {

@@ -11,15 +11,16 @@ import { createUnlockKey } from '@swarmd/store';
 import type { ControlDependencies } from './dependencies.js';
 import { invalid, outOfSequence, rpcError } from './errors.js';
 import { parseBody } from './parse.js';
+import { checkExternalCas, prepareRootChange, withoutRoots } from './root-rotation.js';
 import { createTlsInfoReader, type TlsInfoReader } from './tls-info.js';
 
 const HOUR_NS = 3_600_000_000_000;
 
-/** The cluster object: inspect, update, rotation of join tokens and of the unlock key. */
-export function clusterControl({
-  store,
-  tokens,
-}: ControlDependencies): Pick<Control, 'getCluster' | 'getUnlockKey' | 'updateCluster'> {
+/** The cluster object: inspect, update, rotation of the root, of join tokens and of the unlock key. */
+export function clusterControl(
+  deps: ControlDependencies,
+): Pick<Control, 'getCluster' | 'getUnlockKey' | 'updateCluster'> {
+  const { store, tokens } = deps;
   const tlsInfo = createTlsInfoReader();
   return {
     async getCluster() {
@@ -30,14 +31,18 @@ export function clusterControl({
     },
     async updateCluster(version, body, rotate) {
       const spec = parseBody(ClusterSpecSchema, body);
+      const now = existing(store.view.get('cluster', CLUSTER_KEY));
+      if (now.Version.Index === version) checkChange(now.Spec, spec);
+      // Of an older version nothing comes but its refusal, or the first answer to a call that is made again.
+      const roots = now.Version.Index === version ? await prepareRootChange(now, spec.CAConfig, deps) : undefined;
       await store.update((tx) => {
         const cluster = existing(tx.get('cluster', CLUSTER_KEY));
         if (cluster.Version.Index !== version) throw outOfSequence();
         const { Worker, Manager } = cluster.JoinTokens;
         const { UnlockKey: before, ...rest } = cluster;
-        const Spec = merge(cluster.Spec, spec);
+        const Spec = merge(cluster.Spec, withoutRoots(spec));
         tx.put('cluster', {
-          ...rest,
+          ...(roots === undefined ? rest : withRoots(rest, roots(cluster))),
           ...unlockKeyFor(Spec, rotate.managerUnlockKey ? undefined : before),
           Spec,
           JoinTokens: {
@@ -54,13 +59,25 @@ export function clusterControl({
 export function parseClusterSpec(body: unknown): ClusterSpec {
   const spec = parseBody(ClusterSpecSchema, body);
   checkChange({}, spec);
-  return spec;
+  if (spec.CAConfig?.SigningCACert || spec.CAConfig?.SigningCAKey) {
+    const message = 'a cluster begins with a root CA of its own: rotate to another one once it is there';
+    throw rpcError('unimplemented', message, 'CAConfig.SigningCACert');
+  }
+  return withoutRoots(spec);
 }
 
 /** The unlock key of a cluster with this spec: the one that it has, a new one, or none while the lock is off. */
 export function unlockKeyFor(spec: ClusterSpec, before?: string): Pick<Cluster, 'UnlockKey'> {
   if (spec.EncryptionConfig?.AutoLockManagers !== true) return {};
   return { UnlockKey: before ?? createUnlockKey() };
+}
+
+/** A rotation that is over is no field without a value: it is gone. */
+function withRoots<C extends Pick<Cluster, 'RootCA' | 'RootRotation'>>(
+  { RootRotation: _before, ...cluster }: C,
+  roots: Pick<Cluster, 'RootCA' | 'RootRotation'>,
+) {
+  return { ...cluster, ...roots };
 }
 
 function existing(cluster: Cluster | undefined): Cluster {
@@ -92,9 +109,7 @@ function checkChange(old: ClusterSpec, change: ClusterSpec): void {
   if ((change.Dispatcher?.HeartbeatPeriod ?? 0) < 0) {
     throw invalid('heartbeat time period cannot be a negative duration', 'Dispatcher.HeartbeatPeriod');
   }
-  if ((change.CAConfig?.ForceRotate ?? 0) > (old.CAConfig?.ForceRotate ?? 0)) {
-    throw rpcError('unimplemented', 'the root certificate cannot be rotated yet', 'CAConfig.ForceRotate');
-  }
+  checkExternalCas(change.CAConfig ?? {});
 }
 
 /** The cluster in the API's JSON, join tokens included: `GET /swarm` shows them, `GET /info` does not. */
@@ -117,7 +132,7 @@ function clusterToApi(cluster: Cluster, tlsInfo: TlsInfoReader): ApiObject {
     UpdatedAt,
     Spec: { ...Spec, Labels: Spec.Labels ?? {} },
     TLSInfo: tlsInfo(cluster) ?? {},
-    RootRotationInProgress: false,
+    RootRotationInProgress: cluster.RootRotation !== undefined,
     DefaultAddrPool: DefaultAddrPool.length > 0 ? DefaultAddrPool : null,
     SubnetSize,
     DataPathPort,

@@ -1,15 +1,9 @@
 import type { ApiObject, Node } from '@swarmd/model';
-
-/** The trust root and issuer that the API shows of a cluster or node. */
-export interface TlsInfo {
-  TrustRoot: string;
-  CertIssuerSubject: string;
-  CertIssuerPublicKey: string;
-}
+import type { TlsInfo } from '../ca/issuing-root.js';
 
 /** A node in the API's JSON. `clusterTls` stands in until the node has reported its own. */
 export function nodeToApi(node: Node, clusterTls: TlsInfo | undefined): ApiObject {
-  const { ID, Version, CreatedAt, UpdatedAt, Spec, Description, Status, ManagerStatus } = node;
+  const { ID, Version, CreatedAt, UpdatedAt, Spec, Description, Status, ManagerStatus, Certificate } = node;
   const tls = Description?.TLSInfo ?? clusterTls ?? {};
   return {
     ID,
@@ -34,6 +28,7 @@ export function nodeToApi(node: Node, clusterTls: TlsInfo | undefined): ApiObjec
           },
         }
       : {}),
+    ...(Certificate ? { Certificate: { NotBefore: Certificate.NotBefore, NotAfter: Certificate.NotAfter } } : {}),
   };
 }
 

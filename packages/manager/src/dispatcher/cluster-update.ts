@@ -1,5 +1,6 @@
 import type { Cluster, Node, ReadView } from '@swarmd/model';
 import type { ClusterUpdate, ManagerPeer } from '@swarmd/wire';
+import { trustedRoots } from '../ca/issuing-root.js';
 
 /** What an agent is to know of its cluster. */
 export interface ClusterFacts {
@@ -32,11 +33,16 @@ export function clusterFacts(
   const { ID, Version, Spec, Description, Status } = node ?? {};
   return {
     managers,
-    rootPem: cluster?.RootCA.Certificate ?? '',
+    rootPem: cluster === undefined ? '' : trustedRoots(cluster),
     taskLogDriver: taskLogDriver(cluster),
     node: node === undefined ? '' : JSON.stringify({ ID, Version, Spec, Description, Status: { Addr: Status?.Addr } }),
-    renewCertificate: node !== undefined && node.Spec.Role !== role,
+    renewCertificate: node !== undefined && (node.Spec.Role !== role || mustRenew(node)),
   };
+}
+
+/** Whether the node was asked for a certificate of another root than the one it uses. */
+function mustRenew({ RenewFrom, Certificate }: Node): boolean {
+  return RenewFrom !== undefined && RenewFrom !== Certificate?.Issuer;
 }
 
 /** JSON of a cluster's default log driver; empty when it has none. */

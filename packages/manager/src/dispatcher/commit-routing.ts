@@ -1,4 +1,5 @@
 import type { StoreEvent } from '@swarmd/model';
+import { trustedRoots } from '../ca/issuing-root.js';
 import { isAssigned, itemKey, sameItem, taskItem } from './assignments.js';
 import { taskLogDriver } from './cluster-update.js';
 
@@ -34,8 +35,8 @@ export function touchedBy(event: StoreEvent): Touched {
 }
 
 function touchedByCluster({ object, previous }: StoreEvent & { table: 'cluster' }): Touched {
-  const sameRoot = previous?.RootCA.Certificate === object.RootCA.Certificate;
-  return sameRoot && taskLogDriver(previous) === taskLogDriver(object) ? NOBODY : { ...NOBODY, everyone: true };
+  const sameRoots = previous !== undefined && trustedRoots(previous) === trustedRoots(object);
+  return sameRoots && taskLogDriver(previous) === taskLogDriver(object) ? NOBODY : { ...NOBODY, everyone: true };
 }
 
 function touchedByTask({ kind, object, previous }: StoreEvent & { table: 'task' }): Touched {
@@ -53,5 +54,5 @@ function touchedByNode({ object, previous }: StoreEvent & { table: 'node' }): To
     node?.Spec.Role === 'manager' ? (node.ManagerStatus?.Addr ?? '') : '';
   if (manager(object) !== manager(previous)) return { ...NOBODY, everyone: true };
   const seen = previous?.Spec !== object.Spec || previous?.Description !== object.Description;
-  return seen ? { nodeIds: [object.ID] } : NOBODY;
+  return seen || previous?.RenewFrom !== object.RenewFrom ? { nodeIds: [object.ID] } : NOBODY;
 }

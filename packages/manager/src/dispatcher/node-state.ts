@@ -1,4 +1,5 @@
-import type { Node, NodeDescription, ReadView, WriteTx } from '@swarmd/model';
+import { CLUSTER_KEY, type Node, type NodeDescription, type ReadView, type WriteTx } from '@swarmd/model';
+import { certificateOf, withReportedRoot, withTlsInfo } from './certificate-report.js';
 
 /** What a node says of itself when it registers. */
 export interface Registration {
@@ -9,6 +10,8 @@ export interface Registration {
   managerId: string;
   /** The role in the certificate of its session. */
   role: 'worker' | 'manager';
+  /** That certificate, DER. */
+  certificate: Uint8Array;
   /** Address it is reached at, without a port. */
   addr: string;
   description: NodeDescription | undefined;
@@ -25,7 +28,10 @@ export function registerNode(tx: WriteTx, registration: Registration): Node | un
   const node = tx.get('node', registration.nodeId);
   if (node === undefined) return undefined;
   const { DownSince: _over, ...rest } = node;
-  const description = registration.description ?? node.Description;
+  // The leader's roots decide who issued it: another manager's may be behind.
+  const cluster = tx.get('cluster', CLUSTER_KEY);
+  const description = withTlsInfo(cluster, registration.certificate, registration.description ?? node.Description);
+  const certificate = certificateOf(cluster, registration.certificate);
   const { sessionId, bootNonce, managerId } = registration;
   return tx.put('node', {
     ...rest,
@@ -33,6 +39,7 @@ export function registerNode(tx: WriteTx, registration: Registration): Node | un
     Status: { State: 'ready', Addr: registration.addr },
     Session: { ID: sessionId, BootNonce: bootNonce, Manager: managerId },
     CertificateRole: registration.role,
+    ...(certificate === undefined ? {} : { Certificate: certificate }),
   });
 }
 
@@ -74,9 +81,11 @@ export function markReady(tx: WriteTx, sessions: readonly NodeSession[]): void {
 }
 
 /** Writes a changed description. False when the node has gone or nothing changed. */
-export function describeNode(tx: WriteTx, nodeId: string, description: NodeDescription): boolean {
+export function describeNode(tx: WriteTx, nodeId: string, reported: NodeDescription): boolean {
   const node = tx.get('node', nodeId);
-  if (node === undefined || JSON.stringify(node.Description) === JSON.stringify(description)) return false;
+  if (node === undefined) return false;
+  const description = withReportedRoot(node.Description, reported);
+  if (JSON.stringify(node.Description) === JSON.stringify(description)) return false;
   tx.put('node', { ...node, Description: description });
   return true;
 }

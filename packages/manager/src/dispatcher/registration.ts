@@ -1,6 +1,5 @@
-import { CLUSTER_KEY, isErrorCode, type NodeDescription, SwarmdError } from '@swarmd/model';
+import { CLUSTER_KEY, isErrorCode, SwarmdError } from '@swarmd/model';
 import type { Register } from '@swarmd/wire';
-import { tlsInfo } from '../ca/certificate.js';
 import type { AgentSession } from './agent-session.js';
 import type { DispatcherContext } from './context.js';
 import { parseDescription } from './description.js';
@@ -24,7 +23,7 @@ export async function register(
 ): Promise<void> {
   const { store, registry, random, logger, managerId, reports, leaderContact } = context;
   const { nodeId, sessionId, bootNonce, addr, peer, stream } = session;
-  const description = withTlsInfo(context, parseDescription(message.description));
+  const description = parseDescription(message.description);
   const periodMs = context.periodMs();
   // Others may have a leader; when none has, the agent is back soon.
   if (leaderContact.lostForMs() > 0) throw new SwarmdError('unavailable', 'this manager knows of no leader');
@@ -38,7 +37,8 @@ export async function register(
     registry.release(session);
     return;
   }
-  const about = { nodeId, sessionId, bootNonce, managerId, role: peer.role, addr, description };
+  const { role, certificate } = peer;
+  const about = { nodeId, sessionId, bootNonce, managerId, role, certificate, addr, description };
   const written = await reports.register(about, message.seenIndex);
   if (written === undefined)
     throw new SwarmdError('permission-denied', `node ${nodeId} is not a member of this cluster`);
@@ -53,16 +53,6 @@ export async function register(
   registered();
   session.begin();
   context.logs.nodeConnected(nodeId);
-}
-
-/** The description with what the API shows of the cluster's root. */
-export function withTlsInfo(
-  { store }: Pick<DispatcherContext, 'store'>,
-  description: NodeDescription | undefined,
-): NodeDescription | undefined {
-  const root = store.view.get('cluster', CLUSTER_KEY)?.RootCA.Certificate;
-  if (description === undefined || root === undefined) return description;
-  return { ...description, TLSInfo: tlsInfo(root) };
 }
 
 /** Waits until the full set would be no older than what the node has seen, and shows its registration. */

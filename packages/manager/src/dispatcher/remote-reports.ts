@@ -21,7 +21,8 @@ export function remoteReports(leader: LeaderCalls): NodeReports {
   };
   return {
     register: async (registration, seenIndex) => {
-      const answer = await leader.call('node.register', { ...registration, seenIndex });
+      const certificate = Buffer.from(registration.certificate).toString('base64');
+      const answer = await leader.call('node.register', { ...registration, certificate, seenIndex });
       if (answer === null || answer === undefined) return undefined;
       const read = new Arguments(answer);
       return { node: read.object('node') as Node, index: read.count('index') };
@@ -46,7 +47,8 @@ export function reportHandlers(local: NodeReports): LeaderHandlers {
       const [managerId, addr] = [args.text('managerId'), args.text('addr')];
       const role = args.oneOf('role', ['worker', 'manager']);
       const description = args.has('description') ? descriptionIn(args) : undefined;
-      const registration = { nodeId, sessionId, bootNonce, managerId, addr, role, description };
+      const certificate = args.bytes('certificate');
+      const registration = { nodeId, sessionId, bootNonce, managerId, addr, role, certificate, description };
       return (await local.register(registration, args.count('seenIndex'))) ?? null;
     },
     'node.describe': (args) => local.describe(args.text('nodeId'), descriptionIn(args)),

@@ -5,7 +5,7 @@ import type { DispatcherContext } from './context.js';
 import { parseDescription } from './description.js';
 import { withoutLeader } from './failover.js';
 import { jittered } from './liveness.js';
-import { register, withTlsInfo } from './registration.js';
+import { register } from './registration.js';
 import { createSessionStream, type SessionCall } from './session-stream.js';
 
 /** How long a stream may stay open without a first message. */
@@ -112,7 +112,7 @@ function onHeartbeat({ periodMs, random, clock }: DispatcherContext, { stream, p
 }
 
 async function onDescription(context: DispatcherContext, { nodeId }: AgentSession, json: Uint8Array): Promise<void> {
-  const description = withTlsInfo(context, parseDescription(json));
+  const description = parseDescription(json);
   if (description === undefined) return;
   await context.overFailover(() => context.reports.describe(nodeId, description));
 }

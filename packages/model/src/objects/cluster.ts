@@ -9,7 +9,14 @@ export const ClusterSpecSchema = z.looseObject({
   Raft: z.looseObject({}).nullish(),
   Dispatcher: z.looseObject({ HeartbeatPeriod: DurationNsSchema.nullish() }).nullish(),
   CAConfig: z
-    .looseObject({ NodeCertExpiry: DurationNsSchema.nullish(), ForceRotate: z.number().int().nonnegative().optional() })
+    .looseObject({
+      NodeCertExpiry: DurationNsSchema.nullish(),
+      ForceRotate: z.number().int().nonnegative().nullish(),
+      /** Only in requests: the root to rotate to, and its key. Never part of a stored spec. */
+      SigningCACert: z.string().nullish(),
+      SigningCAKey: z.string().nullish(),
+      ExternalCAs: z.array(z.unknown()).nullish(),
+    })
     .nullish(),
   TaskDefaults: z.looseObject({ LogDriver: DriverSchema.nullish() }).nullish(),
   EncryptionConfig: z.looseObject({ AutoLockManagers: z.boolean().optional() }).nullish(),
@@ -23,6 +30,11 @@ export interface Cluster extends StoredObject {
   ClusterID: string;
   Spec: ClusterSpec;
   RootCA: { Certificate: string; Key: string };
+  /**
+   * The root that is to take the place of {@link Cluster.RootCA}, while nodes get certificates from it. `CrossSigned` is
+   * its name and key certified by the present root, so that who trusts only that one accepts the new certificates.
+   */
+  RootRotation?: { Certificate: string; Key: string; CrossSigned: string; StartedAt: string };
   JoinTokens: { Worker: string; Manager: string };
   DefaultAddrPool: string[];
   SubnetSize: number;

@@ -49,6 +49,10 @@ export const NodeDescriptionSchema = z.looseObject({
         .catch(undefined),
     })
     .catch({ EngineVersion: '' }),
+  TLSInfo: z
+    .looseObject({ TrustRoot: text, CertIssuerSubject: text, CertIssuerPublicKey: text })
+    .optional()
+    .catch(undefined),
 });
 
 /** Liveness as the leader sees it. */
@@ -69,4 +73,12 @@ export interface Node extends StoredObject {
   DownSince?: string;
   /** The role that the node's own certificate carries today; it follows `Spec.Role`. */
   CertificateRole?: 'worker' | 'manager';
+  /**
+   * The certificate that the node uses, as it showed it at its last registration; until the first, the one that it was
+   * issued. `Issuer` is the digest of the root it comes from (as in join tokens), empty when the cluster does not know
+   * that root any more. Times are RFC 3339.
+   */
+  Certificate?: { Issuer: string; NotBefore: string; NotAfter: string };
+  /** Digest of the root that the node has been asked to get a certificate from; unset once it uses one. */
+  RenewFrom?: string;
 }

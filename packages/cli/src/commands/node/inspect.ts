@@ -21,7 +21,7 @@ export const nodeInspect: Command = command({
 
 /** A node in the docker CLI's human form. */
 export function describeNode(node: ApiNode): string {
-  const { Spec, Description, Status, ManagerStatus } = node;
+  const { Spec, Description, Status, ManagerStatus, Certificate } = node;
   const { Platform = {}, Resources = {}, Engine = {}, TLSInfo = {} } = Description;
   return [
     `ID:\t\t\t${node.ID}`,
@@ -57,6 +57,7 @@ export function describeNode(node: ApiNode): string {
           ` TrustRoot:\n${TLSInfo.TrustRoot ?? ''}`,
           ` Issuer Subject:\t${TLSInfo.CertIssuerSubject ?? ''}`,
           ` Issuer Public Key:\t${TLSInfo.CertIssuerPublicKey ?? ''}`,
+          ...(Certificate === undefined ? [] : [` Certificate Expiry:\t${prettyTime(Certificate.NotAfter)}`]),
         ]
       : []),
   ].join('\n');

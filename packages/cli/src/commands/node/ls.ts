@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { certificateStage } from '@swarmd/model';
 import type { FormatRow } from '@swarmd/template';
 import type { ApiInfo, ApiNode } from '../../client/api-types.js';
 import { getInfo, listNodes } from '../../client/resources.js';
@@ -24,6 +25,7 @@ const NODE_LAYOUT: ListLayout = {
     ManagerStatus: 'MANAGER STATUS',
     EngineVersion: 'ENGINE VERSION',
     TLSStatus: 'TLS STATUS',
+    CertificateExpiry: 'CERTIFICATE EXPIRY',
   },
   table:
     '{{.ID}} {{if .Self}}*{{else}} {{ end }}\t{{.Hostname}}\t{{.Status}}\t{{.Availability}}\t{{.ManagerStatus}}\t{{.EngineVersion}}',
@@ -38,9 +40,15 @@ export const nodeLs: Command = command({
   async run(context, { flags }) {
     const nodes = await listNodes(context.client, parseFilters(flags.filter));
     const info = nodes.length > 0 && !flags.quiet ? (await getInfo(context.client)).Swarm : {};
-    printList(context, NODE_LAYOUT, nodeRows(nodes, info), flags);
+    printList(context, layoutFor(nodes, context.now()), nodeRows(nodes, info), flags);
   },
 });
+
+/** The docker CLI's table, with one column more when a certificate runs out that should have been renewed. */
+function layoutFor(nodes: readonly ApiNode[], nowMs: number): ListLayout {
+  const soon = nodes.some(({ Certificate }) => Certificate && certificateStage(Certificate, nowMs).stage !== 'fresh');
+  return soon ? { ...NODE_LAYOUT, table: `${NODE_LAYOUT.table}\t{{.CertificateExpiry}}` } : NODE_LAYOUT;
+}
 
 /** Rows of nodes, sorted by host name; `info` is the `Swarm` part of `/info`. */
 export function nodeRows(nodes: readonly ApiNode[], info: ApiInfo['Swarm']): FormatRow[] {
@@ -55,6 +63,7 @@ export function nodeRows(nodes: readonly ApiNode[], info: ApiInfo['Swarm']): For
       ManagerStatus: prettyPrint(node.ManagerStatus?.Leader === true ? 'leader' : node.ManagerStatus?.Reachability),
       TLSStatus: tlsStatus(node, info),
       EngineVersion: node.Description.Engine?.EngineVersion ?? '',
+      CertificateExpiry: node.Certificate?.NotAfter ?? '',
     }));
 }
 
