@@ -68,12 +68,22 @@ t.test('joining › a wrong token is refused', { skip }, async (t) => {
   );
 });
 
-t.test('joining › the manager token waits for stores that managers can share', { skip }, async (t) => {
-  const { manager, token, refused } = await setUp(t);
+t.test('joining › a host without etcd becomes no manager, and hears what to install', { skip }, async (t) => {
+  const { manager, joiner, token, refused, swarmd, startSwarmd } = await setUp(t);
+  const restart = async (host: Host, ...args: string[]): Promise<void> => {
+    await swarmd(host).stop();
+    await startSwarmd(host, args);
+  };
+  const managerToken = await token(manager, 'manager');
+  await restart(joiner, '--etcd', '/usr/bin/no-etcd');
   await refused(
-    await token(manager, 'manager'),
-    /this cluster keeps its state on one manager and cannot take another: join with the worker token/,
+    managerToken,
+    /no-etcd cannot be used as etcd.*apt-get install etcd-server.*or join with the worker token/,
   );
+  await restart(joiner);
+  await restart(manager, '--etcd', '/usr/bin/no-etcd');
+  await refused(managerToken, /no-etcd cannot be used as etcd.*apt-get install etcd-server/);
+  await restart(manager);
 });
 
 t.test('joining › after a rotation the old token opens nothing, the new one does', { skip }, async (t) => {
