@@ -57,9 +57,9 @@ export function describeNode(node: ApiNode): string {
           ` TrustRoot:\n${TLSInfo.TrustRoot ?? ''}`,
           ` Issuer Subject:\t${TLSInfo.CertIssuerSubject ?? ''}`,
           ` Issuer Public Key:\t${TLSInfo.CertIssuerPublicKey ?? ''}`,
-          ...(Certificate === undefined ? [] : [` Certificate Expiry:\t${prettyTime(Certificate.NotAfter)}`]),
         ]
       : []),
+    ...(Certificate === undefined ? [] : [`Certificate Expiry:\t${prettyTime(Certificate.NotAfter)}`]),
   ].join('\n');
 }
 
