@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createApi } from '@swarmd/api';
-import { asSwarmdError, type LocalNodeInfo, type SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type LocalNodeInfo, type SwarmdError, VERSIONS } from '@swarmd/model';
 import { type Logger, pino } from 'pino';
 import { startBackupSchedule } from './backup-schedule.js';
 import { type DaemonConfig, readConfig } from './config.js';
@@ -14,9 +13,7 @@ const STOP_TIMEOUT_MS = 15_000;
 
 /** Runs swarmd until it is told to stop; resolves with the exit code. */
 async function main(): Promise<number> {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
+  const version = VERSIONS.swarmd;
   let config: DaemonConfig;
   try {
     const invocation = readConfig(process.argv.slice(2), process.env, version);

@@ -1,7 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { createEtcdKeyAndCsr } from '@swarmd/etcd';
 import { createGrpcTransport } from '@swarmd/manager';
-import { isErrorCode, SwarmdError } from '@swarmd/model';
+import { isErrorCode, SwarmdError, VERSIONS } from '@swarmd/model';
 import { parseUnlockKey, saveDataKeys, type Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
@@ -71,7 +71,8 @@ export async function enterStore(options: JoinStoreOptions): Promise<void> {
   await mkdir(files.directory, { recursive: true, mode: 0o700 });
   const { keyPem, csrPem } = await createEtcdKeyAndCsr();
   const advertisePeerUrl = peerUrl(member.advertiseAddr);
-  const request = { nodeId: identity.current.nodeId, peerUrl: advertisePeerUrl, csrPem };
+  const { swarmd, stateFormat } = VERSIONS;
+  const request = { nodeId: identity.current.nodeId, peerUrl: advertisePeerUrl, csrPem, swarmd, stateFormat };
   const added = parseAdded(await askLeader(options, 'managers.add', request, ADD_TIMEOUT_MS));
   // Before anything of it is on the disk.
   await vault.rekey(added.unlockKey === undefined ? undefined : parseUnlockKey(added.unlockKey));

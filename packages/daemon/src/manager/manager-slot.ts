@@ -1,6 +1,6 @@
 import type { GoneReason } from '@swarmd/etcd';
 import type { Loop } from '@swarmd/manager';
-import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type Cluster, type Control, formatRefusal, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
@@ -186,8 +186,17 @@ class Slot implements ManagerSlot {
     const { vault, renewCertificate, config, ports } = this.#deps;
     const { store, dataKeys } = runtime.host;
     const wasClear = () => nodeKeyWasClear(config.dataDir);
+    // Its managers may have gone on without asking this one, if it was older than they had known.
+    store.watch(({ events }) => {
+      for (const { table, object } of events) if (table === 'cluster') this.#refuseNewer(object);
+    });
     this.#lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
     this.#tell();
+  }
+
+  #refuseNewer({ StateFormat }: Cluster): void {
+    const refusal = formatRefusal('the cluster’s state', StateFormat);
+    if (refusal !== undefined) this.#deps.onStoreFailure(refusal);
   }
 
   #hostDeps(): StoreHostDependencies {

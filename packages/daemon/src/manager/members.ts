@@ -8,7 +8,7 @@ import {
   removeMember,
 } from '@swarmd/etcd';
 import type { LeaderCallHandlers } from '@swarmd/manager';
-import { CLUSTER_KEY, type Clock, type Node, type Random, SwarmdError } from '@swarmd/model';
+import { CLUSTER_KEY, type Clock, formatRefusal, type Node, type Random, SwarmdError } from '@swarmd/model';
 import { z } from 'zod';
 import { peerIp } from './peer-url.js';
 import { ETCD_CERTIFICATE_MS } from './share-store.js';
@@ -17,7 +17,14 @@ import type { StoreHost } from './store-host.js';
 /** Less than a forwarded call may take, so that its caller hears why. */
 const PATIENCE_MS = 8_000;
 
-const AddSchema = z.object({ nodeId: z.string(), peerUrl: z.url(), csrPem: z.string() });
+const AddSchema = z.object({
+  nodeId: z.string(),
+  peerUrl: z.url(),
+  csrPem: z.string(),
+  /** What the newcomer is. */
+  swarmd: z.string().default('of an unknown version'),
+  stateFormat: z.number().int().default(1),
+});
 const PromoteSchema = z.object({ nodeId: z.string(), peerUrl: z.url() });
 
 const AddedSchema = z.object({
@@ -70,11 +77,14 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
 
 async function add(
   host: StoreHost,
-  { nodeId, peerUrl, csrPem }: z.infer<typeof AddSchema>,
+  { nodeId, peerUrl, csrPem, swarmd, stateFormat }: z.infer<typeof AddSchema>,
   clock: Clock,
   random: Random,
 ): Promise<Added> {
   requireManager(host, nodeId);
+  const format = host.store.view.get('cluster', CLUSTER_KEY)?.StateFormat;
+  const refusal = formatRefusal('the cluster’s state', format, { swarmd, stateFormat });
+  if (refusal !== undefined) throw refusal;
   const { admin } = await host.share();
   const { EtcdCA, UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
   if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');

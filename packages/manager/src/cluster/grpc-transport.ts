@@ -1,5 +1,5 @@
 import type { ChannelInterface } from '@grpc/grpc-js';
-import { SwarmdError } from '@swarmd/model';
+import { SwarmdError, VERSIONS } from '@swarmd/model';
 import {
   type CallRequest,
   type CallResponse,
@@ -11,7 +11,6 @@ import {
   type IdentityHolder,
   type LeaderSign,
 } from '@swarmd/wire';
-import { PROTOCOL } from './protocol.js';
 import type { LeaderLine, ManagerCallOptions, ManagerTransport } from './transport.js';
 
 /** A {@link ManagerTransport} over gRPC and mutual TLS, and the channels that it and others use. */
@@ -63,7 +62,7 @@ async function callJson(
   args: unknown,
   { requestId = '', timeoutMs, signal }: ManagerCallOptions,
 ): Promise<unknown> {
-  const request = { method, arguments: jsonBytes(args), requestId, protocol: PROTOCOL };
+  const request = { method, arguments: jsonBytes(args), requestId, protocol: VERSIONS.protocol.max };
   const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
   const { result } = await callUnary<CallRequest, CallResponse>(rpc, request, options);
   return parseJson(result);
@@ -104,7 +103,7 @@ function attach(
   call.write(first);
   return {
     sign: () => {
-      if (!over) call.write({ swarmdVersion: '', protocol: 0, clockMs: 0, addr: '' });
+      if (!over) call.write({ swarmdVersion: '', protocol: 0, clockMs: 0, addr: '', stateFormat: 0 });
     },
     end: () => {
       if (over) return;

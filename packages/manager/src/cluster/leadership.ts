@@ -1,4 +1,4 @@
-import { type Clock, isErrorCode, type Leader, type Random, type SharedStore } from '@swarmd/model';
+import { type Clock, isErrorCode, type Leader, type Random, type SharedStore, type SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { HEARD_MS, SIGN_PERIOD_MS, takeoverStep } from './takeover.js';
 import type { LeaderLine, ManagerTransport } from './transport.js';
@@ -47,6 +47,8 @@ export interface LeadershipDependencies {
   self: Pick<Leader, 'nodeId' | 'addr'>;
   version: string;
   protocol: number;
+  /** The newest form of the cluster's state that this manager can work on. */
+  stateFormat: number;
   transport: ManagerTransport;
   /** Addresses of the other managers, the leader's included. */
   others(): readonly { nodeId: string; addr: string }[];
@@ -83,6 +85,7 @@ class LeaderWatch implements Leadership {
   #nextClaimMs = 0;
   #sureMs = Number.NEGATIVE_INFINITY;
   #checking = false;
+  #refusal = '';
   #claiming: Promise<void> | undefined;
 
   constructor(deps: LeadershipDependencies) {
@@ -198,11 +201,11 @@ class LeaderWatch implements Leadership {
     if (leader === undefined || leader.nodeId === this.#deps.self.nodeId || this.#countedMs < this.#nextAttachMs)
       return;
     this.#nextAttachMs = this.#countedMs + REATTACH_MS;
-    const { transport, version, protocol, clock, self } = this.#deps;
+    const { transport, version, protocol, stateFormat, clock, self } = this.#deps;
     const current = (): boolean => this.#line === line && this.#term === leader.term;
     const line = transport.attach(
       leader.addr,
-      { swarmdVersion: version, protocol, clockMs: clock.now(), addr: self.addr },
+      { swarmdVersion: version, protocol, clockMs: clock.now(), addr: self.addr, stateFormat },
       {
         onSign: (term) => {
           if (!current() || term !== leader.term) return;
@@ -210,16 +213,27 @@ class LeaderWatch implements Leadership {
           this.#brokenSinceMs = undefined;
           this.#lostSinceMs = undefined;
         },
-        onEnd: () => {
+        onEnd: (reason) => {
           if (!current()) return;
           this.#line = undefined;
-          this.#brokenSinceMs ??= this.#countedMs;
           this.#lostSinceMs ??= this.#countedMs;
+          if (isErrorCode(reason, 'incompatible')) this.#refused(reason);
+          else this.#brokenSinceMs ??= this.#countedMs;
         },
       },
     );
     this.#line = line;
     this.#nextSignMs = this.#countedMs + SIGN_PERIOD_MS;
+  }
+
+  /** The leader is there and does not speak with this manager's version: no reason to take its place. */
+  #refused(reason: SwarmdError): void {
+    this.#lastSignMs = this.#countedMs;
+    this.#brokenSinceMs = undefined;
+    this.#nextAttachMs = this.#countedMs + SIGN_PERIOD_MS;
+    if (this.#refusal === reason.message) return;
+    this.#refusal = reason.message;
+    this.#logger.error({ leader: this.leader?.nodeId, reason: reason.message }, 'the leader refuses this manager');
   }
 
   #takeOver(): void {

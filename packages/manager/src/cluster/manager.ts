@@ -7,6 +7,7 @@ import {
   type SharedStore,
   type Store,
   type SwarmdError,
+  VERSIONS,
 } from '@swarmd/model';
 import {
   CertificateAuthorityService,
@@ -41,8 +42,8 @@ import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
 import { type Leadership, startLeadership } from './leadership.js';
 import { startManagerStatuses } from './manager-statuses.js';
 import { onceStore, randomOf } from './once.js';
-import { PROTOCOL } from './protocol.js';
 import { startRequestReaper } from './request-reaper.js';
+import { startStateFormat } from './state-format.js';
 
 /** How long calls may take to finish when a manager stops. */
 const STOP_GRACE_MS = 2_000;
@@ -156,6 +157,7 @@ export function createManager(options: ManagerOptions): Manager {
     [
       () => startAbsentManagers({ store, clock, random, logger, managerId: nodeId, attached: attachments }),
       () => startManagerStatuses({ store, nodeId, addr: addr(), attachments, logger: log }),
+      () => startStateFormat({ store, logger: log }),
       ...(options.duties ?? []),
       ...[startRequestReaper, startNodeLoop, ...(options.loops ?? [])].map(
         (start): StartDuty =>
@@ -188,7 +190,8 @@ export function createManager(options: ManagerOptions): Manager {
       ...{ store, transport, others, clock, random, logger },
       self: { nodeId, addr: addr() },
       version: options.version ?? '',
-      protocol: PROTOCOL,
+      protocol: VERSIONS.protocol.max,
+      stateFormat: VERSIONS.stateFormat,
       leadsConsensus: options.leadsConsensus ?? (() => false),
       mayLead: () => store.view.get('node', nodeId)?.Spec.Role !== 'worker',
     });
