@@ -2,10 +2,8 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectEngine, describeNode, engineInfo } from '@swarmd/agent';
-import { findEtcd } from '@swarmd/etcd';
 import { bootstrapCluster, requestCertificate } from '@swarmd/manager';
 import {
-  asSwarmdError,
   type Control,
   type InitRequest,
   type LocalNodeInfo,
@@ -26,6 +24,7 @@ import {
   readLocked,
 } from './lock/locked-node.js';
 import { identityDir, keepIdentity, keptIdentity, openVault } from './lock/secret-files.js';
+import { becomeManager, leaveManagers, whyNoManager } from './manager/change-of-role.js';
 import { managerDir, removeManager } from './manager/manager-files.js';
 import { openEmbedded } from './manager/store-host.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
@@ -36,8 +35,6 @@ import { readForRestore, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
-/** How long a join waits for the manager, and a leaving manager for the others. */
-const MANAGER_TIMEOUT_MS = 60_000;
 
 /** The membership of this node, with the daemon's own hold on it. */
 export interface DaemonMembership extends Membership {
@@ -220,56 +217,6 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
 
 const ALREADY_IN = 'this node is in a cluster already';
 const NOT_IN = 'This node is not part of a swarm';
-const LAST_MANAGER_LEAVES =
-  'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
-
-/** Waits for the manager of a node that has just joined as one. Going on in the background is not a failure of the join. */
-async function becomeManager({ manager }: NodeRuntime): Promise<void> {
-  try {
-    await manager.serving(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
-  } catch (cause) {
-    const message =
-      'Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.';
-    throw new SwarmdError('unavailable', `${message} (${manager.problem})`, { cause });
-  }
-}
-
-/** Why this host cannot be a manager; empty when it can. */
-async function whyNoManager({ etcd }: DaemonConfig): Promise<string> {
-  try {
-    await findEtcd(etcd);
-    return '';
-  } catch (error) {
-    return asSwarmdError(error).message;
-  }
-}
-
-/**
- * What has to be so before a manager may leave: by force only, as in Docker Swarm, and then the others let it go first, so
- * that their quorum is one of those who stay.
- */
-async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: boolean): Promise<void> {
-  const nodes = (await control?.listNodes({ role: ['manager'] })) ?? [];
-  if (!force) throw new SwarmdError('unavailable', leavingManager(nodes.length));
-  if (control === undefined || nodes.length <= 1) return;
-  try {
-    const { Version, Spec } = (await control.getNode(nodeId)) as unknown as {
-      Version: { Index: number };
-      Spec: object;
-    };
-    await control.updateNode(nodeId, Version.Index, { ...Spec, Role: 'worker' });
-    await manager.retired(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
-  } catch {
-    // Forced: the others will see that this manager is gone.
-  }
-}
-
-function leavingManager(managers: number): string {
-  if (managers <= 1) return LAST_MANAGER_LEAVES;
-  const rest = managers - 1;
-  const quorum = `Removing this node leaves ${rest} managers out of ${managers}.`;
-  return `You are attempting to leave the swarm on a node that is participating as a manager. ${quorum} Demote the node first, or use \`--force\`, with which it is demoted as it leaves. `;
-}
 
 /** Throws `damaged` when part of a membership is there and part is missing: what is left may be a whole cluster's state. */
 function refuseRemains(dataDir: string, kept: Member | undefined, identity: Identity | undefined): void {
