@@ -9,7 +9,7 @@ import { createMembership } from './membership.js';
 import { systemClock, systemRandom } from './system-ports.js';
 
 /** Stopping takes no longer than this: whatever hangs is left to the kernel. */
-const STOP_TIMEOUT_MS = 15_000;
+const STOP_TIMEOUT_MS = 25_000;
 
 /** Runs swarmd until it is told to stop; resolves with the exit code. */
 async function main(): Promise<number> {
@@ -85,6 +85,8 @@ async function serve(config: DaemonConfig, version: string, logger: Logger): Pro
     logger.error('stopping took too long; giving up');
     process.exit(1);
   }, STOP_TIMEOUT_MS);
+  // Another manager leads before this one is gone; what clients wait for here is done there, and answered.
+  await membership.handOver();
   await api.close();
   await schedule?.stop();
   await membership.stop();

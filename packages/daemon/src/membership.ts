@@ -40,6 +40,8 @@ const JOIN_TIMEOUT_MS = 30_000;
 export interface DaemonMembership extends Membership {
   /** Takes up where the last run stopped: starts manager and agent of a node that is in a cluster. */
   resume(): Promise<void>;
+  /** Has another manager lead, before a stop; everything goes on being served. */
+  handOver(): Promise<void>;
   /** Stops manager and agent; containers go on. */
   stop(): Promise<void>;
 }
@@ -136,6 +138,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         if (kept !== undefined && identity !== undefined) await run(identity, kept, secrets);
         else refuseRemains(config.dataDir, kept, identity);
       }),
+    handOver: async () => node?.manager.handOver(),
     stop: async () => node?.stop(),
     init: (body) =>
       exclusively(async () => {

@@ -181,29 +181,32 @@ t.test('server › an address in use is an error that names it', async (t) => {
   await t.rejects(second.listen(addr), { code: 'unavailable', message: new RegExp(addr) });
 });
 
-t.test('server › speaks with one version older or newer, and refuses with both names whom it shares nothing with', async (t) => {
-  const root = await createTestRoot();
-  const own = { swarmd: '2.0.0', protocol: { min: 2, max: 3 } };
-  const { addr } = await startServer(t, root, [], Date.now, own);
-  const channel = createChannel(addr, createIdentityHolder(await root.identity({ nodeId: 'w1', role: 'worker' })));
-  t.teardown(() => channel.close());
-  const speaking = (swarmd: string, min: number, max: number): Client =>
-    new TestClient(...clientArguments(channel, { swarmd, protocol: { min, max } }));
-  t.equal(await call(speaking('1.9.0', 1, 2), 'node'), 'worker w1', 'older');
-  t.equal(await call(speaking('2.1.0', 3, 4), 'node'), 'worker w1', 'newer');
-  const refused = (client: Client): Promise<unknown> =>
-    callUnary<Buffer, Buffer>(client['node']!.bind(client) as never, Buffer.alloc(0), { timeoutMs: 5_000 });
-  await t.rejects(refused(speaking('1.0.0', 1, 1)), {
-    code: 'incompatible',
-    message:
-      'swarmd 1.0.0 (protocol 1) and swarmd 2.0.0 (protocol 2 to 3) have no protocol in common: ' +
-      'upgrade swarmd 1.0.0, through a version in between',
-  });
-  await t.rejects(refused(speaking('3.0.0', 4, 5)), { code: 'incompatible', message: /upgrade swarmd 2\.0\.0/ });
-  const [target, credentials] = clientArguments(channel);
-  const silent = new TestClient(target, credentials, { channelOverride: channel });
-  await t.rejects(refused(silent), { code: 'incompatible', message: /of an unknown version \(protocol 1\)/ });
-});
+t.test(
+  'server › speaks with one version older or newer, and refuses with both names whom it shares nothing with',
+  async (t) => {
+    const root = await createTestRoot();
+    const own = { swarmd: '2.0.0', protocol: { min: 2, max: 3 } };
+    const { addr } = await startServer(t, root, [], Date.now, own);
+    const channel = createChannel(addr, createIdentityHolder(await root.identity({ nodeId: 'w1', role: 'worker' })));
+    t.teardown(() => channel.close());
+    const speaking = (swarmd: string, min: number, max: number): Client =>
+      new TestClient(...clientArguments(channel, { swarmd, protocol: { min, max } }));
+    t.equal(await call(speaking('1.9.0', 1, 2), 'node'), 'worker w1', 'older');
+    t.equal(await call(speaking('2.1.0', 3, 4), 'node'), 'worker w1', 'newer');
+    const refused = (client: Client): Promise<unknown> =>
+      callUnary<Buffer, Buffer>(client['node']!.bind(client) as never, Buffer.alloc(0), { timeoutMs: 5_000 });
+    await t.rejects(refused(speaking('1.0.0', 1, 1)), {
+      code: 'incompatible',
+      message:
+        'swarmd 1.0.0 (protocol 1) and swarmd 2.0.0 (protocol 2 to 3) have no protocol in common: ' +
+        'upgrade swarmd 1.0.0, through a version in between',
+    });
+    await t.rejects(refused(speaking('3.0.0', 4, 5)), { code: 'incompatible', message: /upgrade swarmd 2\.0\.0/ });
+    const [target, credentials] = clientArguments(channel);
+    const silent = new TestClient(target, credentials, { channelOverride: channel });
+    await t.rejects(refused(silent), { code: 'incompatible', message: /of an unknown version \(protocol 1\)/ });
+  },
+);
 
 t.test('server › tells every caller what it speaks', async (t) => {
   const root = await createTestRoot();

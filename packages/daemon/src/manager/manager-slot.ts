@@ -52,6 +52,8 @@ export interface ManagerSlot {
   serving(signal: AbortSignal): Promise<void>;
   /** Resolves once this host's part of the store has been removed by the others, and the manager has stopped for good. */
   retired(signal: AbortSignal): Promise<void>;
+  /** Has another manager lead, before a stop; this one serves on. */
+  handOver(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -112,6 +114,10 @@ class Slot implements ManagerSlot {
 
   retired(signal: AbortSignal): Promise<void> {
     return this.#until(() => !this.#taken, signal);
+  }
+
+  async handOver(): Promise<void> {
+    await this.#runtime?.manager.handOver();
   }
 
   async stop(): Promise<void> {

@@ -37,7 +37,12 @@ export interface Leadership {
   hears(term: number): boolean;
   /** Calls `listener` when `leads` or `leader` has changed; the returned function ends that. */
   onChange(listener: () => void): () => void;
-  /** Hands leadership over, if this manager has it, and follows no more. */
+  /**
+   * Leads no more: gives leadership up, if this manager has it, and resolves once another one leads, or after five
+   * seconds. It goes on following. A manager without others goes on leading.
+   */
+  handOver(): Promise<void>;
+  /** Gives leadership up, if this manager has it, and follows no more. */
   stop(): Promise<void>;
 }
 
@@ -85,6 +90,8 @@ class LeaderWatch implements Leadership {
   #nextClaimMs = 0;
   #sureMs = Number.NEGATIVE_INFINITY;
   #checking = false;
+  /** This manager is about to stop, and others are there to lead. */
+  #yielding = false;
   #refusal = '';
   #claiming: Promise<void> | undefined;
 
@@ -128,9 +135,37 @@ class LeaderWatch implements Leadership {
     this.#unlisten();
     this.#line?.end();
     await this.#claiming;
+    await this.#resign();
+  }
+
+  async handOver(): Promise<void> {
+    this.#yielding = this.#deps.others().length > 0;
+    await this.#claiming;
+    if (!this.leads || !this.#yielding) return;
+    await this.#resign();
+    await this.#untilLed();
+  }
+
+  async #resign(): Promise<void> {
     if (!this.leads || this.#deps.others().length === 0) return;
     await this.#deps.store.resign(AbortSignal.timeout(QUORUM_TIMEOUT_MS)).catch((error: unknown) => {
       this.#logger.warn({ err: error }, 'leadership was not handed over: others take it when this manager is silent');
+    });
+  }
+
+  #untilLed(): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (this.leader !== undefined) done();
+      };
+      const done = (): void => {
+        unlisten();
+        cancel();
+        resolve();
+      };
+      const cancel = this.#deps.clock.after(QUORUM_TIMEOUT_MS, done);
+      const unlisten = this.onChange(look);
+      look();
     });
   }
 
@@ -237,6 +272,7 @@ class LeaderWatch implements Leadership {
   }
 
   #takeOver(): void {
+    if (this.#yielding) return;
     if (this.#claiming !== undefined || this.#countedMs < this.#nextClaimMs || !this.#deps.mayLead()) return;
     const step = takeoverStep({
       leads: false,

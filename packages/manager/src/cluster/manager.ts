@@ -88,6 +88,8 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
 export interface Manager {
   /** Resolves once it serves; rejects with `unavailable` when the address cannot be had, leaving nothing running. */
   start(): Promise<void>;
+  /** Hands leadership over, before a stop; everything else goes on, and what is to be written is written there. */
+  handOver(): Promise<void>;
   /** Hands leadership over and stops sessions and server; containers and other nodes go on. The store stays open. */
   stop(): Promise<void>;
   /** The port that it listens on, once started. */
@@ -206,6 +208,10 @@ export function createManager(options: ManagerOptions): Manager {
         await stop();
         throw asSwarmdError(error);
       }),
+    handOver: async () => {
+      if (others().length > 0) await duties.set(false);
+      await leadership?.handOver();
+    },
     stop,
     get port() {
       return port;
