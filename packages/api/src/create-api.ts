@@ -87,7 +87,7 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
       log.info({ path, apiVersion: API_VERSION }, 'serving the Docker Engine API');
     },
     async close() {
-      await leaveSocket(socketPath);
+      await leaveSocket(app.server, socketPath);
       closing.abort();
       const closed = app.close();
       await within(closed, ENGINE_GRACE_MS);
@@ -163,11 +163,17 @@ function readJsonBodies(app: FastifyInstance): void {
  * Takes the socket's name away, so that nobody else can connect, and waits until those who have are accepted: closing
  * would turn away, without an answer, who is still queued in the kernel.
  */
-async function leaveSocket(path: string | undefined): Promise<void> {
+async function leaveSocket(server: net.Server, path: string | undefined): Promise<void> {
   if (path === undefined) return;
   await unlink(path).catch(() => {});
-  // A whole turn of the event loop, in which everyone who waits is accepted.
-  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+  let quietTurns = 0;
+  const onConnection = (): void => {
+    quietTurns = 0;
+  };
+  server.on('connection', onConnection);
+  // Each turn of the event loop accepts one; the first may have begun before the name was gone.
+  while (quietTurns++ < 2) await new Promise((resolve) => setImmediate(resolve));
+  server.off('connection', onConnection);
 }
 
 /** Resolves when `done` has, or after `ms`. */
