@@ -298,7 +298,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
     LocalNodeState: localState(node, failure),
     ControlAvailable: node.control !== undefined,
-    Error: failure || node.manager.problem,
+    Error: failure || node.problem || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
   };
 }

@@ -36,7 +36,7 @@ export function startWriters(hosts: readonly Host[], prefix: string): Writers {
     const before = phases.get(host)!;
     const reply = await callApi({
       ...{ socketPath: host.path(SWARMD_SOCKET), method: 'POST', path: '/configs/create', timeoutMs: CALL_TIMEOUT_MS },
-      body: { Name: name, Labels: {}, Data: '' },
+      body: { Name: name, Labels: {}, Data: 'YQ==' },
     });
     const problem = problemOf(reply, [before, phases.get(host)!]);
     if (problem !== undefined) failures.push(`${name} (${before}): ${problem}`);
