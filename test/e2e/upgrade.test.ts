@@ -40,7 +40,11 @@ t.test('upgrade › managers change their version one by one, and clients notice
     for (const host of hosts) {
       const listed = await apiGet<{ Spec: { Name: string } }[]>(host, '/configs');
       const names = new Set(listed.map(({ Spec }) => Spec.Name));
-      t.same([...writers.written].filter((name) => !names.has(name)), [], `${host.name} has all that was acknowledged`);
+      t.same(
+        [...writers.written].filter((name) => !names.has(name)),
+        [],
+        `${host.name} has all that was acknowledged`,
+      );
     }
     t.equal(claimsOverOthers(cluster), claims, 'nobody waited for a leader that had gone silent');
     t.same(await runningContainers(hosts, 'web'), containers, 'containers went on');
@@ -81,21 +85,24 @@ t.test('upgrade › managers change their version one by one, and clients notice
     await waitFor('it serves again', async () => (await tryDocker(three, 'node', 'ls')).code === 0);
   });
 
-  await t.test('a manager that shares no protocol with the others is refused, and does not take their place', async (t) => {
-    // All speak one protocol again.
-    const current = packed!.variant({ ...VERSIONS, swarmd: 'current', stateFormat: NEXT.stateFormat });
-    await rolling(t, current.entry, await leaderFirst(cluster));
-    const leader = await leaderOf(cluster);
-    const other = hosts.find((host) => host !== leader)!;
-    await cluster.swarmd(other).stop();
-    await cluster.startSwarmd(other, [], tooNew.entry);
-    const words = 'have no protocol in common: upgrade swarmd current';
-    await waitFor('both names are in its log', () => cluster.swarmd(other).log.includes(words));
-    await docker(leader, 'config', 'create', 'while-refused', '/etc/hostname');
-    t.equal((await leaderOf(cluster)).name, leader.name);
-    const { Swarm } = await apiGet<{ Swarm: { Error: string } }>(other, '/info');
-    t.match(Swarm.Error, words);
-  });
+  await t.test(
+    'a manager that shares no protocol with the others is refused, and does not take their place',
+    async (t) => {
+      // All speak one protocol again.
+      const current = packed!.variant({ ...VERSIONS, swarmd: 'current', stateFormat: NEXT.stateFormat });
+      await rolling(t, current.entry, await leaderFirst(cluster));
+      const leader = await leaderOf(cluster);
+      const other = hosts.find((host) => host !== leader)!;
+      await cluster.swarmd(other).stop();
+      await cluster.startSwarmd(other, [], tooNew.entry);
+      const words = 'have no protocol in common: upgrade swarmd current';
+      await waitFor('both names are in its log', () => cluster.swarmd(other).log.includes(words));
+      await docker(leader, 'config', 'create', 'while-refused', '/etc/hostname');
+      t.equal((await leaderOf(cluster)).name, leader.name);
+      const { Swarm } = await apiGet<{ Swarm: { Error: string } }>(other, '/info');
+      t.match(Swarm.Error, words);
+    },
+  );
 });
 
 type Checks = Pick<typeof t, 'ok' | 'same' | 'equal' | 'not'>;

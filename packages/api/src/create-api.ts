@@ -8,7 +8,7 @@ import { createEngine } from './engine/engine.js';
 import { type Tunnels, tunnel } from './engine/upgrade.js';
 import { installErrors } from './http/errors.js';
 import { freshReads } from './http/freshness.js';
-import { OpenRequests } from './http/open-requests.js';
+import { OpenThings } from './http/open-things.js';
 import { API_VERSION, checkVersion, splitVersion } from './http/versions.js';
 import { backupRoutes } from './routes/backup.js';
 import { eventRoutes } from './routes/events.js';
@@ -31,6 +31,8 @@ const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
 /** At closing, requests to the cluster have this long to be answered: a change of leader takes its time. */
 const ANSWER_GRACE_MS = 10_000;
+/** Connections that clients keep have this long to be used once more, by which they end. */
+const KEPT_GRACE_MS = 500;
 /** Those that were passed on to the engine have this long, and who has connected without asking anything. */
 const ENGINE_GRACE_MS = 1_000;
 
@@ -65,9 +67,16 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
   const log = logger.child({ component: 'api' });
   const context: ApiContext = { membership, engine: createEngine(engineSocket), logger: log, closing: closing.signal };
   const tunnels: Tunnels = new Set();
-  const requests = new OpenRequests();
+  const requests = new OpenThings();
+  const connections = new OpenThings();
+  let leaving = false;
   let socketPath: string | undefined;
   const app = buildServer(context, requests);
+  app.server.on('connection', (socket) => connections.add(socket));
+  app.server.prependListener('request', (_request, response) => {
+    // A client that keeps its connection would find it closed just as it asks again.
+    if (leaving) response.shouldKeepAlive = false;
+  });
   app.server.on('upgrade', (request, socket, head) => {
     void tunnel(context.engine, request, socket, head, tunnels);
   });
@@ -87,8 +96,10 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
       log.info({ path, apiVersion: API_VERSION }, 'serving the Docker Engine API');
     },
     async close() {
+      leaving = true;
       await leaveSocket(app.server, socketPath);
       closing.abort();
+      await within(connections.settled(), KEPT_GRACE_MS);
       const closed = app.close();
       await within(closed, ENGINE_GRACE_MS);
       await within(requests.settled(), ANSWER_GRACE_MS);
@@ -99,7 +110,7 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
   };
 }
 
-function buildServer(context: ApiContext, requests: OpenRequests): FastifyInstance {
+function buildServer(context: ApiContext, requests: OpenThings): FastifyInstance {
   const app = fastify({
     bodyLimit: MAX_BODY_BYTES,
     forceCloseConnections: 'idle',

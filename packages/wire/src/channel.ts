@@ -132,6 +132,11 @@ export function isConnected(client: Client): boolean {
   return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }
 
+/** Whether a channel could not connect and waits before it tries again: calls on it fail at once. */
+export function hasFailed(channel: ChannelInterface): boolean {
+  return channel.getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE;
+}
+
 type UnaryMethod<Request, Response> = (
   request: Request,
   metadata: Metadata,

@@ -25,7 +25,10 @@ export function packedVersions(): string[] {
 }
 
 /** Unpacks one of {@link packedVersions} and installs what it needs from npm's cache or registry. */
-export async function installPacked(owner: { teardown(fn: () => unknown): unknown }, version: string): Promise<PackedSwarmd> {
+export async function installPacked(
+  owner: { teardown(fn: () => unknown): unknown },
+  version: string,
+): Promise<PackedSwarmd> {
   const folder = mkdtempSync(join(tmpdir(), 'swarmd-packed-'));
   owner.teardown(() => rmSync(folder, { recursive: true, force: true }));
   await run('tar', ['-xzf', join(packedFolder, `swarmd-${version}.tgz`), '-C', folder]);

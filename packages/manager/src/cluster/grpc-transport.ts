@@ -8,6 +8,7 @@ import {
   clientArguments,
   createChannel,
   fromGrpcError,
+  hasFailed,
   type IdentityHolder,
   type LeaderSign,
 } from '@swarmd/wire';
@@ -33,10 +34,18 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
     channels.set(addr, made);
     return made;
   };
+  const forget = (addr: string): void => {
+    channels.get(addr)?.close();
+    channels.delete(addr);
+  };
   const client = (addr: string): ClusterClient => new ClusterClient(...clientArguments(channel(addr)));
   return {
     channel,
-    attach: (addr, first, handlers) => attach(client(addr), first, handlers),
+    attach: (addr, first, handlers) => {
+      // What kept it from connecting some time ago says nothing of now: a line to a new leader does not wait for that.
+      if (hasFailed(channel(addr))) forget(addr);
+      return attach(client(addr), first, handlers);
+    },
     call: (addr, method, args, options) => {
       const to = client(addr);
       return callJson(to.call.bind(to), method, args, options);

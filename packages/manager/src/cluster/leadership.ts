@@ -253,7 +253,8 @@ class LeaderWatch implements Leadership {
           this.#line = undefined;
           this.#lostSinceMs ??= this.#countedMs;
           if (isErrorCode(reason, 'incompatible')) this.#refused(reason);
-          else this.#brokenSinceMs ??= this.#countedMs;
+          // One that has just claimed, or no longer leads, is there: only its silence counts, not a broken line.
+          else if (!isErrorCode(reason, 'not-leader')) this.#brokenSinceMs ??= this.#countedMs;
         },
       },
     );
