@@ -98,7 +98,7 @@ t.test('upgrade › managers change their version one by one, and clients notice
       const words = 'have no protocol in common: upgrade swarmd current';
       await waitFor('both names are in its log', () => cluster.swarmd(other).log.includes(words));
       await docker(leader, 'config', 'create', 'while-refused', '/etc/hostname');
-      t.equal((await leaderOf(cluster)).name, leader.name);
+      t.equal((await leaderOf(cluster, other)).name, leader.name);
       const { Swarm } = await apiGet<{ Swarm: { Error: string } }>(other, '/info');
       t.match(Swarm.Error, words);
     },
