@@ -30,7 +30,7 @@ export async function startManager(
     warnings: perHostNetworkWarnings,
     handlers: memberHandlers(host, clock, random),
     duties: [() => startMemberKeeper(host, nodeId, ports)],
-    refuseManager: () => host.refuseManager(),
+    refuseManager: (newcomer) => host.refuseManager(newcomer),
     leadsConsensus: () => host.etcd?.leadsConsensus() ?? false,
   });
   try {
