@@ -1,4 +1,4 @@
-import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings } from '@swarmd/manager';
+import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings, startLostManagers } from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
 import { startMemberKeeper } from './manager/member-keeper.js';
 import { memberHandlers } from './manager/members.js';
@@ -29,7 +29,11 @@ export async function startManager(
     loops: MANAGER_LOOPS,
     warnings: perHostNetworkWarnings,
     handlers: memberHandlers(host, clock, random),
-    duties: [() => startMemberKeeper(host, nodeId, ports)],
+    // Managers have no votes in an etcd that others run.
+    duties: [
+      () => startMemberKeeper(host, nodeId, ports),
+      ...(host.isExternal ? [] : [() => startLostManagers({ store: host.store, ...ports })]),
+    ],
     refuseManager: (newcomer) => host.refuseManager(newcomer),
     leadsConsensus: () => host.etcd?.leadsConsensus() ?? false,
   });
