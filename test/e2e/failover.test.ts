@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
 import { createCluster, SWARMD_SOCKET } from './support/cluster.js';
-import { describeTasks, serviceOf, type TaskView, tasksOf, waitForExactly } from './support/observe.js';
+import { describeTasks, nodeState, serviceOf, type TaskView, tasksOf, waitForExactly } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
 
@@ -14,7 +15,7 @@ const ON_WORKER = ['--detach', '--constraint', 'node.role==worker', '--stop-grac
 
 t.test('fail-over › what was under way goes on where it was', { skip }, async (t) => {
   const cluster = await shared(t);
-  const { hosts, docker, tryDocker, swarmd, startSwarmd } = cluster;
+  const { hosts, docker, tryDocker, swarmctl, swarmd, startSwarmd } = cluster;
   const managers = hosts.slice(0, 3);
   const [one, , , worker] = hosts as [Host, Host, Host, Host];
   await importBusyboxImage(worker);
@@ -145,6 +146,32 @@ t.test('fail-over › what was under way goes on where it was', { skip }, async 
     });
     const names = await docker(alone, 'config', 'ls', '--format', '{{.Name}}');
     t.notMatch(names, 'never');
+  });
+
+  await t.test('a backup through a follower brings back a cluster that has lost all its managers', async (t) => {
+    const file = join(cluster.lab.directory, 'all.swmbak');
+    const keyFile = join(cluster.lab.directory, 'all.key');
+    const program = [...PROGRAM, 'exec sleep 9999'];
+    await docker(one, 'service', 'create', '--name', 'kept', '--replicas', '3', ...ON_WORKER, ...program);
+    const kept = await waitForExactly([worker], 'kept', 3, one);
+    const leading = await leader();
+    const follower = managers.find((host) => host !== leading)!;
+    t.match(await swarmctl(follower, 'backup', 'create', '--output', file, '--key-file', keyFile), /found whole/);
+    for (const host of managers) {
+      await swarmd(host).stop('SIGKILL');
+      await host.run(['find', '/var/lib/swarmd', '-mindepth', '1', '-delete']);
+      await startSwarmd(host);
+    }
+    const restore = ['backup', 'restore', '--key-file', keyFile, '--advertise-addr', one.ip, '--node', one.name];
+    t.match(await swarmctl(one, ...restore, '--yes', file), /takes the place of manager/);
+    await waitFor('the worker is back', async () => (await nodeState(one, worker.name)) === 'ready');
+    t.same(await waitForExactly([worker], 'kept', 3, one), kept, 'its containers go on');
+    const token = (await docker(one, 'swarm', 'join-token', '-q', 'manager')).trim();
+    for (const host of managers.filter((each) => each !== one))
+      await docker(host, 'swarm', 'join', '--token', token, '--advertise-addr', host.ip, `${one.ip}:2377`);
+    for (const host of managers) t.match(await docker(host, 'service', 'ls', '--format', '{{.Name}}'), 'kept');
+    await docker(managers[1]!, 'service', 'scale', '--detach', 'kept=4');
+    await waitForExactly([worker], 'kept', 4, managers[2]);
   });
 });
 
