@@ -25,6 +25,7 @@ import {
 } from './lock/locked-node.js';
 import { identityDir, keepIdentity, keptIdentity, openVault } from './lock/secret-files.js';
 import { becomeManager, leaveManagers, whyNoManager } from './manager/change-of-role.js';
+import { eraseExternal } from './manager/external-etcd.js';
 import { managerDir, removeManager } from './manager/manager-files.js';
 import { openEmbedded } from './manager/store-host.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
@@ -99,23 +100,25 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
   };
   /**
    * Becomes a member with the identity that `obtain` gets, secrets sealed with `key` from the start; what fails, or is cut
-   * off by a crash, leaves nothing.
+   * off by a crash, leaves nothing. `founds`: there is no cluster without this node.
    */
   const enter = async (
     addresses: Member,
     obtain: (vault: Vault) => Promise<Identity>,
-    key?: UnlockKey,
+    { key, founds = false }: { key?: UnlockKey | undefined; founds?: boolean } = {},
   ): Promise<Identity> => {
+    let identity: Identity | undefined;
     try {
       await saveMember(config.dataDir, { ...addresses, unfinished: 'joining' });
       const secrets = await openVault(config.dataDir, key);
-      const identity = await obtain(secrets);
+      identity = await obtain(secrets);
       await keepIdentity(config.dataDir, secrets, identity);
       await run(identity, addresses, secrets);
       await saveMember(config.dataDir, addresses);
       return identity;
     } catch (error) {
       await node?.stop();
+      if (founds && identity !== undefined) await eraseExternal(config, ports, identity.clusterId);
       await forget();
       throw error;
     }
@@ -147,7 +150,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         const addresses = resolveAddresses(config, request);
         const key = newUnlockKey(request);
         const make = (secrets: Vault) => makeCluster(deps, request, addresses, secrets);
-        return (await enter(addresses, make, key)).nodeId;
+        return (await enter(addresses, make, { key, founds: true })).nodeId;
       }),
     join: (body) =>
       exclusively(async () => {
@@ -162,6 +165,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
             ...(request.Availability ? { availability: request.Availability } : {}),
             description: await describeHost(config),
             noManagerReason: await whyNoManager(config),
+            externalStore: config.store !== undefined,
             signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
           }),
         );
@@ -176,10 +180,11 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         const host = { advertiseAddr: addresses.advertiseAddr, description };
         const restored = await readForRestore(request, file, host, ports);
         if (request.DryRun) return restored.report;
-        await enter(addresses, async () => {
+        const write = async (): Promise<Identity> => {
           await writeRestored(config.dataDir, ports, restored);
           return restored.identity;
-        });
+        };
+        await enter(addresses, write, { founds: true });
         return restored.report;
       }),
     leave: (force) =>
@@ -190,7 +195,8 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
           return forget();
         }
         if (node === undefined || member === undefined) throw new SwarmdError('unavailable', NOT_IN);
-        if (node.manager.taken) await leaveManagers(node, force);
+        const wasLast = node.manager.taken && (await leaveManagers(node, force));
+        const { clusterId } = node;
         try {
           await node.leave();
         } catch (error) {
@@ -201,6 +207,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
           ports.logger.warn({ err: error }, 'left by force: containers of the cluster may remain on this engine');
         }
         await saveMember(config.dataDir, { ...member, unfinished: 'leaving' });
+        if (wasLast) await eraseExternal(config, ports, clusterId);
         await forget();
       }),
     unlock: (text) =>

@@ -5,6 +5,7 @@ import type { NodeRuntime } from '../node-runtime.js';
 
 /** How long a join waits for the manager, and a leaving manager for the others. */
 const MANAGER_TIMEOUT_MS = 60_000;
+const FRESH_TIMEOUT_MS = 5_000;
 const LAST_MANAGER_LEAVES =
   'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
 
@@ -20,7 +21,8 @@ export async function becomeManager({ manager }: NodeRuntime): Promise<void> {
 }
 
 /** Why this host cannot be a manager; empty when it can. */
-export async function whyNoManager({ etcd }: DaemonConfig): Promise<string> {
+export async function whyNoManager({ etcd, store }: DaemonConfig): Promise<string> {
+  if (store !== undefined) return '';
   try {
     await findEtcd(etcd);
     return '';
@@ -31,12 +33,20 @@ export async function whyNoManager({ etcd }: DaemonConfig): Promise<string> {
 
 /**
  * What has to be so before a manager may leave: by force only, as in Docker Swarm, and then the others let it go first, so
- * that their quorum is one of those who stay.
+ * that their quorum is one of those who stay. Resolves with whether it is surely the last one.
  */
-export async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: boolean): Promise<void> {
+export async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: boolean): Promise<boolean> {
   const nodes = (await control?.listNodes({ role: ['manager'] })) ?? [];
   if (!force) throw new SwarmdError('unavailable', leavingManager(nodes.length));
-  if (control === undefined || nodes.length <= 1) return;
+  if (control === undefined) return false;
+  if (nodes.length <= 1) {
+    // Only the newest state says that there is surely nobody else.
+    const isNewest = await manager.fresh(AbortSignal.timeout(FRESH_TIMEOUT_MS)).then(
+      () => true,
+      () => false,
+    );
+    return isNewest && (await control.listNodes({ role: ['manager'] })).length <= 1;
+  }
   try {
     const { Version, Spec } = (await control.getNode(nodeId)) as unknown as {
       Version: { Index: number };
@@ -47,6 +57,7 @@ export async function leaveManagers({ control, manager, nodeId }: NodeRuntime, f
   } catch {
     // Forced: the others will see that this manager is gone.
   }
+  return false;
 }
 
 function leavingManager(managers: number): string {
