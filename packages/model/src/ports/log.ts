@@ -42,6 +42,9 @@ export interface ResealableLog extends Log {
   reseal(signal: AbortSignal): Promise<void>;
 }
 
+/** A shared log whose leader can seal it anew; `reseal` rejects with `not-leader` elsewhere. */
+export type ResealableSharedLog = SharedLog & ResealableLog;
+
 /** The manager that alone may write a shared log, as its fence key says. */
 export interface Leader {
   nodeId: string;
