@@ -6,12 +6,13 @@ import {
   type EtcdClient,
   type EtcdMaintenance,
   type EtcdMember,
+  etcdErrorKind,
   findEtcd,
   type GoneReason,
   startEtcdMaintenance,
   startEtcdMember,
 } from '@swarmd/etcd';
-import type { SharedLog } from '@swarmd/model';
+import type { ResealableSharedLog } from '@swarmd/model';
 import { openEtcdLog, type ValueCipher } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import type { NodePorts } from '../node-ports.js';
@@ -20,6 +21,7 @@ import { type EtcdMembership, managerFiles } from './manager-files.js';
 /** Whether this host's member leads Raft is asked this often. */
 const STATUS_PERIOD_MS = 250;
 const STATUS_TIMEOUT_MS = 1_000;
+const COMPACTION_TIMEOUT_MS = 120_000;
 
 /** What {@link startEtcdHost} needs. */
 export interface EtcdHostOptions {
@@ -41,7 +43,11 @@ export interface EtcdHost {
   readonly member: EtcdMember;
   readonly admin: EtcdAdmin;
   /** The log on it. Waits for a quorum. The log is closed by whoever opened it. */
-  openLog(cipher: ValueCipher, signal: AbortSignal): Promise<SharedLog>;
+  openLog(cipher: ValueCipher, signal: AbortSignal): Promise<ResealableSharedLog>;
+  /** The log that was opened last. */
+  readonly log: ResealableSharedLog | undefined;
+  /** Has no member keep values that were replaced in its history; followers that lag behind read all anew. */
+  forgetHistory(): Promise<void>;
   /** Whether this host's member leads Raft, as of a moment ago. */
   leadsConsensus(): boolean;
   /** Begins to keep it from running out of space; `leads` tells whether this manager compacts for all. */
@@ -66,6 +72,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
   });
   const admin = createEtcdAdmin(member);
   const clients: EtcdClient[] = [];
+  let log: ResealableSharedLog | undefined;
   let leads = false;
   let stopped = false;
   let maintenance: EtcdMaintenance | undefined;
@@ -91,12 +98,23 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
         tls: { ca: caPem, certificate: certificatePem, key: keyPem },
       });
       try {
-        const log = await openEtcdLog({ client, dataKey: cipher, clock, logger: logger.child({ component: 'store' }) });
+        log = await openEtcdLog({ client, dataKey: cipher, clock, logger: logger.child({ component: 'store' }) });
         clients.push(client);
         return log;
       } catch (error) {
         client.close();
         throw error;
+      }
+    },
+    get log() {
+      return log;
+    },
+    forgetHistory: async () => {
+      const { revision } = await admin.status(AbortSignal.timeout(STATUS_TIMEOUT_MS));
+      try {
+        await admin.compact(revision, true, AbortSignal.timeout(COMPACTION_TIMEOUT_MS));
+      } catch (error) {
+        if (etcdErrorKind(error) !== 'compacted') throw error;
       }
     },
     leadsConsensus: () => leads,

@@ -10,6 +10,7 @@ import {
 import type { LeaderCallHandlers } from '@swarmd/manager';
 import { CLUSTER_KEY, type Clock, type Node, type Random, SwarmdError } from '@swarmd/model';
 import { z } from 'zod';
+import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { peerIp } from './peer-url.js';
 import { ETCD_CERTIFICATE_MS } from './share-store.js';
 import type { StoreHost } from './store-host.js';
@@ -24,8 +25,10 @@ const AddedSchema = z.object({
   initialCluster: z.array(z.object({ name: z.string(), peerUrl: z.string() })),
   caPem: z.string(),
   certificatePem: z.string(),
-  /** Base64. */
+  /** The one that seals, base64: for managers of earlier versions. */
   dataKey: z.string(),
+  /** All that the leader holds, the one that seals first. */
+  dataKeys: WireKeysSchema.optional(),
   /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
   unlockKey: z.string().optional(),
 });
@@ -92,8 +95,10 @@ async function add(
     peerUrls.map((url) => ({ name: url === peerUrl ? nodeId : name || url, peerUrl: url })),
   );
   const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
+  // Taken after the learner is in: one that is announced from here on is fetched as soon as the newcomer follows.
+  const dataKeys = keysToWire(host.dataKeys);
   const lock = UnlockKey === undefined ? {} : { unlockKey: UnlockKey };
-  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey, ...lock };
+  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey, dataKeys, ...lock };
 }
 
 /**

@@ -1,10 +1,18 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { findEtcd, type GoneReason } from '@swarmd/etcd';
-import { asSwarmdError, type ResealableLog, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
+import {
+  asSwarmdError,
+  isErrorCode,
+  type ResealableLog,
+  type SharedStore,
+  SwarmdError,
+  steadyClock,
+} from '@swarmd/model';
 import { openLevelLog, openSharedStore, openStore, type ValueCipher, Vault } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import { DataKeys } from '../lock/data-keys.js';
+import { followDataKey } from '../lock/key-rotation.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
@@ -22,6 +30,8 @@ export interface StoreHostDependencies {
   vault: Vault;
   /** The store can no longer write: only a new start can tell what is on the disk. */
   onFailure(reason: SwarmdError): void;
+  /** The store is sealed with a data key that this host does not hold: fetches it. Resolves with whether there was one. */
+  lacksKeys?(dataKeys: DataKeys): Promise<boolean>;
   /** This host's etcd cannot go on with the data that it has. */
   onGone(reason: GoneReason): void;
 }
@@ -72,6 +82,7 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   const { store, log, dataKeys } = await openEmbedded(config.dataDir, ports, { mustExist: true, onFailure, vault });
   let etcd: EtcdHost | undefined;
   let sharing: Promise<EtcdHost> | undefined;
+  followDataKey(store, dataKeys);
   return {
     ...{ store, dataKeys },
     get etcd() {
@@ -119,7 +130,12 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const etcd = await startEtcdHost({ ...deps, membership, onMoved });
   try {
-    const store = await openReplica(etcd, dataKeys.cipher, ports, signal);
+    const open = () => openReplica(etcd, dataKeys.cipher, ports, signal);
+    const store = await open().catch(async (error: unknown) => {
+      if (!isErrorCode(error, 'failed-precondition') || !(await deps.lacksKeys?.(dataKeys))) throw error;
+      return open();
+    });
+    followDataKey(store, dataKeys);
     return {
       ...{ store, etcd, dataKeys },
       refuseManager: () => missingEtcd(config),
