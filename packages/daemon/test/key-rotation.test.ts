@@ -56,7 +56,6 @@ class Managers {
   readonly running = new Map<string, Running>();
 
   constructor(t: Test) {
-    this.#t = t;
     this.#dir = mkdtempSync(join(tmpdir(), 'swarmd-keys-'));
     t.teardown(async () => {
       for (const manager of this.running.values()) await manager.stop();
