@@ -130,5 +130,22 @@ t.test(
       const found = (await docker(host, 'config', 'ls', '--format', '{{.Name}}')).trim().split('\n').sort();
       t.strictSame(found, [...names, 'meanwhile'].sort(), `${host.name} has everything`);
     }
+
+    // As when a disk is put back to how it was before a rotation.
+    const files = ['certificates/node.pem', 'manager/data.key', 'manager/etcd.json'];
+    const copy = (to: string, from: string): Promise<string[]> =>
+      Promise.all(files.map((file) => other.run(['cp', '-p', `${from}/${file}`, `${to}/${file}`])));
+    await other.run(['mkdir', '-p', '/tmp/earlier/certificates', '/tmp/earlier/manager']);
+    await copy('/tmp/earlier', '/var/lib/swarmd');
+    const [third = ''] = await keysInUse(survivor);
+    await swarmctl(survivor, 'unlock-key', '--rotate');
+    await waitFor('the key is replaced', async () => !(await keysInUse(survivor)).includes(third));
+    await waitFor('the rotation is over', async () => !(await rotating(survivor)));
+    await cluster.swarmd(other).stop();
+    await copy('/var/lib/swarmd', '/tmp/earlier');
+    await cluster.startSwarmd(other);
+    t.match(await unlock(other, rotated), { code: 0 }, 'a manager with the keys of earlier opens with the key of then');
+    await allServe();
+    t.match(await docker(other, 'config', 'ls', '--format', '{{.Name}}'), 'meanwhile');
   },
 );
