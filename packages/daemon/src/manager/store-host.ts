@@ -17,7 +17,7 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { openExternalEtcd } from './external-etcd.js';
-import { loadDriver, loadEtcdMembership, managerFiles } from './manager-files.js';
+import { loadDriver, loadEtcdMembership, managerFiles, removeLeftBehind } from './manager-files.js';
 import { shareStore } from './share-store.js';
 
 /** What a {@link StoreHost} needs. */
@@ -102,8 +102,8 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
         .then(
           async (started) => {
             etcd = started;
-            // It stays where it is, as a copy of how things were.
             await log.close();
+            await removeLeftBehind(config.dataDir, ports.logger);
             return started;
           },
           (error: unknown) => {
@@ -136,6 +136,7 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
       return open();
     });
     followDataKey(store, dataKeys);
+    await removeLeftBehind(config.dataDir, ports.logger);
     const unwatch = isExternal ? retireByRole(store, deps) : () => {};
     return {
       ...{ store, etcd, dataKeys, isExternal },
