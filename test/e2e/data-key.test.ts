@@ -62,6 +62,11 @@ t.test(
     for (let i = 0; i < 40; i++) await docker(first, 'config', 'create', `config-${i}`, '/etc/hostname');
     const names = (await docker(first, 'config', 'ls', '--format', '{{.Name}}')).trim().split('\n').sort();
     const [original = ''] = await keysInUse(first);
+    t.equal(
+      (await first.exec(['test', '-e', '/var/lib/swarmd/manager/store'])).code,
+      1,
+      'the embedded store of when there was one manager is gone',
+    );
     const [before, old] = [await revision(first), new Set([original])];
 
     const updated = await swarmctl(first, 'swarm', 'update', '--autolock=true');

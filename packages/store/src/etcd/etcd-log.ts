@@ -40,6 +40,8 @@ export interface EtcdLogOptions {
 }
 
 const UNKNOWN_MS = 10_000;
+/** More than a record takes besides its object's JSON: its key, seal and frame. */
+const RECORD_BYTES = 1_000;
 const READ_ATTEMPT_MS = 600;
 const READ_ATTEMPTS = 3;
 
@@ -79,6 +81,10 @@ class EtcdLog implements ResealableSharedLog {
 
   get leader(): Leader | undefined {
     return leaderOf(this.#position?.leader);
+  }
+
+  get largestObject(): number {
+    return this.#limits.bytes - RECORD_BYTES;
   }
 
   async replay(onObject: (table: TableName, key: string, value: AnyObject) => void): Promise<{ index: number }> {
