@@ -5,9 +5,7 @@ import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
 import type { DataKeys } from '../lock/data-keys.js';
-import { startKeyRotation } from '../lock/key-rotation.js';
-import { startLockLoop } from '../lock/lock-loop.js';
-import { nodeKeyWasClear } from '../lock/secret-files.js';
+import { startManagerLock } from '../lock/manager-lock.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
@@ -206,24 +204,13 @@ class Slot implements ManagerSlot {
     this.#runtime = runtime;
     this.#problem = '';
     runtime.host.etcd?.maintain(() => runtime.host.store.leads);
-    const { vault, renewCertificate, config, ports } = this.#deps;
+    const { identity, config } = this.#deps;
     const { host, manager } = runtime;
-    const shared = { store: host.store, vault, dataKeys: host.dataKeys, ...ports };
-    const rotation = startKeyRotation({
-      ...shared,
-      nodeId: this.#deps.identity.current.nodeId,
-      calls: manager.calls,
-      log: () => host.etcd?.log,
-      forgetReplaced: async () => host.etcd?.forgetHistory(),
-      onForgotten: () => host.etcd?.maintenance?.purge(),
+    const nodeId = identity.current.nodeId;
+    this.#loops = startManagerLock({
+      ...{ ...this.#deps, host, nodeId, calls: manager.calls },
+      dataDir: config.dataDir,
     });
-    const lock = startLockLoop({
-      ...shared,
-      nodeKeyWasClear: () => nodeKeyWasClear(config.dataDir),
-      renewCertificate,
-      onSealed: () => rotation.resync(),
-    });
-    this.#loops = [lock, rotation];
     this.#tell();
   }
 

@@ -142,7 +142,11 @@ class MaintenanceLoop implements EtcdMaintenance {
     const purges = this.#purges && dbSizeBytes <= PURGED_BYTES;
     this.#purges &&= purges;
     const rewrite = { needsLock: true, reason: 'replaced values are to go' };
-    await this.#carryOut(purges ? { ...plan, defragment: plan.defragment ?? rewrite } : plan, quotaBytes, status.memberId);
+    await this.#carryOut(
+      purges ? { ...plan, defragment: plan.defragment ?? rewrite } : plan,
+      quotaBytes,
+      status.memberId,
+    );
   }
 
   async #carryOut(plan: MaintenancePlan, quotaBytes: number, memberId: string): Promise<void> {
