@@ -142,15 +142,19 @@ class LeaderWatch implements Leadership {
     this.#yielding = this.#deps.others().length > 0;
     await this.#claiming;
     if (!this.leads || !this.#yielding) return;
-    await this.#resign();
-    await this.#untilLed();
+    if (await this.#resign()) await this.#untilLed();
   }
 
-  async #resign(): Promise<void> {
-    if (!this.leads || this.#deps.others().length === 0) return;
-    await this.#deps.store.resign(AbortSignal.timeout(QUORUM_TIMEOUT_MS)).catch((error: unknown) => {
+  /** Whether leadership was given up for others to take. */
+  async #resign(): Promise<boolean> {
+    if (!this.leads || this.#deps.others().length === 0) return false;
+    try {
+      await this.#deps.store.resign(AbortSignal.timeout(QUORUM_TIMEOUT_MS));
+      return true;
+    } catch (error) {
       this.#logger.warn({ err: error }, 'leadership was not handed over: others take it when this manager is silent');
-    });
+      return false;
+    }
   }
 
   #untilLed(): Promise<void> {
