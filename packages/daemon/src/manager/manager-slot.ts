@@ -227,7 +227,7 @@ class Slot implements ManagerSlot {
     ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
     await this.stop();
     await removeManager(config.dataDir);
-    if (kind === 'damaged') await this.start();
+    if (kind !== 'removed') await this.start();
   }
 
   #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
