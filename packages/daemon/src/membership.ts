@@ -32,7 +32,7 @@ import { loadMember, type Member, removeMember, saveMember } from './member-file
 import type { NodePorts } from './node-ports.js';
 import { type NodeRuntime, startNode } from './node-runtime.js';
 import { checkInit, checkJoin } from './requests.js';
-import { readForRestore, writeRestored } from './restore.js';
+import { readForRestore, restoredUnlockKey, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
@@ -177,11 +177,11 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         const host = { advertiseAddr: addresses.advertiseAddr, description };
         const restored = await readForRestore(request, file, host, ports);
         if (request.DryRun) return restored.report;
-        const write = async (): Promise<Identity> => {
-          await writeRestored(config.dataDir, ports, restored);
+        const write = async (secrets: Vault): Promise<Identity> => {
+          await writeRestored(config.dataDir, ports, restored, secrets);
           return restored.identity;
         };
-        await enter(addresses, write, { founds: true });
+        await enter(addresses, write, { key: restoredUnlockKey(restored), founds: true });
         return restored.report;
       }),
     leave: (force) =>

@@ -4,12 +4,12 @@ import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
-import { startLockLoop } from '../lock/lock-loop.js';
-import { nodeKeyWasClear } from '../lock/secret-files.js';
+import type { DataKeys } from '../lock/data-keys.js';
+import { startManagerLock } from '../lock/manager-lock.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
-import { askForVote, enterStore } from './join-store.js';
+import { askForVote, enterStore, fetchKeys } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
 import {
   openEtcdHost,
@@ -72,7 +72,7 @@ class Slot implements ManagerSlot {
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
-  #lock: Loop | undefined;
+  #loops: Loop[] = [];
   #taken = false;
   #problem = '';
 
@@ -123,8 +123,7 @@ class Slot implements ManagerSlot {
   async stop(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
-    await this.#lock?.stop();
-    this.#lock = undefined;
+    for (const loop of this.#loops.splice(0)) await loop.stop();
     const runtime = this.#runtime;
     this.#runtime = undefined;
     await runtime?.stop();
@@ -175,7 +174,8 @@ class Slot implements ManagerSlot {
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
-    const opening = openEtcdHost(this.#hostDeps(), bounded);
+    const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
+    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
     // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
     const promoting = this.#askForVote(bounded);
     try {
@@ -202,10 +202,13 @@ class Slot implements ManagerSlot {
     this.#runtime = runtime;
     this.#problem = '';
     runtime.host.etcd?.maintain(() => runtime.host.store.leads);
-    const { vault, renewCertificate, config, ports } = this.#deps;
-    const { store, dataKeys } = runtime.host;
-    const wasClear = () => nodeKeyWasClear(config.dataDir);
-    this.#lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
+    const { identity, config } = this.#deps;
+    const { host, manager } = runtime;
+    const nodeId = identity.current.nodeId;
+    this.#loops = startManagerLock({
+      ...{ ...this.#deps, host, nodeId, calls: manager.calls },
+      dataDir: config.dataDir,
+    });
     this.#tell();
   }
 

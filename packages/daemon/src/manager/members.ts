@@ -10,6 +10,7 @@ import {
 import type { LeaderCallHandlers } from '@swarmd/manager';
 import { CLUSTER_KEY, type Clock, type Node, type Random, type ReadView, SwarmdError } from '@swarmd/model';
 import { z } from 'zod';
+import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { peerIp } from './peer-url.js';
 import { ETCD_CERTIFICATE_MS } from './share-store.js';
 import { type StoreHost, storeMismatch } from './store-host.js';
@@ -32,8 +33,10 @@ const AddedSchema = z.object({
       certificatePem: z.string(),
     })
     .optional(),
-  /** Base64. */
+  /** The one that seals, base64: for managers of earlier versions. */
   dataKey: z.string(),
+  /** All that the leader holds, the one that seals first. */
+  dataKeys: WireKeysSchema.optional(),
   /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
   unlockKey: z.string().optional(),
 });
@@ -87,11 +90,19 @@ async function add(
   const mismatch = storeMismatch(host.isExternal, member === undefined);
   if (mismatch !== undefined) throw mismatch;
   const { members } = await host.share();
+  const added =
+    members === undefined || member === undefined
+      ? undefined
+      : await addMember(host, members, { nodeId, ...member }, clock, random);
+  // Taken once the newcomer is in: a key that is announced from here on it fetches as soon as it follows.
+  const dataKeys = keysToWire(host.dataKeys);
   const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
   const { UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
-  const keys = { dataKey, ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }) };
-  if (members === undefined || member === undefined) return keys;
-  return { ...keys, member: await addMember(host, members, { nodeId, ...member }, clock, random) };
+  return {
+    ...{ dataKey, dataKeys },
+    ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }),
+    ...(added === undefined ? {} : { member: added }),
+  };
 }
 
 async function addMember(

@@ -21,7 +21,7 @@ import type { Logger } from 'pino';
 import { createCertificateAuthority } from '../ca/authority.js';
 import { localIssuer } from '../ca/issuer.js';
 import { createJoinToken } from '../ca/join-token.js';
-import { clusterOf, refuseNonMember } from '../ca/members.js';
+import { clusterOf, refuseNonManager, refuseNonMember } from '../ca/members.js';
 import { issuerHandlers, remoteIssuer } from '../ca/remote-issuer.js';
 import { createControl } from '../control/control.js';
 import type { ControlDependencies } from '../control/dependencies.js';
@@ -132,7 +132,8 @@ export function createManager(options: ManagerOptions): Manager {
   const server = createServer({
     identity,
     now: () => clock.now(),
-    admit: (peer) => refuseNonMember(store.view, peer.nodeId),
+    admit: ({ nodeId: caller }, access) =>
+      refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
   });
   const others = (): { nodeId: string; addr: string }[] => otherManagers(store, nodeId);
   const controlDeps: ControlDependencies = {
