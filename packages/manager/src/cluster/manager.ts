@@ -37,7 +37,7 @@ import { createDuties, type StartDuty } from './duties.js';
 import { createLeaderCalls, patientCalls } from './forward.js';
 import { controlHandlers, forwardingControl } from './forwarding-control.js';
 import { createGrpcTransport } from './grpc-transport.js';
-import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
+import type { LeaderCallHandlers, LeaderCalls, LeaderHandlers } from './leader-calls.js';
 import { type Leadership, startLeadership } from './leadership.js';
 import { startManagerStatuses } from './manager-statuses.js';
 import { onceStore, randomOf } from './once.js';
@@ -75,6 +75,8 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   duties?: readonly StartDuty[];
   /** What the leader does besides control and dispatcher, for managers that ask it. */
   handlers?: LeaderCallHandlers;
+  /** What this manager answers by itself when another one asks, whoever leads. */
+  answers?: LeaderHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
   refuseManager?: () => Promise<SwarmdError | undefined>;
   /** Whether this host's member of the log's consensus leads it. */
@@ -181,7 +183,8 @@ export function createManager(options: ManagerOptions): Manager {
     server.addService(LogRelayService, dispatcher.relay);
     server.addService(SessionProbeService, dispatcher.probe);
     const lazily = (): Leadership => leadership!;
-    const service = createClusterService({ leadership: lazily, attachments, handlers, calls: patient, clock });
+    const answers = options.answers ?? {};
+    const service = createClusterService({ leadership: lazily, attachments, handlers, answers, calls: patient, clock });
     server.addService(ClusterService, service);
     port = await server.listen(options.listenAddr);
     leadership = startLeadership({
