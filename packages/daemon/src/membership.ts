@@ -15,7 +15,7 @@ import {
 } from '@swarmd/model';
 import type { UnlockKey, Vault } from '@swarmd/store';
 import { type Identity, removeIdentity } from '@swarmd/wire';
-import { formatAddress, guessAdvertiseHost, parseAddress } from './addresses.js';
+import { formatAddress, guessAdvertiseHost, interfaceOf, parseAddress } from './addresses.js';
 import type { DaemonConfig } from './config.js';
 import {
   type LockedNode,
@@ -31,6 +31,7 @@ import { openEmbedded } from './manager/store-host.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
 import { type NodeRuntime, startNode } from './node-runtime.js';
+import { presentMember } from './own-address.js';
 import { checkInit, checkJoin } from './requests.js';
 import { readForRestore, writeRestored } from './restore.js';
 
@@ -124,7 +125,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
   return {
     resume: () =>
       exclusively(async () => {
-        const kept = await loadMember(config.dataDir);
+        const kept = await loadPresentMember(deps);
         if (kept?.unfinished !== undefined) {
           ports.logger.warn({ unfinished: kept.unfinished }, 'clearing away a change of membership that was cut off');
           return forget();
@@ -328,7 +329,26 @@ function resolveAddresses(config: DaemonConfig, request: Pick<InitRequest, 'List
     ? parseAddress(wanted, 'AdvertiseAddr', listen.port)
     : { host: unspecified ? guessAdvertiseHost() : listen.host, port: listen.port };
   const advertiseAddr = formatAddress(advertise);
-  return { listenAddr: formatAddress(listen), advertiseAddr, managers: [advertiseAddr] };
+  const name = interfaceOf(advertise.host);
+  return {
+    listenAddr: formatAddress(listen),
+    ...(name === undefined ? {} : { interface: name }),
+    ...{ advertiseAddr, managers: [advertiseAddr] },
+  };
+}
+
+/** What was kept of this node's membership, with the addresses that this host has now, which are kept in turn. */
+async function loadPresentMember({ config, ports }: MembershipDependencies): Promise<Member | undefined> {
+  const kept = await loadMember(config.dataDir);
+  if (kept === undefined || kept.unfinished !== undefined) return kept;
+  const present = presentMember(config, kept);
+  if (present === kept) return kept;
+  await saveMember(config.dataDir, present);
+  if (present.advertiseAddr !== kept.advertiseAddr) {
+    const addresses = { from: kept.advertiseAddr, to: present.advertiseAddr };
+    ports.logger.warn(addresses, 'this host has another address: the node is the same, and says so to the others');
+  }
+  return present;
 }
 
 /** `pending`: a manager that does not serve yet. */

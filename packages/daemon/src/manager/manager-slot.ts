@@ -11,6 +11,7 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { askForVote, enterStore } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
+import { askToMove } from './readdress.js';
 import { openEtcdHost, openLevelHost, type StoreHost, type StoreHostDependencies } from './store-host.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
@@ -156,6 +157,7 @@ class Slot implements ManagerSlot {
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
+    await this.#askToMove(bounded);
     const opening = openEtcdHost(this.#hostDeps(), bounded);
     // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
     const promoting = this.#askForVote(bounded);
@@ -171,6 +173,14 @@ class Slot implements ManagerSlot {
       await askForVote({ ...this.#deps, signal });
     } catch (error) {
       if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'no vote was given');
+    }
+  }
+
+  async #askToMove(signal: AbortSignal): Promise<void> {
+    try {
+      await askToMove({ ...this.#deps, signal });
+    } catch (error) {
+      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'the leader was not told of the new address');
     }
   }
 

@@ -9,6 +9,8 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { loadEtcdMembership, managerFiles } from './manager-files.js';
+import { peerUrl } from './peer-url.js';
+import { moveOwnMember } from './readdress.js';
 import { shareStore } from './share-store.js';
 
 /** What a {@link StoreHost} needs. */
@@ -104,9 +106,16 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   };
 }
 
-/** Opens the store of one of several managers: starts etcd and waits until a quorum of them is there. */
-export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSignal): Promise<StoreHost> {
-  const { config, ports, vault } = deps;
+/**
+ * Opens the store of one of several managers: starts etcd and waits until a quorum of them is there. Tells the others
+ * when this host has another address. `forceNewCluster`: makes this member the only one, with the data that it has.
+ */
+export async function openEtcdHost(
+  deps: StoreHostDependencies,
+  signal: AbortSignal,
+  options: { forceNewCluster?: boolean } = {},
+): Promise<StoreHost> {
+  const { config, ports, vault, member } = deps;
   const membership = await loadEtcdMembership(config.dataDir, vault);
   const { directory, dataKey: path } = managerFiles(config.dataDir);
   if (membership === undefined || !existsSync(path)) {
@@ -117,9 +126,16 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
   }
   const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
-  const etcd = await startEtcdHost({ ...deps, membership, onMoved });
+  const listening = { ...membership, listenPeerUrl: peerUrl(member.listenAddr) };
+  const etcd = await startEtcdHost({ ...deps, ...options, membership: listening, onMoved });
   try {
     const store = await openReplica(etcd, dataKeys.cipher, ports, signal);
+    try {
+      await moveOwnMember({ ...deps, membership: listening, etcd, store });
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
     return {
       ...{ store, etcd, dataKeys },
       refuseManager: () => missingEtcd(config),

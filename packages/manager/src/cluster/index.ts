@@ -1,8 +1,14 @@
-export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
 export { type AnsweringManager, type AnsweringOptions, startAnswering } from './answering.js';
+export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
 export type { Duty, StartDuty } from './duties.js';
 export { createGrpcTransport, type GrpcTransport } from './grpc-transport.js';
-export type { LeaderCallHandler, LeaderCallHandlers, LeaderCalls, LeaderContact, LeaderHandlers } from './leader-calls.js';
+export type {
+  LeaderCallHandler,
+  LeaderCallHandlers,
+  LeaderCalls,
+  LeaderContact,
+  LeaderHandlers,
+} from './leader-calls.js';
 export type { Leadership } from './leadership.js';
 export { MANAGER_LOOPS } from './loops.js';
 export {
