@@ -104,6 +104,7 @@ t.test('addresses › a node is who it is, wherever it is', { skip }, async (t) 
     await startSwarmd(two);
     await serves(two);
     await docker(two, 'config', 'create', 'alone', '/etc/hostname');
+    t.match(await docker(two, 'config', 'ls', '--format', '{{.Name}}'), 'without-one', 'and nothing is lost');
     await waitFor('it is known by its address', async () => {
       return (await nodeOf(two, two)).ManagerStatus?.Addr === `${two.ip}:2377`;
     });

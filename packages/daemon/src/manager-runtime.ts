@@ -1,4 +1,10 @@
-import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings } from '@swarmd/manager';
+import {
+  createManager,
+  type LeaderHandlers,
+  MANAGER_LOOPS,
+  type Manager,
+  perHostNetworkWarnings,
+} from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
 import { startMemberKeeper } from './manager/member-keeper.js';
 import { memberHandlers } from './manager/members.js';
@@ -20,6 +26,7 @@ export async function startManager(
   addresses: { listenAddr: string; advertiseAddr: string },
   version: string,
   ports: NodePorts,
+  answers: LeaderHandlers,
 ): Promise<ManagerRuntime> {
   const { clock, random } = ports;
   const { nodeId } = identity.current;
@@ -28,6 +35,7 @@ export async function startManager(
     ...{ listenAddr: addresses.listenAddr, advertiseAddr: addresses.advertiseAddr },
     loops: MANAGER_LOOPS,
     warnings: perHostNetworkWarnings,
+    answers,
     handlers: memberHandlers(host, clock, random),
     duties: [() => startMemberKeeper(host, nodeId, ports)],
     refuseManager: () => host.refuseManager(),

@@ -11,6 +11,8 @@ import {
   type LocalNodeInfo,
   type Membership,
   type NodeDescription,
+  type RecoveryReport,
+  type RecoveryRequest,
   SwarmdError,
 } from '@swarmd/model';
 import type { UnlockKey, Vault } from '@swarmd/store';
@@ -27,11 +29,13 @@ import {
 } from './lock/locked-node.js';
 import { identityDir, keepIdentity, keptIdentity, openVault } from './lock/secret-files.js';
 import { managerDir, removeManager } from './manager/manager-files.js';
+import { recoverStore } from './manager/recover-store.js';
 import { openEmbedded } from './manager/store-host.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
 import { type NodeRuntime, startNode } from './node-runtime.js';
 import { presentMember } from './own-address.js';
+import { planRecovery, tellReplaced } from './recovery.js';
 import { checkInit, checkJoin } from './requests.js';
 import { readForRestore, writeRestored } from './restore.js';
 
@@ -122,6 +126,40 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
       throw error;
     }
   };
+  /** Stops this node, makes its store the only one, and starts it again at `addresses`; what fails starts it as it was. */
+  const rebuild = async (running: NodeRuntime, addresses: Member): Promise<NodeRuntime> => {
+    const { nodeId, identity } = running;
+    const [before, secrets] = [member!, vault!];
+    const again = async (at: Member): Promise<void> =>
+      run((await keptIdentity(config.dataDir, secrets)) ?? identity.current, at, secrets);
+    await running.stop();
+    try {
+      const ends = (reason: unknown): void => ports.logger.error({ reason }, 'the store ended while it was recovered');
+      const names = { nodeId, clusterId: identity.current.clusterId, member: addresses };
+      await recoverStore({ config, ports, ...names, vault: secrets, onFailure: ends, onGone: ends });
+      await saveMember(config.dataDir, addresses);
+    } catch (error) {
+      await again(before);
+      throw error;
+    }
+    await again(addresses);
+    await node!.manager.serving(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
+    return node!;
+  };
+  const recover = async (request: RecoveryRequest): Promise<RecoveryReport> => {
+    if (locked !== undefined) throw new SwarmdError('unavailable', locked.info.Error);
+    if (node === undefined || member === undefined) throw new SwarmdError('unavailable', NOT_IN);
+    if (!node.manager.taken) throw new SwarmdError('unavailable', NO_MANAGER);
+    const present = { ...config, listenAddr: member.listenAddr, advertiseAddr: member.advertiseAddr };
+    const addresses = resolveAddresses(present, request);
+    const report = planRecovery(await node.manager.survey(), addresses.advertiseAddr, request);
+    if (request.DryRun) return report;
+    if (report.Refusal !== '') throw new SwarmdError('failed-precondition', report.Refusal);
+    const { nodeId, identity } = await rebuild(node, addresses);
+    const others = report.Managers.filter(({ Self, Answers }) => Answers && !Self).map(({ Addr }) => Addr);
+    await tellReplaced(identity, others, [{ NodeID: nodeId, Addr: addresses.advertiseAddr }], ports);
+    return report;
+  };
   return {
     resume: () =>
       exclusively(async () => {
@@ -144,6 +182,10 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
     init: (body) =>
       exclusively(async () => {
         const request = checkInit(body);
+        if (request.ForceNewCluster && (node !== undefined || locked !== undefined)) {
+          const { ListenAddr = '', AdvertiseAddr = '' } = request;
+          return (await recover({ ListenAddr, AdvertiseAddr, AllowOlder: true, Force: true })).NodeID;
+        }
         if (node !== undefined || locked !== undefined) throw new SwarmdError('unavailable', ALREADY_IN);
         const addresses = resolveAddresses(config, request);
         const key = newUnlockKey(request);
@@ -213,6 +255,11 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         await run(identity, locked.member, secrets);
         ports.logger.info('unlocked');
       }),
+    recover: (request) => exclusively(() => recover(request)),
+    findManagers: async (addrs) => {
+      if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
+      await node.findManagers(addrs.map((addr) => formatAddress(parseAddress(addr, 'address'))));
+    },
     info: () => locked?.info ?? describeMembership(node, member, failure),
     control: (): Control | undefined => node?.control,
     fresh: async (signal) => node?.manager.fresh(signal),
@@ -221,6 +268,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
 
 const ALREADY_IN = 'this node is in a cluster already';
 const NOT_IN = 'This node is not part of a swarm';
+const NO_MANAGER = 'This node is not participating as a Swarm manager';
 const LAST_MANAGER_LEAVES =
   'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
 

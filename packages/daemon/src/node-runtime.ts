@@ -10,6 +10,7 @@ import {
   createIdentityHolder,
   DispatcherClient,
   type Identity,
+  type IdentityHolder,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
 import { createIdentityKeeper } from './identity-keeper.js';
@@ -45,6 +46,9 @@ export interface NodeRuntime {
   /** Managers that this node knows, with their addresses. */
   managers(): { NodeID: string; Addr: string }[];
   connected(): boolean;
+  readonly identity: IdentityHolder;
+  /** Managers are there now, `host:port`. */
+  findManagers(addrs: readonly string[]): Promise<void>;
   /** Stops and leaves containers running. */
   stop(): Promise<void>;
   /** Stops for good and removes the cluster's containers from this host. */
@@ -70,6 +74,10 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const manager = createManagerSlot({
     ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
     ...{ vault, renewCertificate: () => renewal.renewNow() },
+    onReplaced: (managers) => {
+      peers = [...managers];
+      agent.reconnect();
+    },
     onStoreFailure: options.onStoreFailure,
   });
   try {
@@ -90,11 +98,13 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   };
   /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
   const changeRole = async (update: ClusterUpdate): Promise<void> => {
-    if (manager.taken && asNodeRole(update.node) === 'worker') {
-      await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
-      await removeManager(config.dataDir);
+    if (asNodeRole(update.node) === 'worker') {
+      if (manager.taken) {
+        await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
+        await removeManager(config.dataDir);
+      }
       // A worker keeps nothing that the lock is for.
-      await vault.rekey(undefined);
+      if (vault.key !== undefined) await vault.rekey(undefined);
     }
     renewal.renewNow();
   };
@@ -144,6 +154,12 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       return manager.control;
     },
     managers: () => peers,
+    identity: holder,
+    findManagers: async (addrs) => {
+      peers = addrs.map((Addr) => ({ NodeID: '', Addr }));
+      await saveMember(config.dataDir, { ...member, managers: [...addrs] });
+      agent.reconnect();
+    },
     connected: () => agent.connected(),
     stop: async () => {
       await renewal.stop();

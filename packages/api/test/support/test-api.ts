@@ -90,6 +90,10 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     restore: async () => {
       throw new SwarmdError('unimplemented', 'nothing is restored here');
     },
+    recover: async () => {
+      throw new SwarmdError('unimplemented', 'nothing is recovered here');
+    },
+    findManagers: async () => {},
     info: () => info,
     control: () => (serving.on ? control : undefined),
     fresh: async () => {},

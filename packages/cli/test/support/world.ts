@@ -50,6 +50,8 @@ export interface World {
   fate: Fate;
   /** What a restore does. */
   restore: Membership['restore'];
+  /** What a recovery does. */
+  recover: Membership['recover'];
   stop(): Promise<void>;
 }
 
@@ -94,6 +96,8 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
     unlock: async (key) => void asked.push({ method: 'unlock', request: key }),
     restore: (request, file) => world.restore(request, file),
+    recover: (request) => world.recover(request),
+    findManagers: async (addrs) => void asked.push({ method: 'findManagers', request: addrs }),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
     fresh: async () => {},
@@ -112,6 +116,9 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     fate: () => undefined,
     restore: async () => {
       throw new SwarmdError('unimplemented', 'this world restores nothing');
+    },
+    recover: async () => {
+      throw new SwarmdError('unimplemented', 'this world recovers nothing');
     },
     async stop() {
       await api.close();

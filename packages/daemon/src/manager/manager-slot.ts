@@ -1,8 +1,9 @@
 import type { GoneReason } from '@swarmd/etcd';
-import type { Loop } from '@swarmd/manager';
-import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
+import { type AnsweringManager, type LeaderHandlers, type Loop, startAnswering } from '@swarmd/manager';
+import { asSwarmdError, type Control, type RecoveryManager, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
+import { z } from 'zod';
 import type { DaemonConfig } from '../config.js';
 import { startLockLoop } from '../lock/lock-loop.js';
 import { nodeKeyWasClear } from '../lock/secret-files.js';
@@ -13,6 +14,7 @@ import { askForVote, enterStore } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
 import { askToMove } from './readdress.js';
 import { openEtcdHost, openLevelHost, type StoreHost, type StoreHostDependencies } from './store-host.js';
+import { asManager, type Survey, surveyOthers, surveyOwn } from './survey.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
 const RETRY_MS = { min: 500, max: 10_000 } as const;
@@ -32,8 +34,16 @@ export interface ManagerSlotDependencies {
   renewCertificate(): void;
   /** Managers known to this node, `host:port`. */
   managers(): readonly string[];
+  /** The cluster was recovered from another manager: `managers` are those that there are now. */
+  onReplaced(managers: readonly ManagerAddress[]): void;
   onStoreFailure(reason: SwarmdError): void;
 }
+
+/** A manager and where it is reached, `host:port`. */
+export type ManagerAddress = z.infer<typeof ManagerAddressSchema>;
+
+const ManagerAddressSchema = z.object({ NodeID: z.string(), Addr: z.string() });
+const ReplacedSchema = z.object({ managers: z.array(ManagerAddressSchema) });
 
 /** The place of a manager on this node: empty, being prepared, or serving. */
 export interface ManagerSlot {
@@ -53,6 +63,8 @@ export interface ManagerSlot {
   serving(signal: AbortSignal): Promise<void>;
   /** Resolves once this host's part of the store has been removed by the others, and the manager has stopped for good. */
   retired(signal: AbortSignal): Promise<void>;
+  /** All managers that are known, and how far the log is of each that answers; this one first. */
+  survey(): Promise<RecoveryManager[]>;
   stop(): Promise<void>;
 }
 
@@ -68,6 +80,7 @@ class Slot implements ManagerSlot {
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
   #lock: Loop | undefined;
+  #answering: AnsweringManager | undefined;
   #taken = false;
   #problem = '';
 
@@ -107,6 +120,21 @@ class Slot implements ManagerSlot {
     this.#running = this.#prepare(this.#abort.signal);
   }
 
+  async survey(): Promise<RecoveryManager[]> {
+    const { identity, member, managers } = this.#deps;
+    const own = await this.#surveyOwn();
+    const known = new Map(managers().map((addr) => [addr, { id: '', name: '' }]));
+    for (const { ID, Spec, ManagerStatus, Description } of this.#runtime?.host.store.view.all('node') ?? []) {
+      if (Spec.Role !== 'manager' || ID === own.NodeID || !ManagerStatus?.Addr) continue;
+      known.set(ManagerStatus.Addr, { id: ID, name: Description?.Hostname ?? ID });
+    }
+    known.delete(member.advertiseAddr);
+    const surveys = await surveyOthers(identity, [...known.keys()]);
+    const others = [...known].map(([addr, about]) => asManager(addr, surveys.get(addr), about));
+    const self = { ...asManager(member.advertiseAddr, own, { id: '', name: '' }), Self: true };
+    return [self, ...others.filter(({ NodeID }) => NodeID !== own.NodeID)];
+  }
+
   serving(signal: AbortSignal): Promise<void> {
     return this.#until(() => this.#runtime !== undefined, signal);
   }
@@ -118,6 +146,7 @@ class Slot implements ManagerSlot {
   async stop(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
+    await this.#answerNoMore();
     await this.#lock?.stop();
     this.#lock = undefined;
     const runtime = this.#runtime;
@@ -157,12 +186,15 @@ class Slot implements ManagerSlot {
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
+    await this.#answer();
     await this.#askToMove(bounded);
     const opening = openEtcdHost(this.#hostDeps(), bounded);
     // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
     const promoting = this.#askForVote(bounded);
     try {
-      return await this.#startOn(await opening);
+      const host = await opening;
+      await this.#answerNoMore();
+      return await this.#startOn(host);
     } finally {
       await promoting;
     }
@@ -176,6 +208,46 @@ class Slot implements ManagerSlot {
     }
   }
 
+  #surveyOwn(): Promise<Survey> {
+    const { config, identity } = this.#deps;
+    return surveyOwn(config.dataDir, identity.current.nodeId, this.#runtime?.host);
+  }
+
+  /** What this manager answers when another one asks. */
+  #answers(): LeaderHandlers {
+    return {
+      'recovery.survey': () => this.#surveyOwn(),
+      'recovery.replaced': async (args) => {
+        const { managers } = ReplacedSchema.parse(args);
+        const { HasQuorum } = await this.#surveyOwn();
+        if (HasQuorum) throw new SwarmdError('failed-precondition', 'this manager has a quorum: it goes on');
+        // The answer is sent first: the port is this manager's own.
+        setImmediate(() => {
+          this.#deps.onReplaced(managers);
+          void this.#onGone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
+        });
+      },
+    };
+  }
+
+  /** As long as there is no quorum, others can ask how far this manager's log is. */
+  async #answer(): Promise<void> {
+    const { identity, member, ports } = this.#deps;
+    const { listenAddr } = member;
+    try {
+      this.#answering ??= await startAnswering({
+        ...{ identity, listenAddr, answers: this.#answers(), now: () => ports.clock.now() },
+      });
+    } catch (error) {
+      ports.logger.warn({ err: error }, 'other managers cannot ask this one while it waits');
+    }
+  }
+
+  async #answerNoMore(): Promise<void> {
+    await this.#answering?.stop();
+    this.#answering = undefined;
+  }
+
   async #askToMove(signal: AbortSignal): Promise<void> {
     try {
       await askToMove({ ...this.#deps, signal });
@@ -186,7 +258,7 @@ class Slot implements ManagerSlot {
 
   #startOn(host: StoreHost): Promise<ManagerRuntime> {
     const { identity, member, version, ports } = this.#deps;
-    return startManager(host, identity, member, version, ports);
+    return startManager(host, identity, member, version, ports, this.#answers());
   }
 
   #serve(runtime: ManagerRuntime): void {
