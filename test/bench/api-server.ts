@@ -56,6 +56,7 @@ async function main(socket: string, nodes: number, services: number, replicas: n
     ...{ init: async () => info.NodeID, join: nothing, leave: nothing, unlock: nothing },
     restore: () => Promise.reject(new Error('nothing is restored here')),
     recover: () => Promise.reject(new Error('nothing is recovered here')),
+    check: () => Promise.reject(new Error('nothing is checked here')),
     findManagers: nothing,
     info: () => info,
     control: () => control,

@@ -256,6 +256,12 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         ports.logger.info('unlocked');
       }),
     recover: (request) => exclusively(() => recover(request)),
+    check: async () => {
+      if (locked !== undefined) throw new SwarmdError('unavailable', locked.info.Error);
+      if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
+      if (!node.manager.taken) throw new SwarmdError('unavailable', NO_MANAGER);
+      return node.manager.check();
+    },
     findManagers: async (addrs) => {
       if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
       await node.findManagers(addrs.map((addr) => formatAddress(parseAddress(addr, 'address'))));

@@ -7,6 +7,7 @@ export async function swarmdRoutes(app: FastifyInstance, { membership }: ApiCont
   app.get<{ Params: { id: string } }>('/swarmd/services/:id/why', async ({ params }) =>
     requireControl(membership).explainService(params.id),
   );
+  app.get('/swarmd/check', async () => membership.check());
   app.post<{ Body: unknown }>('/swarmd/recover', async ({ body }) => membership.recover(recoveryRequest(body)));
   app.post<{ Body: { Addrs?: unknown } | undefined }>('/swarmd/managers', async ({ body }, reply) => {
     const addrs = body?.Addrs;

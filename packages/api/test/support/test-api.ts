@@ -93,6 +93,9 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     recover: async () => {
       throw new SwarmdError('unimplemented', 'nothing is recovered here');
     },
+    check: async () => {
+      throw new SwarmdError('unimplemented', 'nothing is checked here');
+    },
     findManagers: async () => {},
     info: () => info,
     control: () => (serving.on ? control : undefined),

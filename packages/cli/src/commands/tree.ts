@@ -3,6 +3,7 @@ import type { Command, Group } from '../program/command.js';
 import { backupCreate } from './backup/create.js';
 import { backupRestore } from './backup/restore.js';
 import { backupVerify } from './backup/verify.js';
+import { clusterCheck } from './cluster/check.js';
 import { clusterFind, clusterRecover } from './cluster/recover.js';
 import { dataCommands } from './data/commands.js';
 import { networkCreate, networkInspect, networkLs, networkRm } from './network/commands.js';
@@ -66,7 +67,7 @@ export function commandTree(): CommandTree {
       {
         name: 'cluster',
         summary: 'Look after the managers',
-        commands: [clusterFind, clusterRecover],
+        commands: [clusterCheck, clusterFind, clusterRecover],
       },
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
       {

@@ -50,6 +50,8 @@ export interface World {
   fate: Fate;
   /** What a restore does. */
   restore: Membership['restore'];
+  /** What a check finds. */
+  check: Membership['check'];
   /** What a recovery does. */
   recover: Membership['recover'];
   stop(): Promise<void>;
@@ -97,6 +99,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     unlock: async (key) => void asked.push({ method: 'unlock', request: key }),
     restore: (request, file) => world.restore(request, file),
     recover: (request) => world.recover(request),
+    check: () => world.check(),
     findManagers: async (addrs) => void asked.push({ method: 'findManagers', request: addrs }),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
@@ -116,6 +119,9 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     fate: () => undefined,
     restore: async () => {
       throw new SwarmdError('unimplemented', 'this world restores nothing');
+    },
+    check: async () => {
+      throw new SwarmdError('unimplemented', 'this world checks nothing');
     },
     recover: async () => {
       throw new SwarmdError('unimplemented', 'this world recovers nothing');

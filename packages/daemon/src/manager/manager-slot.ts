@@ -1,9 +1,11 @@
 import type { GoneReason } from '@swarmd/etcd';
 import { type AnsweringManager, type LeaderHandlers, type Loop, startAnswering } from '@swarmd/manager';
-import { asSwarmdError, type Control, type RecoveryManager, SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type ClusterCheck, type Control, type RecoveryManager, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import { z } from 'zod';
+import { checkCluster } from '../check/cluster.js';
+import { checkOwn, type OwnCheck } from '../check/own.js';
 import type { DaemonConfig } from '../config.js';
 import { startLockLoop } from '../lock/lock-loop.js';
 import { nodeKeyWasClear } from '../lock/secret-files.js';
@@ -65,6 +67,8 @@ export interface ManagerSlot {
   retired(signal: AbortSignal): Promise<void>;
   /** All managers that are known, and how far the log is of each that answers; this one first. */
   survey(): Promise<RecoveryManager[]>;
+  /** The cluster's health, as this manager finds it. */
+  check(): Promise<ClusterCheck>;
   stop(): Promise<void>;
 }
 
@@ -133,6 +137,13 @@ class Slot implements ManagerSlot {
     const others = [...known].map(([addr, about]) => asManager(addr, surveys.get(addr), about));
     const self = { ...asManager(member.advertiseAddr, own, { id: '', name: '' }), Self: true };
     return [self, ...others.filter(({ NodeID }) => NodeID !== own.NodeID)];
+  }
+
+  async check(): Promise<ClusterCheck> {
+    const { identity, member, managers, ports } = this.#deps;
+    const host = this.#runtime?.host;
+    const addresses = { ownAddr: member.advertiseAddr, managers: managers() };
+    return checkCluster({ identity, host, own: await this.#checkOwn(), ...addresses, now: () => ports.clock.now() });
   }
 
   serving(signal: AbortSignal): Promise<void> {
@@ -213,9 +224,15 @@ class Slot implements ManagerSlot {
     return surveyOwn(config.dataDir, identity.current.nodeId, this.#runtime?.host);
   }
 
+  #checkOwn(): Promise<OwnCheck> {
+    const { identity, version, ports } = this.#deps;
+    return checkOwn({ nodeId: identity.current.nodeId, version, now: () => ports.clock.now() }, this.#runtime);
+  }
+
   /** What this manager answers when another one asks. */
   #answers(): LeaderHandlers {
     return {
+      'check.own': () => this.#checkOwn(),
       'recovery.survey': () => this.#surveyOwn(),
       'recovery.replaced': async (args) => {
         const { managers } = ReplacedSchema.parse(args);

@@ -103,6 +103,8 @@ export interface Manager {
   readonly leadership: Leadership | undefined;
   /** Nodes with a session here. */
   connectedNodes(): string[];
+  /** What is known of the agents that have a session here. */
+  sessions: Dispatcher['sessions'];
 }
 
 /** A manager, not yet started. The store must hold a cluster (see `bootstrapCluster`), or follow one that does. */
@@ -216,6 +218,7 @@ export function createManager(options: ManagerOptions): Manager {
     get leadership() {
       return leadership;
     },
+    sessions: () => dispatcher.sessions(),
     connectedNodes: () => dispatcher.connectedNodes(),
   };
 }

@@ -236,6 +236,63 @@ export interface RecoveryReport {
   Refusal: string;
 }
 
+/** Something about the cluster that somebody should know. What is only a note is as it may be. */
+export interface CheckFinding {
+  Level: 'error' | 'warning' | 'note';
+  What: string;
+  /** What is to be done about it. */
+  Do: string;
+}
+
+/** How a manager is, as `GET /swarmd/check` has it. Of one that does not answer, the first four fields are all. */
+export interface ManagerCheck {
+  NodeID: string;
+  Hostname: string;
+  Addr: string;
+  Answers: boolean;
+  SwarmdVersion?: string;
+  Protocol?: number;
+  /** Ahead of the clock of the manager that was asked, in milliseconds, give or take half of {@link RoundTripMs}. */
+  ClockAheadMs?: number;
+  RoundTripMs?: number;
+  /** Its member of etcd, when the cluster has had several managers. Sizes in bytes. */
+  Etcd?: {
+    Version: string;
+    SizeBytes: number;
+    UsedBytes: number;
+    QuotaBytes: number;
+    /** 99 of 100 syncs of its log took at most this long since it was started. */
+    FsyncP99Ms?: number;
+    Alarms: string[];
+    CertificateNotAfter: string;
+  };
+}
+
+/** How a node is, as `GET /swarmd/check` has it. */
+export interface NodeCheck {
+  NodeID: string;
+  Hostname: string;
+  State: string;
+  EngineVersion: string;
+  /** Known while the node has a session at a manager that answers. */
+  SwarmdVersion?: string;
+  ClockAheadMs?: number;
+  CertificateNotAfter?: string;
+}
+
+/** Answer to `GET /swarmd/check`. */
+export interface ClusterCheck {
+  /** No finding is an error or a warning. */
+  Healthy: boolean;
+  Findings: CheckFinding[];
+  /** `Margin`: so many more managers can be lost; negative: so many are missing for any write. */
+  Quorum: { Voters: number; Healthy: number; Quorum: number; Margin: number };
+  /** RFC 3339. */
+  RootCertificateNotAfter: string;
+  Managers: ManagerCheck[];
+  Nodes: NodeCheck[];
+}
+
 /** The life of the local node's membership. Implemented by the daemon. */
 export interface Membership {
   /** Creates a cluster; resolves with the node's ID once this manager serves. `failed-precondition` when already in one. */
@@ -254,6 +311,8 @@ export interface Membership {
    * serves. `failed-precondition` with the report's refusal; `unavailable` where this node is no manager.
    */
   recover(request: RecoveryRequest): Promise<RecoveryReport>;
+  /** Looks after the cluster's health. `unavailable` where this node is no manager. */
+  check(): Promise<ClusterCheck>;
   /** Tells this node where managers of its cluster are (`host:port`): it could find none where they were. */
   findManagers(addrs: readonly string[]): Promise<void>;
   info(): LocalNodeInfo;
