@@ -424,5 +424,6 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     ControlAvailable: node.control !== undefined,
     Error: failure || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
+    ...(node.manager.warnings.length > 0 ? { Warnings: [...node.manager.warnings] } : {}),
   };
 }

@@ -95,6 +95,8 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     }
     if (update.rootCertificatePem.length > 0) keeper.trust(Buffer.from(update.rootCertificatePem).toString('utf8'));
     if (update.renewCertificate) void changeRole(update);
+    // Demoted and promoted again before it heard of either: its certificate was a manager's all the time.
+    else if (asNodeRole(update.node) === 'manager') takeUpManager(holder.current.role);
   };
   /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
   const changeRole = async (update: ClusterUpdate): Promise<void> => {
@@ -108,10 +110,11 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     }
     renewal.renewNow();
   };
-  const unfollow = holder.onChange((renewed) => {
-    if (renewed.role !== 'manager' || manager.taken) return;
+  const takeUpManager = (role: Identity['role']): void => {
+    if (role !== 'manager' || manager.taken) return;
     manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
-  });
+  };
+  const unfollow = holder.onChange((renewed) => takeUpManager(renewed.role));
   const agent = createAgent({
     ...ports,
     engineSocket: config.engineSocket,

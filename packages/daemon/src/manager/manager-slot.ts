@@ -23,6 +23,9 @@ const RETRY_MS = { min: 500, max: 10_000 } as const;
 /** One attempt to open the store may take this long: without a quorum it waits. */
 const OPEN_TIMEOUT_MS = 30_000;
 
+const TWO_MANAGERS =
+  'There are two managers, and neither may be lost: add a third, or demote one ("swarmctl cluster check")';
+
 /** What a {@link ManagerSlot} needs. */
 export interface ManagerSlotDependencies {
   config: DaemonConfig;
@@ -54,6 +57,8 @@ export interface ManagerSlot {
   readonly control: Control | undefined;
   /** Why the manager does not serve yet; empty when it does, or when the slot is empty. */
   readonly problem: string;
+  /** What whoever keeps this node should know of its managers. */
+  readonly warnings: readonly string[];
   /** See `Membership.fresh`. */
   fresh(signal: AbortSignal): Promise<void>;
   /**
@@ -102,6 +107,12 @@ class Slot implements ManagerSlot {
 
   get problem(): string {
     return this.#problem;
+  }
+
+  get warnings(): readonly string[] {
+    const view = this.#runtime?.host.store.view;
+    const managers = [...(view?.all('node') ?? [])].filter(({ Spec }) => Spec.Role === 'manager');
+    return managers.length === 2 ? [TWO_MANAGERS] : [];
   }
 
   async fresh(signal: AbortSignal): Promise<void> {
