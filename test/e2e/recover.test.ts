@@ -30,11 +30,27 @@ t.test('recover › a cluster that has lost its quorum is rebuilt from a survivo
     });
   const create = (on: Host, name: string): Promise<string> => docker(on, 'config', 'create', name, '/etc/hostname');
   await Promise.all(hosts.map((host) => importBusyboxImage(host)));
-  await cluster.form({ managers: 3 });
+  await cluster.form();
   const service = ['--replicas', '4', '--stop-grace-period', '1s', '--detach', 'busybox:latest', 'sleep', 'infinity'];
   await docker(one, 'service', 'create', '--name', 'web', ...service);
   await waitForExactly(hosts, 'web', 4);
   await create(one, 'acknowledged');
+
+  await t.test('the only manager can be forced as well, and stays what it is', async (t) => {
+    const before = await runningContainers(hosts, 'web');
+    await docker(one, 'swarm', 'init', '--force-new-cluster', '--advertise-addr', one.ip);
+    t.match(await configs(one), 'acknowledged');
+    t.match(
+      (await tryDocker(two, 'swarm', 'init', '--force-new-cluster')).stderr,
+      /not participating as a Swarm manager/,
+    );
+    for (const host of [two, three]) {
+      await waitFor(`${host.name} is ready`, async () => (await nodeState(one, host.name)) === 'ready');
+      await docker(one, 'node', 'promote', host.name);
+      await serves(host);
+    }
+    t.same(await waitForExactly(hosts, 'web', 4), before, 'tasks noticed nothing');
+  });
 
   await t.test('with a quorum there is nothing to recover', async (t) => {
     const refused = await trySwarmctl(two, 'cluster', 'recover', '--yes');
