@@ -41,7 +41,7 @@ t.test('cluster check › says what is to be done, and by its exit code whether'
   await t.test('with two of them whoever promotes, asks or looks is warned', async (t) => {
     const promoted = await trySwarmctl(one, 'node', 'promote', two.name);
     t.equal(promoted.code, 0);
-    t.match(promoted.stderr, /two managers now, and neither may be lost/);
+    t.match(promoted.stderr, /two managers, and neither may be lost/);
     await waitFor('two managers are there', async () => {
       const { Quorum, Managers } = await check(one);
       return Quorum.Voters === 2 && Quorum.Healthy === 2 && Managers.every(({ Answers }) => Answers);

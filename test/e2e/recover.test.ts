@@ -123,6 +123,9 @@ t.test('recover › a cluster that has lost its quorum is rebuilt from a survivo
   await t.test('docker swarm init --force-new-cluster does the same', async (t) => {
     await docker(four, 'node', 'promote', one.name);
     await serves(one);
+    await waitFor('the other knows where it is', async () =>
+      (await docker(four, 'info', '--format', '{{json .Swarm.RemoteManagers}}')).includes(`"${one.ip}:2377"`),
+    );
     await swarmd(four).stop('SIGKILL');
     t.match((await tryDocker(one, 'config', 'create', 'never', '/etc/hostname')).stderr, /does not have a leader/);
     await docker(one, 'swarm', 'init', '--force-new-cluster', '--advertise-addr', one.ip);

@@ -8,7 +8,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
 import { SwarmdError } from '@swarmd/model';
-import { type AccessTable, METHOD_ACCESS, mayCall } from './access.js';
+import { type Access, type AccessTable, METHOD_ACCESS, mayCall } from './access.js';
 import { type IdentityHolder, trustsAllOf } from './identity.js';
 import { IDLE_CONNECTION_MS, KEEPALIVE_MS, RECEIVE_BYTES, SERVER_LIMITS } from './limits.js';
 import { type Peer, peerOf } from './peer.js';
@@ -26,8 +26,8 @@ export interface WireServerOptions {
   identity: IdentityHolder;
   /** Defaults to {@link METHOD_ACCESS}. */
   access?: AccessTable;
-  /** Asked at each call of a caller with a valid certificate; an error refuses the call. */
-  admit?: (peer: Peer) => SwarmdError | undefined;
+  /** Asked at each call of a caller with a valid certificate, with the method's access; an error refuses the call. */
+  admit?: (peer: Peer, access: Access) => SwarmdError | undefined;
   /** Wall time in milliseconds, for the expiry of certificates on connections that stay open. */
   now: () => number;
 }
@@ -95,7 +95,8 @@ function authorise({ identity, access = METHOD_ACCESS, admit, now }: WireServerO
       if (!valid) return new SwarmdError('unauthenticated', 'the certificate is expired or of another cluster');
       return new SwarmdError('permission-denied', `a ${peer.role} may not call ${path}`);
     }
-    return valid && access[path] !== 'anyone' ? admit?.(peer) : undefined;
+    const level = access[path];
+    return valid && level !== undefined && level !== 'anyone' ? admit?.(peer, level) : undefined;
   };
   return (method, call) =>
     new ServerInterceptingCall(call, {

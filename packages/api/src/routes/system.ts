@@ -65,7 +65,11 @@ async function swarmInfo({ membership }: ApiContext): Promise<{ Swarm: LocalNode
   const managers = nodes.filter((node) => (node['Spec'] as { Role?: string }).Role === 'manager');
   const cluster = await clusterWithoutTokens(control);
   const Swarm = { ...info, Nodes: nodes.length, Managers: managers.length, ...(cluster ? { Cluster: cluster } : {}) };
-  const warnings = [...(info.Warnings ?? []), ...certificateWarnings(nodes, Date.now())];
+  const warnings = [
+    ...(info.Warnings ?? []),
+    ...certificateWarnings(nodes, Date.now()),
+    ...dataKeyWarnings(cluster?.['DataKeyRotation']),
+  ];
   return { Swarm: { ...Swarm, ...(warnings.length > 0 ? { Warnings: warnings } : {}) }, warnings };
 }
 
@@ -84,6 +88,17 @@ export function certificateWarnings(nodes: readonly ApiObject[], nowMs: number):
   });
   const more = warnings.length - MAX_WARNINGS;
   return more <= 0 ? warnings : [...warnings.slice(0, MAX_WARNINGS), `and those of ${more} more nodes`];
+}
+
+/** What `/info` says of managers that the replacement of the data key waits for, and that cannot be reached. */
+export function dataKeyWarnings(rotation: unknown): string[] {
+  const { WaitingFor = [] } = (rotation ?? {}) as {
+    WaitingFor?: { NodeID: string; Hostname: string; Reachability: string }[];
+  };
+  const away = WaitingFor.filter(({ Reachability }) => Reachability !== 'reachable');
+  if (away.length === 0) return [];
+  const names = away.map(({ NodeID, Hostname }) => Hostname || NodeID).join(', ');
+  return [`the data key is being replaced, which waits for managers that are down: start or demote ${names}`];
 }
 
 async function clusterWithoutTokens(control: Control): Promise<ApiObject | undefined> {

@@ -88,6 +88,12 @@ export interface ApiCluster extends ApiMeta {
   Spec: ClusterSpec;
   TLSInfo?: ApiTlsInfo;
   RootRotationInProgress?: boolean;
+  /** There while the key of the stored state is being replaced. */
+  DataKeyRotation?: {
+    State: string;
+    Since?: string;
+    WaitingFor: { NodeID: string; Hostname: string; Reachability: string }[];
+  };
   JoinTokens?: { Worker: string; Manager: string };
 }
 

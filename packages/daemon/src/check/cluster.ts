@@ -107,12 +107,17 @@ async function quorumOf(host: StoreHost | undefined, asked: readonly Asked[]): P
   const capital = ({ voters, healthy, quorum, margin }: ReturnType<typeof quorumMargin>) => {
     return { Voters: voters, Healthy: healthy, Quorum: quorum, Margin: margin };
   };
+  if (host?.isExternal) {
+    // Managers have no votes there: any of them will do.
+    const there = asked.filter(({ manager }) => manager.Answers).length;
+    return { Voters: asked.length, Healthy: there, Quorum: 1, Margin: there - 1 };
+  }
   if (host !== undefined && host.etcd === undefined) return { Voters: 1, Healthy: 1, Quorum: 1, Margin: 0 };
   try {
     const signal = AbortSignal.timeout(PEERS_TIMEOUT_MS);
-    const { admin, member } = host!.etcd!;
-    const members = await admin.memberList(signal);
-    return capital(quorumMargin(members, new Set((await reachablePeers(members, member.clientTls, signal)).keys())));
+    const { members: admin, process } = host!.etcd!;
+    const members = await admin!.memberList(signal);
+    return capital(quorumMargin(members, new Set((await reachablePeers(members, process!.clientTls, signal)).keys())));
   } catch {
     // Without etcd's own list, the managers that are known stand for its members; this one waits for the others.
     const healthy = asked.filter(({ manager }) => manager.Answers).length;

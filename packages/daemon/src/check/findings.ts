@@ -54,7 +54,7 @@ function quorumFinding({ Voters, Healthy, Quorum, Margin }: ClusterCheck['Quorum
       advice,
     );
   }
-  if (Voters === 2) {
+  if (Voters === 2 && Margin === 0) {
     const what = 'there are two managers, and neither may be lost: that is less safe than one';
     return finding('warning', what, 'add a third ("swarmctl node promote"), or demote one ("swarmctl node demote")');
   }
@@ -66,7 +66,7 @@ function quorumFinding({ Voters, Healthy, Quorum, Margin }: ClusterCheck['Quorum
       'bring the others back, or replace them: demote what is gone, then promote another node',
     );
   }
-  if (Voters % 2 > 0) return undefined;
+  if (Voters % 2 > 0 || Quorum === 1) return undefined;
   const what = `${Voters} managers survive the loss of ${Margin}, no more than ${Voters - 1} do`;
   return finding('note', what, 'add one, or demote one');
 }

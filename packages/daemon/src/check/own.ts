@@ -54,7 +54,9 @@ export async function checkOwn(
   };
 }
 
-async function etcdCheck({ admin, member }: EtcdHost): Promise<NonNullable<ManagerCheck['Etcd']>> {
+async function etcdCheck({ members: admin, process: member }: EtcdHost): Promise<ManagerCheck['Etcd']> {
+  // What others run they look after.
+  if (admin === undefined || member === undefined) return undefined;
   const signal = AbortSignal.timeout(ETCD_TIMEOUT_MS);
   const [status, alarms, fsync] = await Promise.all([
     admin.status(signal),

@@ -7,15 +7,21 @@ import { z } from 'zod';
 import { checkCluster } from '../check/cluster.js';
 import { checkOwn, type OwnCheck } from '../check/own.js';
 import type { DaemonConfig } from '../config.js';
-import { startLockLoop } from '../lock/lock-loop.js';
-import { nodeKeyWasClear } from '../lock/secret-files.js';
+import type { DataKeys } from '../lock/data-keys.js';
+import { startManagerLock } from '../lock/manager-lock.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
-import { askForVote, enterStore } from './join-store.js';
+import { askForVote, enterStore, fetchKeys } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
 import { askToMove } from './readdress.js';
-import { openEtcdHost, openLevelHost, type StoreHost, type StoreHostDependencies } from './store-host.js';
+import {
+  openEtcdHost,
+  openLevelHost,
+  type StoreHost,
+  type StoreHostDependencies,
+  storeMismatch,
+} from './store-host.js';
 import { asManager, type Survey, surveyOthers, surveyOwn } from './survey.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
@@ -88,8 +94,8 @@ class Slot implements ManagerSlot {
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
-  #lock: Loop | undefined;
   #answering: AnsweringManager | undefined;
+  #loops: Loop[] = [];
   #taken = false;
   #problem = '';
 
@@ -112,7 +118,7 @@ class Slot implements ManagerSlot {
   get warnings(): readonly string[] {
     const view = this.#runtime?.host.store.view;
     const managers = [...(view?.all('node') ?? [])].filter(({ Spec }) => Spec.Role === 'manager');
-    return managers.length === 2 ? [TWO_MANAGERS] : [];
+    return managers.length === 2 && !this.#runtime?.host.isExternal ? [TWO_MANAGERS] : [];
   }
 
   async fresh(signal: AbortSignal): Promise<void> {
@@ -128,9 +134,11 @@ class Slot implements ManagerSlot {
     // Without others to have it from, a store that is not there is lost.
     const alone = managers().every((addr) => addr === member.advertiseAddr);
     if (driver === 'level' || (driver === undefined && alone)) {
-      this.#serve(await this.#startOn(await openLevelHost(this.#hostDeps())));
+      this.#serve(await this.#startOn(await this.#openOnly()));
       return;
     }
+    const mismatch = driver && storeMismatch(driver === 'external', config.store !== undefined);
+    if (mismatch !== undefined) throw mismatch;
     this.#problem = 'this manager is being prepared';
     this.#running = this.#prepare(this.#abort.signal);
   }
@@ -169,8 +177,7 @@ class Slot implements ManagerSlot {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
     await this.#answerNoMore();
-    await this.#lock?.stop();
-    this.#lock = undefined;
+    for (const loop of this.#loops.splice(0)) await loop.stop();
     const runtime = this.#runtime;
     this.#runtime = undefined;
     await runtime?.stop();
@@ -206,11 +213,25 @@ class Slot implements ManagerSlot {
     }
   }
 
+  /** The store of the only manager; told of an etcd that others run, it moves there before it serves. */
+  async #openOnly(): Promise<StoreHost> {
+    const host = await openLevelHost(this.#hostDeps());
+    if (!host.isExternal) return host;
+    try {
+      await host.share();
+      return host;
+    } catch (error) {
+      await host.close();
+      throw error;
+    }
+  }
+
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
     await this.#answer();
     await this.#askToMove(bounded);
-    const opening = openEtcdHost(this.#hostDeps(), bounded);
+    const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
+    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
     // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
     const promoting = this.#askForVote(bounded);
     try {
@@ -293,10 +314,13 @@ class Slot implements ManagerSlot {
     this.#runtime = runtime;
     this.#problem = '';
     runtime.host.etcd?.maintain(() => runtime.host.store.leads);
-    const { vault, renewCertificate, config, ports } = this.#deps;
-    const { store, dataKeys } = runtime.host;
-    const wasClear = () => nodeKeyWasClear(config.dataDir);
-    this.#lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
+    const { identity, config } = this.#deps;
+    const { host, manager } = runtime;
+    const nodeId = identity.current.nodeId;
+    this.#loops = startManagerLock({
+      ...{ ...this.#deps, host, nodeId, calls: manager.calls },
+      dataDir: config.dataDir,
+    });
     this.#tell();
   }
 

@@ -63,8 +63,7 @@ export interface MoveOwnMember {
   member: Member;
   vault: Vault;
   ports: { clock: Clock; random: Random };
-  membership: EtcdMembership;
-  etcd: EtcdHost;
+  etcd: Pick<EtcdHost, 'members' | 'process'>;
   store: SharedStore;
 }
 
@@ -73,16 +72,19 @@ export interface MoveOwnMember {
  * member can do so from its new address, as it is the one that calls; it takes a quorum.
  */
 export async function moveOwnMember(options: MoveOwnMember): Promise<void> {
-  const { config, nodeId, member, vault, ports, membership, etcd, store } = options;
+  const { config, nodeId, member, vault, ports, etcd, store } = options;
+  const membership = await loadEtcdMembership(config.dataDir, vault);
   const url = peerUrl(member.advertiseAddr);
+  const { members, process } = etcd;
+  if (members === undefined || process === undefined || membership === undefined) return;
   if (membership.advertisePeerUrl === url) return;
   const { keyPem, csrPem } = await createEtcdKeyAndCsr();
   const request = { nodeId, peerUrl: url, csrPem };
   const certificatePem = await memberCertificate(store, request, ports.clock, ports.random);
   const next = moved(membership, nodeId, url, { ...membership.tls, certificatePem, keyPem });
   // The certificate first: from the moment that the others know the address they call it.
-  await etcd.member.renew(next.tls);
-  await tellMembers(etcd.admin, nodeId, url, ports.clock);
+  await process.renew(next.tls);
+  await tellMembers(members, nodeId, url, ports.clock);
   await saveEtcdMembership(config.dataDir, next, vault);
 }
 

@@ -29,11 +29,16 @@ export async function recoverStore(deps: StoreHostDependencies): Promise<void> {
 
 async function openAlone(deps: StoreHostDependencies): Promise<StoreHost> {
   const { dataDir } = deps.config;
-  if ((await loadDriver(dataDir)) !== 'etcd') return openLevelHost(deps);
+  const driver = await loadDriver(dataDir);
+  if (driver === 'external') {
+    const advice = 'what it has lost is recovered by those who run it';
+    throw new SwarmdError('failed-precondition', `the state is in an etcd that others run: ${advice}`);
+  }
+  if (driver !== 'etcd') return openLevelHost(deps);
   const saved = await commitEtcdLog(managerFiles(dataDir).etcdData);
   deps.ports.logger.warn({ saved }, 'making this manager the only one; entries declared acknowledged');
   const host = await openEtcdHost(deps, AbortSignal.timeout(OPEN_TIMEOUT_MS), { forceNewCluster: true });
-  const members = await host.etcd!.admin.memberList(AbortSignal.timeout(CLAIM_TIMEOUT_MS));
+  const members = await host.etcd!.members!.memberList(AbortSignal.timeout(CLAIM_TIMEOUT_MS));
   if (members.length === 1) return host;
   await host.close();
   throw new SwarmdError('internal', `etcd still has ${members.length} members after it was told to have one`);

@@ -21,7 +21,7 @@ import type { Logger } from 'pino';
 import { createCertificateAuthority } from '../ca/authority.js';
 import { localIssuer } from '../ca/issuer.js';
 import { createJoinToken } from '../ca/join-token.js';
-import { clusterOf, refuseNonMember } from '../ca/members.js';
+import { clusterOf, refuseNonManager, refuseNonMember } from '../ca/members.js';
 import { issuerHandlers, remoteIssuer } from '../ca/remote-issuer.js';
 import { createControl } from '../control/control.js';
 import type { ControlDependencies } from '../control/dependencies.js';
@@ -78,7 +78,7 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   /** What this manager answers by itself when another one asks, whoever leads. */
   answers?: LeaderHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
-  refuseManager?: () => Promise<SwarmdError | undefined>;
+  refuseManager?: (newcomer?: { externalStore: boolean }) => Promise<SwarmdError | undefined>;
   /** Whether this host's member of the log's consensus leads it. */
   leadsConsensus?: () => boolean;
   /** See `ControlDependencies`. */
@@ -136,7 +136,8 @@ export function createManager(options: ManagerOptions): Manager {
   const server = createServer({
     identity,
     now: () => clock.now(),
-    admit: (peer) => refuseNonMember(store.view, peer.nodeId),
+    admit: ({ nodeId: caller }, access) =>
+      refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
   });
   const others = (): { nodeId: string; addr: string }[] => otherManagers(store, nodeId);
   const controlDeps: ControlDependencies = {

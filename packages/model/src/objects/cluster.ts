@@ -45,6 +45,18 @@ export interface Cluster extends StoredObject {
   EtcdCA?: { Certificate: string; Key: string };
   /** `SWMKEY-1-…` while managers are locked at rest (`EncryptionConfig.AutoLockManagers`). */
   UnlockKey?: string;
+  /** There from the first time that the store is on a log of several managers. The keys are on managers' disks alone. */
+  DataKey?: ClusterDataKey;
+}
+
+/** Which data key seals what the managers' shared log holds. Keys go by their IDs, which give nothing away. */
+export interface ClusterDataKey {
+  /** Of the key that seals: every manager holds it. */
+  ID: string;
+  /** Some values may still be sealed with an earlier key, which managers hold on to until this is gone. */
+  Resealing?: boolean;
+  /** The key that takes its place once all managers hold it: `HeldBy` are the nodes that do, `Since` is RFC 3339. */
+  Next?: { ID: string; Since: string; HeldBy: string[] };
 }
 
 /** The key under which the one cluster object is stored. */

@@ -212,6 +212,7 @@ class FollowingStore implements SharedStore {
       state: this.#state,
       clock: this.#clock,
       append: (entries) => this.#log.append(entries),
+      largestObject: () => this.#log.largestObject,
       onFailure: (error, inFlight, queued) => this.#onWriteFailure(writer, error, inFlight, queued),
     });
     this.#writer = writer;

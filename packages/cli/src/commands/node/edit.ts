@@ -1,6 +1,6 @@
 import type { NodeSpec } from '@swarmd/model';
 import { objectPath } from '../../client/client.js';
-import { getNode, listNodes } from '../../client/resources.js';
+import { getInfo, getNode } from '../../client/resources.js';
 import { forEachRef } from '../../output/each.js';
 import { type Command, type CommandContext, command } from '../../program/command.js';
 import { CommandError } from '../../program/errors.js';
@@ -96,9 +96,6 @@ export const nodeDemote: Command = roleCommand('demote', 'worker', {
   already: (ref) => `Node ${ref} is already a worker.`,
 });
 
-const TWO_MANAGERS =
-  'there are two managers now, and neither may be lost: promote a third, or demote one, before anything else';
-
 function roleCommand(
   name: string,
   Role: (typeof ROLES)[number],
@@ -116,8 +113,9 @@ function roleCommand(
         if (changed) context.out.write(`${words.done(id)}\n`);
         else context.err.write(`${words.already(id)}\n`);
       }
-      const managers = await listNodes(context.client, { role: ['manager'] });
-      if (managers.length === 2) context.err.write(`WARNING: ${TWO_MANAGERS}\n`);
+      const { Warnings } = (await getInfo(context.client)).Swarm;
+      const two = Warnings?.find((warning) => warning.startsWith('There are two managers'));
+      if (two !== undefined) context.err.write(`WARNING: ${two}\n`);
     },
   });
 }
