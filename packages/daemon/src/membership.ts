@@ -15,7 +15,7 @@ import {
 } from '@swarmd/model';
 import type { UnlockKey, Vault } from '@swarmd/store';
 import { type Identity, removeIdentity } from '@swarmd/wire';
-import { formatAddress, guessAdvertiseHost, interfaceOf, parseAddress } from './addresses.js';
+import { formatAddress, parseAddress } from './addresses.js';
 import type { DaemonConfig } from './config.js';
 import {
   type LockedNode,
@@ -31,10 +31,10 @@ import { eraseExternal } from './manager/external-etcd.js';
 import { managerDir, removeManager } from './manager/manager-files.js';
 import { recoverStore } from './manager/recover-store.js';
 import { openEmbedded } from './manager/store-host.js';
-import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
+import { type Member, removeMember, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
 import { type NodeRuntime, startNode } from './node-runtime.js';
-import { presentMember } from './own-address.js';
+import { loadPresentMember, resolveAddresses } from './own-address.js';
 import { planRecovery, tellReplaced } from './recovery.js';
 import { checkInit, checkJoin } from './requests.js';
 import { readForRestore, restoredUnlockKey, writeRestored } from './restore.js';
@@ -155,7 +155,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
     if (config.store !== undefined) throw new SwarmdError('failed-precondition', NOT_OURS);
     const present = { ...config, listenAddr: member.listenAddr, advertiseAddr: member.advertiseAddr };
     const addresses = resolveAddresses(present, request);
-    const report = planRecovery(await node.manager.survey(), addresses.advertiseAddr, request);
+    const report = planRecovery(await node.manager.questions.survey(), addresses.advertiseAddr, request);
     if (request.DryRun) return report;
     if (report.Refusal !== '') throw new SwarmdError('failed-precondition', report.Refusal);
     const { nodeId, identity } = await rebuild(node, addresses);
@@ -267,7 +267,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
       if (locked !== undefined) throw new SwarmdError('unavailable', locked.info.Error);
       if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
       if (!node.manager.taken) throw new SwarmdError('unavailable', NO_MANAGER);
-      return node.manager.check();
+      return node.manager.questions.check();
     },
     findManagers: async (addrs) => {
       if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
@@ -334,36 +334,6 @@ async function describeHost(config: DaemonConfig): Promise<NodeDescription> {
   }
 }
 
-function resolveAddresses(config: DaemonConfig, request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr'>): Member {
-  const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
-  const wanted = request.AdvertiseAddr || config.advertiseAddr;
-  const unspecified = listen.host === '0.0.0.0' || listen.host === '::';
-  const advertise = wanted
-    ? parseAddress(wanted, 'AdvertiseAddr', listen.port)
-    : { host: unspecified ? guessAdvertiseHost() : listen.host, port: listen.port };
-  const advertiseAddr = formatAddress(advertise);
-  const name = interfaceOf(advertise.host);
-  return {
-    listenAddr: formatAddress(listen),
-    ...(name === undefined ? {} : { interface: name }),
-    ...{ advertiseAddr, managers: [advertiseAddr] },
-  };
-}
-
-/** What was kept of this node's membership, with the addresses that this host has now, which are kept in turn. */
-async function loadPresentMember({ config, ports }: MembershipDependencies): Promise<Member | undefined> {
-  const kept = await loadMember(config.dataDir);
-  if (kept === undefined || kept.unfinished !== undefined) return kept;
-  const present = presentMember(config, kept);
-  if (present === kept) return kept;
-  await saveMember(config.dataDir, present);
-  if (present.advertiseAddr !== kept.advertiseAddr) {
-    const addresses = { from: kept.advertiseAddr, to: present.advertiseAddr };
-    ports.logger.warn(addresses, 'this host has another address: the node is the same, and says so to the others');
-  }
-  return present;
-}
-
 /** `pending`: a manager that does not serve yet. */
 function localState({ manager, control }: NodeRuntime, failure: string): LocalNodeInfo['LocalNodeState'] {
   if (failure !== '') return 'error';
@@ -383,6 +353,6 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     ControlAvailable: node.control !== undefined,
     Error: failure || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
-    ...(node.manager.warnings.length > 0 ? { Warnings: [...node.manager.warnings] } : {}),
+    ...(node.manager.questions.warnings.length > 0 ? { Warnings: [...node.manager.questions.warnings] } : {}),
   };
 }

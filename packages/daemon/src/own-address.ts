@@ -1,6 +1,8 @@
+import type { InitRequest } from '@swarmd/model';
 import { addressLike, formatAddress, guessAdvertiseHost, interfaceOf, parseAddress } from './addresses.js';
 import type { DaemonConfig } from './config.js';
-import type { Member } from './member-file.js';
+import { loadMember, type Member, saveMember } from './member-file.js';
+import type { NodePorts } from './node-ports.js';
 
 /** How {@link presentMember} sees the host: seams for tests. */
 export interface HostAddresses {
@@ -39,6 +41,49 @@ export function presentMember(
     listenAddr: listen.host === before.host ? formatAddress({ ...listen, host: after }) : kept.listenAddr,
     managers: kept.managers.map((addr) => (addr === kept.advertiseAddr ? advertiseAddr : addr)),
   };
+}
+
+/**
+ * The addresses of a node that enters a cluster as `request` says, or else as the configuration does. Errors as
+ * {@link parseAddress} and {@link guessAdvertiseHost} have them.
+ */
+export function resolveAddresses(
+  config: DaemonConfig,
+  request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr'>,
+): Member {
+  const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
+  const wanted = request.AdvertiseAddr || config.advertiseAddr;
+  const unspecified = listen.host === '0.0.0.0' || listen.host === '::';
+  const advertise = wanted
+    ? parseAddress(wanted, 'AdvertiseAddr', listen.port)
+    : { host: unspecified ? guessAdvertiseHost() : listen.host, port: listen.port };
+  const advertiseAddr = formatAddress(advertise);
+  const name = interfaceOf(advertise.host);
+  return {
+    listenAddr: formatAddress(listen),
+    ...(name === undefined ? {} : { interface: name }),
+    ...{ advertiseAddr, managers: [advertiseAddr] },
+  };
+}
+
+/** What was kept of this node's membership, with the addresses that this host has now, which are kept in turn. */
+export async function loadPresentMember({
+  config,
+  ports,
+}: {
+  config: DaemonConfig;
+  ports: Pick<NodePorts, 'logger'>;
+}): Promise<Member | undefined> {
+  const kept = await loadMember(config.dataDir);
+  if (kept === undefined || kept.unfinished !== undefined) return kept;
+  const present = presentMember(config, kept);
+  if (present === kept) return kept;
+  await saveMember(config.dataDir, present);
+  if (present.advertiseAddr !== kept.advertiseAddr) {
+    const addresses = { from: kept.advertiseAddr, to: present.advertiseAddr };
+    ports.logger.warn(addresses, 'this host has another address: the node is the same, and says so to the others');
+  }
+  return present;
 }
 
 /** The host's only address; `undefined` when it has several, or none but its own loopback. */

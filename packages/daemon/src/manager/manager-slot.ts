@@ -1,11 +1,8 @@
 import type { GoneReason } from '@swarmd/etcd';
-import { type AnsweringManager, type LeaderHandlers, type Loop, startAnswering } from '@swarmd/manager';
-import { asSwarmdError, type ClusterCheck, type Control, type RecoveryManager, SwarmdError } from '@swarmd/model';
+import type { Loop } from '@swarmd/manager';
+import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
-import { z } from 'zod';
-import { checkCluster } from '../check/cluster.js';
-import { checkOwn, type OwnCheck } from '../check/own.js';
 import type { DaemonConfig } from '../config.js';
 import type { DataKeys } from '../lock/data-keys.js';
 import { startManagerLock } from '../lock/manager-lock.js';
@@ -14,6 +11,7 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { askForVote, enterStore, fetchKeys } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
+import { type ManagerAddress, ManagerQuestions } from './questions.js';
 import { askToMove } from './readdress.js';
 import {
   openEtcdHost,
@@ -22,15 +20,11 @@ import {
   type StoreHostDependencies,
   storeMismatch,
 } from './store-host.js';
-import { asManager, type Survey, surveyOthers, surveyOwn } from './survey.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
 const RETRY_MS = { min: 500, max: 10_000 } as const;
 /** One attempt to open the store may take this long: without a quorum it waits. */
 const OPEN_TIMEOUT_MS = 30_000;
-
-const TWO_MANAGERS =
-  'There are two managers, and neither may be lost: add a third, or demote one ("swarmctl cluster check")';
 
 /** What a {@link ManagerSlot} needs. */
 export interface ManagerSlotDependencies {
@@ -50,12 +44,6 @@ export interface ManagerSlotDependencies {
   onStoreFailure(reason: SwarmdError): void;
 }
 
-/** A manager and where it is reached, `host:port`. */
-export type ManagerAddress = z.infer<typeof ManagerAddressSchema>;
-
-const ManagerAddressSchema = z.object({ NodeID: z.string(), Addr: z.string() });
-const ReplacedSchema = z.object({ managers: z.array(ManagerAddressSchema) });
-
 /** The place of a manager on this node: empty, being prepared, or serving. */
 export interface ManagerSlot {
   /** Whether this node is a manager, or on its way to be one. */
@@ -63,8 +51,8 @@ export interface ManagerSlot {
   readonly control: Control | undefined;
   /** Why the manager does not serve yet; empty when it does, or when the slot is empty. */
   readonly problem: string;
-  /** What whoever keeps this node should know of its managers. */
-  readonly warnings: readonly string[];
+  /** What it answers of itself and of the other managers, before it serves, too. */
+  readonly questions: ManagerQuestions;
   /** See `Membership.fresh`. */
   fresh(signal: AbortSignal): Promise<void>;
   /**
@@ -76,10 +64,6 @@ export interface ManagerSlot {
   serving(signal: AbortSignal): Promise<void>;
   /** Resolves once this host's part of the store has been removed by the others, and the manager has stopped for good. */
   retired(signal: AbortSignal): Promise<void>;
-  /** All managers that are known, and how far the log is of each that answers; this one first. */
-  survey(): Promise<RecoveryManager[]>;
-  /** The cluster's health, as this manager finds it. */
-  check(): Promise<ClusterCheck>;
   stop(): Promise<void>;
 }
 
@@ -91,16 +75,23 @@ export function createManagerSlot(deps: ManagerSlotDependencies): ManagerSlot {
 class Slot implements ManagerSlot {
   readonly #deps: ManagerSlotDependencies;
   readonly #watchers = new Set<() => void>();
+  readonly questions: ManagerQuestions;
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
-  #answering: AnsweringManager | undefined;
   #loops: Loop[] = [];
   #taken = false;
   #problem = '';
 
   constructor(deps: ManagerSlotDependencies) {
     this.#deps = deps;
+    this.questions = new ManagerQuestions(deps, {
+      runtime: () => this.#runtime,
+      onReplaced: (managers) => {
+        deps.onReplaced(managers);
+        void this.#onGone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
+      },
+    });
   }
 
   get taken(): boolean {
@@ -113,12 +104,6 @@ class Slot implements ManagerSlot {
 
   get problem(): string {
     return this.#problem;
-  }
-
-  get warnings(): readonly string[] {
-    const view = this.#runtime?.host.store.view;
-    const managers = [...(view?.all('node') ?? [])].filter(({ Spec }) => Spec.Role === 'manager');
-    return managers.length === 2 && !this.#runtime?.host.isExternal ? [TWO_MANAGERS] : [];
   }
 
   async fresh(signal: AbortSignal): Promise<void> {
@@ -143,28 +128,6 @@ class Slot implements ManagerSlot {
     this.#running = this.#prepare(this.#abort.signal);
   }
 
-  async survey(): Promise<RecoveryManager[]> {
-    const { identity, member, managers } = this.#deps;
-    const own = await this.#surveyOwn();
-    const known = new Map(managers().map((addr) => [addr, { id: '', name: '' }]));
-    for (const { ID, Spec, ManagerStatus, Description } of this.#runtime?.host.store.view.all('node') ?? []) {
-      if (Spec.Role !== 'manager' || ID === own.NodeID || !ManagerStatus?.Addr) continue;
-      known.set(ManagerStatus.Addr, { id: ID, name: Description?.Hostname ?? ID });
-    }
-    known.delete(member.advertiseAddr);
-    const surveys = await surveyOthers(identity, [...known.keys()]);
-    const others = [...known].map(([addr, about]) => asManager(addr, surveys.get(addr), about));
-    const self = { ...asManager(member.advertiseAddr, own, { id: '', name: '' }), Self: true };
-    return [self, ...others.filter(({ NodeID }) => NodeID !== own.NodeID)];
-  }
-
-  async check(): Promise<ClusterCheck> {
-    const { identity, member, managers, ports } = this.#deps;
-    const host = this.#runtime?.host;
-    const addresses = { ownAddr: member.advertiseAddr, managers: managers() };
-    return checkCluster({ identity, host, own: await this.#checkOwn(), ...addresses, now: () => ports.clock.now() });
-  }
-
   serving(signal: AbortSignal): Promise<void> {
     return this.#until(() => this.#runtime !== undefined, signal);
   }
@@ -176,7 +139,7 @@ class Slot implements ManagerSlot {
   async stop(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
-    await this.#answerNoMore();
+    await this.questions.answerNoMore();
     for (const loop of this.#loops.splice(0)) await loop.stop();
     const runtime = this.#runtime;
     this.#runtime = undefined;
@@ -228,7 +191,7 @@ class Slot implements ManagerSlot {
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
-    await this.#answer();
+    await this.questions.answerOnPort();
     await this.#askToMove(bounded);
     const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
     const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
@@ -236,7 +199,7 @@ class Slot implements ManagerSlot {
     const promoting = this.#askForVote(bounded);
     try {
       const host = await opening;
-      await this.#answerNoMore();
+      await this.questions.answerNoMore();
       return await this.#startOn(host);
     } finally {
       await promoting;
@@ -251,52 +214,6 @@ class Slot implements ManagerSlot {
     }
   }
 
-  #surveyOwn(): Promise<Survey> {
-    const { config, identity } = this.#deps;
-    return surveyOwn(config.dataDir, identity.current.nodeId, this.#runtime?.host);
-  }
-
-  #checkOwn(): Promise<OwnCheck> {
-    const { identity, version, ports } = this.#deps;
-    return checkOwn({ nodeId: identity.current.nodeId, version, now: () => ports.clock.now() }, this.#runtime);
-  }
-
-  /** What this manager answers when another one asks. */
-  #answers(): LeaderHandlers {
-    return {
-      'check.own': () => this.#checkOwn(),
-      'recovery.survey': () => this.#surveyOwn(),
-      'recovery.replaced': async (args) => {
-        const { managers } = ReplacedSchema.parse(args);
-        const { HasQuorum } = await this.#surveyOwn();
-        if (HasQuorum) throw new SwarmdError('failed-precondition', 'this manager has a quorum: it goes on');
-        // The answer is sent first: the port is this manager's own.
-        setImmediate(() => {
-          this.#deps.onReplaced(managers);
-          void this.#onGone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
-        });
-      },
-    };
-  }
-
-  /** As long as there is no quorum, others can ask how far this manager's log is. */
-  async #answer(): Promise<void> {
-    const { identity, member, ports } = this.#deps;
-    const { listenAddr } = member;
-    try {
-      this.#answering ??= await startAnswering({
-        ...{ identity, listenAddr, answers: this.#answers(), now: () => ports.clock.now() },
-      });
-    } catch (error) {
-      ports.logger.warn({ err: error }, 'other managers cannot ask this one while it waits');
-    }
-  }
-
-  async #answerNoMore(): Promise<void> {
-    await this.#answering?.stop();
-    this.#answering = undefined;
-  }
-
   async #askToMove(signal: AbortSignal): Promise<void> {
     try {
       await askToMove({ ...this.#deps, signal });
@@ -307,7 +224,7 @@ class Slot implements ManagerSlot {
 
   #startOn(host: StoreHost): Promise<ManagerRuntime> {
     const { identity, member, version, ports } = this.#deps;
-    return startManager(host, identity, member, version, ports, this.#answers());
+    return startManager(host, identity, member, version, ports, this.questions.answers);
   }
 
   #serve(runtime: ManagerRuntime): void {
