@@ -114,11 +114,9 @@ class Slot implements ManagerSlot {
     if (this.#taken) return;
     this.#taken = true;
     this.#abort = new AbortController();
-    const { config, member, managers } = this.#deps;
+    const { config } = this.#deps;
     const driver = await loadDriver(config.dataDir);
-    // Without others to have it from, a store that is not there is lost.
-    const alone = managers().every((addr) => addr === member.advertiseAddr);
-    if (driver === 'level' || (driver === undefined && alone)) {
+    if (driver === 'level' || (driver === undefined && this.#isAlone())) {
       this.#serve(await this.#startOn(await this.#openOnly()));
       return;
     }
@@ -255,9 +253,22 @@ class Slot implements ManagerSlot {
   async #onGone({ kind, detail }: GoneReason): Promise<void> {
     const { ports, config } = this.#deps;
     ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
+    const alone = this.#isAlone();
     await this.stop();
+    if (kind === 'damaged' && alone) {
+      // What is left of it is all that is left: for whoever can make something of it.
+      const problem = `the data of etcd cannot be read (${detail}), and no other manager is known to have it from`;
+      this.#deps.onStoreFailure(new SwarmdError('damaged', `${problem}: restore the cluster from a backup`));
+      return;
+    }
     await removeManager(config.dataDir);
-    if (kind === 'damaged') await this.start();
+    if (kind !== 'removed') await this.start();
+  }
+
+  /** Without others to have it from, a store that is not there is lost. */
+  #isAlone(): boolean {
+    const { managers, member } = this.#deps;
+    return managers().every((addr) => addr === member.advertiseAddr);
   }
 
   #until(condition: () => boolean, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import { addLearner, type EtcdAdmin, type EtcdClusterMember, promoteLearner, removeMember } from '@swarmd/etcd';
 import type { LeaderCallHandlers } from '@swarmd/manager';
-import { CLUSTER_KEY, type Clock, type Node, type Random, SwarmdError } from '@swarmd/model';
+import { CLUSTER_KEY, type Clock, type Node, type Random, type ReadView, SwarmdError } from '@swarmd/model';
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
@@ -118,9 +118,26 @@ async function addMember(
 }
 
 /**
- * Takes out what the newcomer replaces: its own former member, if it has lost its data, and whoever had its address: there
- * is another host now. The node of that member, if it is another one, is a manager no more.
+ * The members that a newcomer replaces: its own former one, if it has lost its data, and whoever had its address, as there
+ * is another host now. `already-exists` when a manager that can be reached has that address: then it is the newcomer's
+ * address that is wrong, and what is there, be it the leader itself, is to stay.
  */
+export function replacedMembers<M extends Pick<EtcdClusterMember, 'name' | 'peerUrls'>>(
+  view: ReadView,
+  members: readonly M[],
+  newcomer: { nodeId: string; peerUrl: string },
+): M[] {
+  const { nodeId, peerUrl } = newcomer;
+  return members.filter(({ name, peerUrls }) => {
+    if (name === nodeId) return true;
+    if (name === '' || !peerUrls.includes(peerUrl)) return false;
+    if (view.get('node', name)?.ManagerStatus?.Reachability !== 'reachable') return true;
+    const problem = `the manager ${name} is at ${peerIp(peerUrl)} and can be reached`;
+    throw new SwarmdError('already-exists', `${problem}: leave, and join with an address of this host`);
+  });
+}
+
+/** Takes out what the newcomer replaces. The node of another member is a manager no more. */
 async function removeReplaced(
   host: StoreHost,
   admin: EtcdAdmin,
@@ -128,9 +145,7 @@ async function removeReplaced(
   peerUrl: string,
   clock: Clock,
 ): Promise<void> {
-  for (const { id, name, peerUrls } of await list(admin)) {
-    const replaced = name === nodeId || (name !== '' && peerUrls.includes(peerUrl));
-    if (!replaced) continue;
+  for (const { id, name } of replacedMembers(host.store.view, await list(admin), { nodeId, peerUrl })) {
     await removeMember(memberOperation(admin, clock), id);
     if (name === nodeId) continue;
     await host.store.update((tx) => {

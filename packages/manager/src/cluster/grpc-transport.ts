@@ -10,9 +10,13 @@ import {
   fromGrpcError,
   type IdentityHolder,
   type LeaderSign,
+  MESSAGE_BYTES,
 } from '@swarmd/wire';
 import { PROTOCOL } from './protocol.js';
 import type { LeaderLine, ManagerCallOptions, ManagerTransport } from './transport.js';
+
+/** Room is left for what a call holds besides its arguments. */
+const PART_BYTES = MESSAGE_BYTES / 2;
 
 /** A {@link ManagerTransport} over gRPC and mutual TLS, and the channels that it and others use. */
 export interface GrpcTransport extends ManagerTransport {
@@ -42,7 +46,7 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
     attach: (addr, first, handlers) => attach(client(addr), first, handlers),
     call: (addr, method, args, options) => {
       const to = client(addr);
-      return callJson(to.call.bind(to), method, args, options);
+      return callJson(callOf(to), method, args, options);
     },
     relay: (addr, method, args, options) => {
       const to = client(addr);
@@ -63,8 +67,22 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
   };
 }
 
+type Rpc = Parameters<typeof callUnary<CallRequest, CallResponse>>[0];
+
+/** A call in one message, or in several when its arguments would not fit: a manager takes no larger ones. */
+function callOf(to: ClusterClient): Rpc {
+  return (request, metadata, options, callback) => {
+    if (request.arguments.length <= PART_BYTES) return to.call(request, metadata, options, callback);
+    const parts = to.callInParts(metadata, options, callback);
+    for (let at = 0; at < request.arguments.length; at += PART_BYTES)
+      parts.write({ ...request, arguments: request.arguments.subarray(at, at + PART_BYTES) });
+    parts.end();
+    return parts;
+  };
+}
+
 async function callJson(
-  rpc: ClusterClient['call'],
+  rpc: Rpc,
   method: string,
   args: unknown,
   { requestId = '', timeoutMs, signal }: ManagerCallOptions,

@@ -72,6 +72,10 @@ class FollowingStore implements SharedStore {
   /** The term that this process has claimed, and may lead once the log has shown it everything before. */
   #claimed: number | undefined;
   #writer: Writer | undefined;
+  /** The term in which the writer writes. */
+  #writerTerm = 0;
+  /** Resolves when what the last writer had under way is settled. */
+  #written: Promise<void> = Promise.resolve();
   #unresolved: Unresolved | undefined;
   #unfollow: (() => void) | undefined;
   #closed: SwarmdError | undefined;
@@ -160,6 +164,7 @@ class FollowingStore implements SharedStore {
       this.#state.take({ index, operations: [] });
       this.#log = next;
       this.#leader = leader;
+      this.#writerTerm = leader.term;
       this.#onFailure = undefined;
     } finally {
       resume();
@@ -170,6 +175,7 @@ class FollowingStore implements SharedStore {
   async close(): Promise<void> {
     this.#closed ??= new SwarmdError('unavailable', 'the store is closed');
     await this.#writer?.end(this.#closed);
+    await this.#written;
     this.#unfollow?.();
     this.#resolve(undefined, this.#closed);
     this.#state.waiters.fail(this.#closed);
@@ -216,6 +222,7 @@ class FollowingStore implements SharedStore {
       onFailure: (error, inFlight, queued) => this.#onWriteFailure(writer, error, inFlight, queued),
     });
     this.#writer = writer;
+    this.#writerTerm = this.#leader?.term ?? 0;
     this.#tell();
   }
 
@@ -233,8 +240,8 @@ class FollowingStore implements SharedStore {
     this.#logger?.warn({ err: cause }, 'this manager can no longer write');
     const lost = new SwarmdError('not-leader', `nothing was written: ${cause.message}`, { cause });
     for (const tx of queued) tx.failed(lost);
-    if (isErrorCode(error, 'not-leader') || this.#leader === undefined) for (const tx of inFlight) tx.failed(lost);
-    else this.#unresolved = { term: this.#leader.term, transactions: inFlight };
+    if (isErrorCode(error, 'not-leader')) for (const tx of inFlight) tx.failed(lost);
+    else this.#unresolved = { term: this.#writerTerm, transactions: inFlight };
     if (this.#writer === writer) this.#stepDown();
   }
 
@@ -247,11 +254,12 @@ class FollowingStore implements SharedStore {
     this.#onFailure?.(refusal);
   }
 
+  /** Follows again once nothing is under way: what is settled then must not go over what others have written since. */
   #stepDown(): void {
-    void this.#writer?.end(notLeader('this manager does not lead the cluster at the moment'));
+    const ended = this.#writer?.end(notLeader('this manager does not lead the cluster at the moment'));
     this.#writer = undefined;
     this.#leader = undefined;
-    this.#follow();
+    this.#written = Promise.resolve(ended).then(() => this.#follow());
     this.#tell();
   }
 
