@@ -4,6 +4,7 @@ import { CLUSTER_KEY, type Clock, type Node, type Random, type ReadView, SwarmdE
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
+import { peerIp } from './peer-url.js';
 import { MoveSchema, memberCertificate, tellMembers } from './readdress.js';
 import { type StoreHost, storeMismatch } from './store-host.js';
 
