@@ -48,6 +48,8 @@ const SERVING_TIMEOUT_MS = 60_000;
 export interface DaemonMembership extends Membership {
   /** Takes up where the last run stopped: starts manager and agent of a node that is in a cluster. */
   resume(): Promise<void>;
+  /** Has another manager lead, before a stop; everything goes on being served. */
+  handOver(): Promise<void>;
   /** Stops manager and agent; containers go on. */
   stop(): Promise<void>;
 }
@@ -181,6 +183,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         if (kept !== undefined && identity !== undefined) await run(identity, kept, secrets);
         else refuseRemains(config.dataDir, kept, identity);
       }),
+    handOver: async () => node?.manager.handOver(),
     stop: async () => node?.stop(),
     init: (body) =>
       exclusively(async () => {
@@ -351,7 +354,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
     LocalNodeState: localState(node, failure),
     ControlAvailable: node.control !== undefined,
-    Error: failure || node.manager.problem,
+    Error: failure || node.problem || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
     ...(node.manager.questions.warnings.length > 0 ? { Warnings: [...node.manager.questions.warnings] } : {}),
   };

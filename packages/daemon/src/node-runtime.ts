@@ -50,6 +50,8 @@ export interface NodeRuntime {
   readonly identity: IdentityHolder;
   /** Managers are there now, `host:port`. */
   findManagers(addrs: readonly string[]): Promise<void>;
+  /** Why managers cannot work with this node's version; empty when they do. */
+  readonly problem: string;
   /** Stops and leaves containers running. */
   stop(): Promise<void>;
   /** Stops for good and removes the cluster's containers from this host. */
@@ -116,6 +118,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
   };
   const unfollow = holder.onChange((renewed) => takeUpManager(renewed.role));
+  let problem = '';
   const agent = createAgent({
     ...ports,
     engineSocket: config.engineSocket,
@@ -131,6 +134,10 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     onCluster,
     onSessionEnd: (reason) => {
       if (isErrorCode(reason, 'permission-denied', 'unauthenticated')) options.onRejected(reason);
+      if (isErrorCode(reason, 'incompatible')) problem = reason.message;
+    },
+    onWelcome: () => {
+      problem = '';
     },
   });
   let certificate = identity.certificatePem;
@@ -166,6 +173,9 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       agent.reconnect();
     },
     connected: () => agent.connected(),
+    get problem() {
+      return problem;
+    },
     stop: async () => {
       await renewal.stop();
       unfollow();

@@ -1,4 +1,4 @@
-import { type SharedStore, SwarmdError } from '@swarmd/model';
+import { type SharedStore, SwarmdError, TABLE_NAMES } from '@swarmd/model';
 import t from 'tap';
 import {
   createMemoryLog,
@@ -201,6 +201,16 @@ t.test('shared store › stays with its log when the move fails', async (t) => {
   await written;
   t.equal((await store.update((tx) => tx.create('task', newTask('z')))).Version.Index, 3);
 });
+
+t.test(
+  'tables › a log names the cluster first: whoever reads it knows its form before anything that may be new',
+  (t) => {
+    // Logs give records in the order of their keys, which begin with the table; dumps in that of the list.
+    t.equal(TABLE_NAMES[0], 'cluster');
+    t.equal([...TABLE_NAMES].sort()[0], 'cluster');
+    t.end();
+  },
+);
 
 /** A line of which the test decides when, and how, the next use of it ends; all others go through at once. */
 function gate(): { pass: () => Promise<void>; hold(): { reached: Promise<void>; open(error?: SwarmdError): void } } {

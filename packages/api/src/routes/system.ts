@@ -1,5 +1,12 @@
 import os from 'node:os';
-import { type ApiObject, type Control, certificateStage, isErrorCode, type LocalNodeInfo } from '@swarmd/model';
+import {
+  type ApiObject,
+  type Control,
+  certificateStage,
+  isErrorCode,
+  type LocalNodeInfo,
+  VERSIONS,
+} from '@swarmd/model';
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.js';
 import { API_VERSION, MIN_API_VERSION } from '../http/versions.js';
@@ -22,7 +29,9 @@ export async function systemRoutes(app: FastifyInstance, context: ApiContext): P
 
   app.get('/version', async () => {
     const engineVersion = await engineObject(context, '/version');
-    return { ...versionWithoutEngine(), ...engineVersion, ApiVersion: API_VERSION, MinAPIVersion: MIN_API_VERSION };
+    const answer: Record<string, unknown> = { ...versionWithoutEngine(), ...engineVersion };
+    const Components = [...((answer['Components'] as object[] | null | undefined) ?? []), swarmdComponent()];
+    return { ...answer, Components, ApiVersion: API_VERSION, MinAPIVersion: MIN_API_VERSION };
   });
 
   app.get('/info', async () => {
@@ -110,6 +119,13 @@ async function clusterWithoutTokens(control: Control): Promise<ApiObject | undef
     if (isErrorCode(thrown, 'not-found')) return undefined;
     throw thrown;
   }
+}
+
+/** Our line among the components that `docker version` shows. */
+function swarmdComponent(): object {
+  const { swarmd, protocol, stateFormat } = VERSIONS;
+  const Details = { Protocol: `${protocol.min}-${protocol.max}`, StateFormat: String(stateFormat) };
+  return { Name: 'swarmd', Version: swarmd, Details };
 }
 
 function versionWithoutEngine(): Record<string, unknown> {

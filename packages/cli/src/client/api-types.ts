@@ -55,6 +55,8 @@ export interface ApiNode extends ApiMeta {
   };
   Status: { State?: string; Message?: string; Addr?: string };
   ManagerStatus?: { Leader?: boolean; Reachability?: string; Addr?: string };
+  /** Of the node's swarmd, as of its last registration. */
+  SwarmdVersion?: string;
   /** The life of the node's certificate, RFC 3339. */
   Certificate?: { NotBefore: string; NotAfter: string };
 }

@@ -1,8 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { hostname } from 'node:os';
 import { fsyncP99Ms } from '@swarmd/etcd';
-import { PROTOCOL } from '@swarmd/manager';
-import type { ManagerCheck } from '@swarmd/model';
+import { type ManagerCheck, VERSIONS } from '@swarmd/model';
 import { z } from 'zod';
 import type { EtcdHost } from '../manager/etcd-host.js';
 import type { ManagerRuntime } from '../manager-runtime.js';
@@ -46,7 +45,7 @@ export async function checkOwn(
   const etcd = runtime?.host.etcd;
   const found = etcd && (await etcdCheck(etcd).catch(() => undefined));
   return {
-    ...{ NodeID: about.nodeId, Hostname: hostname(), SwarmdVersion: about.version, Protocol: PROTOCOL },
+    ...{ NodeID: about.nodeId, Hostname: hostname(), SwarmdVersion: about.version, Protocol: VERSIONS.protocol.max },
     ...(found === undefined ? {} : { Etcd: found }),
     Sessions: runtime?.manager.sessions() ?? [],
     // Last, so that it is as of the answer.

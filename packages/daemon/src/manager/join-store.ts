@@ -1,6 +1,6 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { createEtcdKeyAndCsr } from '@swarmd/etcd';
-import { SwarmdError } from '@swarmd/model';
+import { SwarmdError, VERSIONS } from '@swarmd/model';
 import { parseUnlockKey, saveDataKeys } from '@swarmd/store';
 import type { DataKeys } from '../lock/data-keys.js';
 import { keysFromWire, syncKeys } from '../lock/key-exchange.js';
@@ -33,8 +33,9 @@ export async function enterStore(options: JoinStoreOptions): Promise<void> {
   await mkdir(files.directory, { recursive: true, mode: 0o700 });
   const own = config.store === undefined ? await createEtcdKeyAndCsr() : undefined;
   const advertisePeerUrl = peerUrl(member.advertiseAddr);
+  const { swarmd, stateFormat } = VERSIONS;
   const request = {
-    nodeId: identity.current.nodeId,
+    ...{ nodeId: identity.current.nodeId, swarmd, stateFormat },
     ...(own === undefined ? {} : { member: { peerUrl: advertisePeerUrl, csrPem: own.csrPem } }),
   };
   const added = parseAdded(await askLeader(options, 'managers.add', request, ADD_TIMEOUT_MS));

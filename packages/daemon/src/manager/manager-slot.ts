@@ -1,6 +1,6 @@
 import type { GoneReason } from '@swarmd/etcd';
 import type { Loop } from '@swarmd/manager';
-import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type Cluster, type Control, formatRefusal, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
@@ -64,6 +64,8 @@ export interface ManagerSlot {
   serving(signal: AbortSignal): Promise<void>;
   /** Resolves once this host's part of the store has been removed by the others, and the manager has stopped for good. */
   retired(signal: AbortSignal): Promise<void>;
+  /** Has another manager lead, before a stop; this one serves on. */
+  handOver(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -132,6 +134,10 @@ class Slot implements ManagerSlot {
 
   retired(signal: AbortSignal): Promise<void> {
     return this.#until(() => !this.#taken, signal);
+  }
+
+  async handOver(): Promise<void> {
+    await this.#runtime?.manager.handOver();
   }
 
   async stop(): Promise<void> {
@@ -229,6 +235,10 @@ class Slot implements ManagerSlot {
     this.#runtime = runtime;
     this.#problem = '';
     runtime.host.etcd?.maintain(() => runtime.host.store.leads);
+    // Its managers may have gone on without asking this one, if it was older than they had known.
+    runtime.host.store.watch(({ events }) => {
+      for (const { table, object } of events) if (table === 'cluster') this.#refuseNewer(object);
+    });
     const { identity, config } = this.#deps;
     const { host, manager } = runtime;
     const nodeId = identity.current.nodeId;
@@ -237,6 +247,11 @@ class Slot implements ManagerSlot {
       dataDir: config.dataDir,
     });
     this.#tell();
+  }
+
+  #refuseNewer({ StateFormat }: Cluster): void {
+    const refusal = formatRefusal('the cluster’s state', StateFormat);
+    if (refusal !== undefined) this.#deps.onStoreFailure(refusal);
   }
 
   #hostDeps(): StoreHostDependencies {

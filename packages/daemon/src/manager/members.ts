@@ -1,6 +1,14 @@
 import { addLearner, type EtcdAdmin, type EtcdClusterMember, promoteLearner, removeMember } from '@swarmd/etcd';
 import type { LeaderCallHandlers } from '@swarmd/manager';
-import { CLUSTER_KEY, type Clock, type Node, type Random, type ReadView, SwarmdError } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type Clock,
+  formatRefusal,
+  type Node,
+  type Random,
+  type ReadView,
+  SwarmdError,
+} from '@swarmd/model';
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
@@ -12,6 +20,9 @@ import { type StoreHost, storeMismatch } from './store-host.js';
 const AddSchema = z.object({
   nodeId: z.string(),
   member: z.object({ peerUrl: z.url(), csrPem: z.string() }).optional(),
+  /** What the newcomer is. */
+  swarmd: z.string().default('of an unknown version'),
+  stateFormat: z.number().int().default(1),
 });
 const PromoteSchema = z.object({ nodeId: z.string(), peerUrl: z.url() });
 
@@ -77,11 +88,14 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
 
 async function add(
   host: StoreHost,
-  { nodeId, member }: z.infer<typeof AddSchema>,
+  { nodeId, member, swarmd, stateFormat }: z.infer<typeof AddSchema>,
   clock: Clock,
   random: Random,
 ): Promise<Added> {
   requireManager(host, nodeId);
+  const format = host.store.view.get('cluster', CLUSTER_KEY)?.StateFormat;
+  const refusal = formatRefusal('the cluster’s state', format, { swarmd, stateFormat });
+  if (refusal !== undefined) throw refusal;
   const mismatch = storeMismatch(host.isExternal, member === undefined);
   if (mismatch !== undefined) throw mismatch;
   const { members } = await host.share();

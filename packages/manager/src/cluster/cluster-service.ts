@@ -109,9 +109,10 @@ function serveLine(deps: ClusterServiceDependencies, stream: ServerDuplexStream<
     if (leadership.sure) stream.write({ term });
     cancel = clock.after(SIGN_PERIOD_MS, sign);
   };
-  stream.on('data', ({ swarmdVersion, protocol, clockMs, addr }: ManagerSign) => {
+  stream.on('data', ({ swarmdVersion, protocol, clockMs, addr, stateFormat }: ManagerSign) => {
     if (over) return;
-    line ??= attachments.add(nodeId, { swarmdVersion, addr, protocol, clockAheadMs: clockMs - clock.now() }, end);
+    const about = { swarmdVersion, addr, protocol, stateFormat, clockAheadMs: clockMs - clock.now() };
+    line ??= attachments.add(nodeId, about, end);
     line.sign();
   });
   stream.on('cancelled', finish);

@@ -1,5 +1,5 @@
 import type { ChannelInterface } from '@grpc/grpc-js';
-import { SwarmdError } from '@swarmd/model';
+import { SwarmdError, VERSIONS } from '@swarmd/model';
 import {
   type CallRequest,
   type CallResponse,
@@ -8,11 +8,11 @@ import {
   clientArguments,
   createChannel,
   fromGrpcError,
+  hasFailed,
   type IdentityHolder,
   type LeaderSign,
   MESSAGE_BYTES,
 } from '@swarmd/wire';
-import { PROTOCOL } from './protocol.js';
 import type { LeaderLine, ManagerCallOptions, ManagerTransport } from './transport.js';
 
 /** Room is left for what a call holds besides its arguments. */
@@ -40,10 +40,18 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
     channels.set(addr, made);
     return made;
   };
+  const forget = (addr: string): void => {
+    channels.get(addr)?.close();
+    channels.delete(addr);
+  };
   const client = (addr: string): ClusterClient => new ClusterClient(...clientArguments(channel(addr)));
   return {
     channel,
-    attach: (addr, first, handlers) => attach(client(addr), first, handlers),
+    attach: (addr, first, handlers) => {
+      // What kept it from connecting some time ago says nothing of now: a line to a new leader does not wait for that.
+      if (hasFailed(channel(addr))) forget(addr);
+      return attach(client(addr), first, handlers);
+    },
     call: (addr, method, args, options) => {
       const to = client(addr);
       return callJson(callOf(to), method, args, options);
@@ -87,7 +95,7 @@ async function callJson(
   args: unknown,
   { requestId = '', timeoutMs, signal }: ManagerCallOptions,
 ): Promise<unknown> {
-  const request = { method, arguments: jsonBytes(args), requestId, protocol: PROTOCOL };
+  const request = { method, arguments: jsonBytes(args), requestId, protocol: VERSIONS.protocol.max };
   const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
   const { result } = await callUnary<CallRequest, CallResponse>(rpc, request, options);
   return parseJson(result);
@@ -128,7 +136,7 @@ function attach(
   call.write(first);
   return {
     sign: () => {
-      if (!over) call.write({ swarmdVersion: '', protocol: 0, clockMs: 0, addr: '' });
+      if (!over) call.write({ swarmdVersion: '', protocol: 0, clockMs: 0, addr: '', stateFormat: 0 });
     },
     end: () => {
       if (over) return;

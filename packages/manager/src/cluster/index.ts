@@ -20,6 +20,5 @@ export {
   type ManagerOptions,
   type StartManagerLoop,
 } from './manager.js';
-export { PROTOCOL } from './protocol.js';
 export { type PreparedRestore, prepareRestore, type RestoreOptions } from './restore.js';
 export { type BackedUp, type RestoringHost, restoredIndex } from './restore-plan.js';

@@ -7,6 +7,7 @@ import {
   type SharedStore,
   type Store,
   type SwarmdError,
+  VERSIONS,
 } from '@swarmd/model';
 import {
   CertificateAuthorityService,
@@ -41,8 +42,8 @@ import type { LeaderCallHandlers, LeaderCalls, LeaderHandlers } from './leader-c
 import { type Leadership, startLeadership } from './leadership.js';
 import { startManagerStatuses } from './manager-statuses.js';
 import { onceStore, randomOf } from './once.js';
-import { PROTOCOL } from './protocol.js';
 import { startRequestReaper } from './request-reaper.js';
+import { startStateFormat } from './state-format.js';
 
 /** How long calls may take to finish when a manager stops. */
 const STOP_GRACE_MS = 2_000;
@@ -89,6 +90,8 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
 export interface Manager {
   /** Resolves once it serves; rejects with `unavailable` when the address cannot be had, leaving nothing running. */
   start(): Promise<void>;
+  /** Hands leadership over, before a stop; everything else goes on, and what is to be written is written there. */
+  handOver(): Promise<void>;
   /** Hands leadership over and stops sessions and server; containers and other nodes go on. The store stays open. */
   stop(): Promise<void>;
   /** The port that it listens on, once started. */
@@ -161,6 +164,7 @@ export function createManager(options: ManagerOptions): Manager {
     [
       () => startAbsentManagers({ store, clock, random, logger, managerId: nodeId, attached: attachments }),
       () => startManagerStatuses({ store, nodeId, addr: addr(), attachments, logger: log }),
+      () => startStateFormat({ store, logger: log }),
       ...(options.duties ?? []),
       ...[startRequestReaper, startNodeLoop, ...(options.loops ?? [])].map(
         (start): StartDuty =>
@@ -194,7 +198,8 @@ export function createManager(options: ManagerOptions): Manager {
       ...{ store, transport, others, clock, random, logger },
       self: { nodeId, addr: addr() },
       version: options.version ?? '',
-      protocol: PROTOCOL,
+      protocol: VERSIONS.protocol.max,
+      stateFormat: VERSIONS.stateFormat,
       leadsConsensus: options.leadsConsensus ?? (() => false),
       mayLead: () => store.view.get('node', nodeId)?.Spec.Role !== 'worker',
     });
@@ -209,6 +214,10 @@ export function createManager(options: ManagerOptions): Manager {
         await stop();
         throw asSwarmdError(error);
       }),
+    handOver: async () => {
+      if (others().length > 0) await duties.set(false);
+      await leadership?.handOver();
+    },
     stop,
     get port() {
       return port;

@@ -43,6 +43,8 @@ export interface Cluster extends StoredObject {
   RemovedNodes: Record<string, { Expiry: string }>;
   /** The CA of the managers' etcd members, apart from {@link Cluster.RootCA}: made when the cluster moves to etcd. */
   EtcdCA?: { Certificate: string; Key: string };
+  /** The form of the stored state (see `Versions.stateFormat`); absent: 1. It only grows, once all managers can read it. */
+  StateFormat?: number;
   /** `SWMKEY-1-…` while managers are locked at rest (`EncryptionConfig.AutoLockManagers`). */
   UnlockKey?: string;
   /** There from the first time that the store is on a log of several managers. The keys are on managers' disks alone. */

@@ -1,7 +1,9 @@
 import {
   asSwarmdError,
   type Clock,
+  type Cluster,
   type Commit,
+  formatRefusal,
   isErrorCode,
   type Leader,
   type LogEvent,
@@ -45,6 +47,7 @@ async function readState(log: SharedLog, logger: Logger | undefined): Promise<St
   const sharing = new ReplaySharing();
   try {
     const { index } = await log.replay((table, key, value) => {
+      if (table === 'cluster') refuseNewer(value as Cluster);
       tables[table].apply(key, undefined, sharing.share(table, value));
     });
     return new StoreState(tables, index, logger);
@@ -52,6 +55,12 @@ async function readState(log: SharedLog, logger: Logger | undefined): Promise<St
     await log.close();
     throw error;
   }
+}
+
+/** The cluster's object comes first, in all logs: what a newer swarmd has added is never read before this. */
+function refuseNewer({ StateFormat }: Cluster): void {
+  const refusal = formatRefusal('the cluster’s state', StateFormat);
+  if (refusal !== undefined) throw refusal;
 }
 
 /** Transactions of a term that ended before anyone could say what became of them. */
