@@ -16,7 +16,7 @@ export { surelyNotApplied } from './client/errors.js';
 export { createEtcdClient, type EtcdClient, type EtcdClientOptions } from './client/etcd-client.js';
 export { changedAt, deleteOp, prefixEnd, putOp, rangeOp, rangeResult } from './client/keys.js';
 export type { WatchHandlers } from './client/watch.js';
-export { commitEtcdLog } from './data/commit-log.js';
+export { commitEtcdLog, takeVote } from './data/commit-log.js';
 export { compareEtcdData, type EtcdDataState, inspectEtcdData } from './data/inspect.js';
 export { type Event, Event_EventType as EventType, type KeyValue } from './gen/etcd/kv.js';
 export {

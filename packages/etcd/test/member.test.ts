@@ -2,21 +2,24 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { setTimeout as pauseMs } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import t from 'tap';
-import { commitEtcdLog, createEtcdCa, inspectEtcdData } from '../src/index.js';
-import { callJson, get, needsEtcd, newPeerUrl, put, realRandom, soon, TestCluster, testTls } from './support/etcd.js';
+import { commitEtcdLog, createEtcdCa, inspectEtcdData, takeVote } from '../src/index.js';
+import {
+  callJson,
+  get,
+  needsEtcd,
+  newPeerUrl,
+  put,
+  realRandom,
+  soon,
+  TestCluster,
+  testTls,
+  until,
+} from './support/etcd.js';
 
 /** Whether a process is there, or still a zombie. */
 const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
-
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (const limit = soon(); !(await condition()); ) {
-    if (limit.aborted) throw new Error(`waited in vain: ${what}`);
-    await pauseMs(20);
-  }
-}
 
 t.test('etcd member › serves, keeps its keys to itself, and is gone after stop', needsEtcd, async (t) => {
   const cluster = await TestCluster.create(t);
@@ -168,6 +171,7 @@ t.test('etcd member › what it had not yet known to be committed survives recov
   t.ok((await commitEtcdLog(first.dataDir)) >= 1);
   t.match(await inspectEtcdData(first.dataDir), { ...before, commitIndex: before.lastIndex });
   t.equal(await commitEtcdLog(first.dataDir), 0, 'and nothing is left to do');
+  await takeVote(first.dataDir);
   const alone = await cluster.start(first.name, { forceNewCluster: true }, await newPeerUrl(), []);
   await alone.running.ready(soon());
   t.equal(await get(alone.running, 'key'), 'new');

@@ -135,9 +135,11 @@ t.test('etcd log › records are read back, an interrupted write is cut off, dam
   let [bytes, checksum] = [Buffer.alloc(0), 0];
   const ends: number[] = [];
   for (const state of states) {
-    bytes = Buffer.concat([bytes, encodeState(state, checksum)]);
+    const encoded = encodeState(state, checksum);
+    bytes = Buffer.concat([bytes, encoded.bytes]);
     ends.push(bytes.length);
     ({ checksum } = readWal(bytes, 'x', () => {}));
+    t.equal(encoded.checksum, checksum);
   }
   const read = (from: Uint8Array) => {
     const records: WalRecord[] = [];

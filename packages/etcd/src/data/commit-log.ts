@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
-import { readLogEnd } from './inspect.js';
-import { encodeState } from './wal.js';
+import { type EtcdLogEnd, readLogEnd } from './inspect.js';
+import { encodePromotion, encodeState } from './wal.js';
 
 /**
  * Declares everything in the log of the data directory `dir` committed, so that a start with `forceNewCluster` keeps it.
@@ -11,16 +11,36 @@ import { encodeState } from './wal.js';
 export async function commitEtcdLog(dir: string): Promise<number> {
   const log = await readLogEnd(dir);
   if (log.lastIndex <= log.commitIndex) return 0;
-  const record = encodeState({ term: log.term, vote: log.vote, commit: log.lastIndex }, log.end.checksum);
-  const file = await open(log.file, 'r+');
+  const { term, vote, lastIndex: commit } = log;
+  await append(log, encodeState({ term, vote, commit }, log.end.checksum).bytes);
+  return Number(log.lastIndex - log.commitIndex);
+}
+
+/**
+ * Gives the member of the data directory `dir` its vote if it is a learner, as the last, committed entry of its log: a
+ * start with `forceNewCluster` removes all other members, and etcd panics when no voter is left. A member that has its
+ * vote takes no notice. For recovery, after {@link commitEtcdLog}. Errors as `inspectEtcdData` has them.
+ */
+export async function takeVote(dir: string): Promise<void> {
+  const log = await readLogEnd(dir);
+  const { vote, lastIndex, lastTerm } = log;
+  const term = log.term > lastTerm ? log.term : lastTerm;
+  const commit = lastIndex + 1n;
+  const memberId = BigInt(`0x${log.memberId}`);
+  const entry = encodePromotion({ term, index: commit, memberId }, log.end.checksum);
+  const state = encodeState({ term, vote, commit }, entry.checksum);
+  await append(log, Buffer.concat([entry.bytes, state.bytes]));
+}
+
+async function append({ file: path, end }: EtcdLogEnd, records: Uint8Array): Promise<void> {
+  const file = await open(path, 'r+');
   try {
     // What is left of a record that was being written must not stand behind ours.
     const { size } = await file.stat();
-    if (log.end.isTorn) await file.write(Buffer.alloc(size - log.end.offset), 0, undefined, log.end.offset);
-    await file.write(record, 0, record.length, log.end.offset);
+    if (end.isTorn) await file.write(Buffer.alloc(size - end.offset), 0, undefined, end.offset);
+    await file.write(records, 0, records.length, end.offset);
     await file.datasync();
   } finally {
     await file.close();
   }
-  return Number(log.lastIndex - log.commitIndex);
 }

@@ -20,6 +20,9 @@ export interface WalEnd {
 }
 
 const KINDS = { metadata: 1, entry: 2, state: 3, checksum: 4, snapshot: 5 } as const;
+/** Entries that change the members, and the change that adds one or gives it its vote (etcd: raftpb/raft.proto). */
+const CONF_CHANGE = 1;
+const ADD_NODE = 0;
 /** The unit that disks write whole. */
 const SECTOR_BYTES = 512;
 
@@ -133,23 +136,42 @@ function parseFields(
   return fields;
 }
 
-/** The bytes of a state record that follows a record with the running checksum `checksum`. */
-export function encodeState(state: { term: bigint; vote: bigint; commit: bigint }, checksum: number): Uint8Array {
-  const data = Buffer.from([0x08, ...varint(state.term), 0x10, ...varint(state.vote), 0x18, ...varint(state.commit)]);
-  const head = [
-    0x08,
-    KINDS.state,
-    0x10,
-    ...varint(BigInt(crc32c(data, checksum))),
-    0x1a,
-    ...varint(BigInt(data.length)),
-  ];
-  const body = Buffer.concat([Buffer.from(head), data]);
+/** Records that can be written after a record with the running checksum `checksum`, and the checksum behind them. */
+export interface Encoded {
+  bytes: Uint8Array;
+  checksum: number;
+}
+
+/** A state record that follows a record with the running checksum `checksum`. */
+export function encodeState(state: { term: bigint; vote: bigint; commit: bigint }, checksum: number): Encoded {
+  const data = [0x08, ...varint(state.term), 0x10, ...varint(state.vote), 0x18, ...varint(state.commit)];
+  return encodeRecord(KINDS.state, Buffer.from(data), checksum);
+}
+
+/** A record of an entry that gives `memberId`, so far a learner, its vote (etcd: raftpb.ConfChange, api/membership). */
+export function encodePromotion(
+  { term, index, memberId }: { term: bigint; index: bigint; memberId: bigint },
+  checksum: number,
+): Encoded {
+  // By hand: an ID has more digits than a number of JSON.stringify holds.
+  const context = bytesField(4, Buffer.from(`{"id":${memberId},"peerURLs":null,"isPromote":true}`));
+  const change = Buffer.from([0x08, 0, 0x10, ADD_NODE, 0x18, ...varint(memberId), ...context]);
+  const head = [0x08, CONF_CHANGE, 0x10, ...varint(term), 0x18, ...varint(index)];
+  return encodeRecord(KINDS.entry, Buffer.from([...head, ...bytesField(4, change)]), checksum);
+}
+
+function encodeRecord(kind: number, data: Uint8Array, before: number): Encoded {
+  const checksum = crc32c(data, before);
+  const body = Buffer.from([0x08, kind, 0x10, ...varint(BigInt(checksum)), ...bytesField(3, data)]);
   const padBytes = (8 - (body.length % 8)) % 8;
   const frame = Buffer.alloc(8);
   const padding = padBytes === 0 ? 0n : BigInt(0x80 | padBytes) << 56n;
   frame.writeBigUInt64LE(padding | BigInt(body.length));
-  return Buffer.concat([frame, body, Buffer.alloc(padBytes)]);
+  return { bytes: Buffer.concat([frame, body, Buffer.alloc(padBytes)]), checksum };
+}
+
+function bytesField(number: number, data: Uint8Array): number[] {
+  return [(number << 3) | 2, ...varint(BigInt(data.length)), ...data];
 }
 
 function varint(value: bigint): number[] {

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pauseMs } from 'node:timers/promises';
 import type { Clock, Random } from '@swarmd/model';
 import { pino } from 'pino';
 import {
@@ -42,6 +43,14 @@ export const needsEtcd: { skip: string } | Record<string, never> = await findEtc
 
 /** A limit for what a test waits for. */
 export const soon = (): AbortSignal => AbortSignal.timeout(20_000);
+
+/** Waits until `condition` holds. */
+export async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (const limit = soon(); !(await condition()); ) {
+    if (limit.aborted) throw new Error(`waited in vain: ${what}`);
+    await pauseMs(20);
+  }
+}
 
 /** A member of a test's cluster: supervised, with everything to start it again or to talk to it. */
 export interface TestMember {
