@@ -6,12 +6,15 @@ import {
   perHostNetworkWarnings,
   startLostManagers,
 } from '@swarmd/manager';
+import { SwarmdError } from '@swarmd/model';
 import type { IdentityHolder } from '@swarmd/wire';
 import { keyHandlers } from './lock/key-exchange.js';
 import { startMemberKeeper } from './manager/member-keeper.js';
 import { memberHandlers } from './manager/members.js';
 import type { StoreHost } from './manager/store-host.js';
 import type { NodePorts } from './node-ports.js';
+
+const NO_STANDBY = 'the state is in an etcd that others run, where every manager serves: promote without --standby';
 
 /** A manager of this node, serving. */
 export interface ManagerRuntime {
@@ -30,7 +33,6 @@ export async function startManager(
   ports: NodePorts,
   answers: LeaderHandlers,
 ): Promise<ManagerRuntime> {
-  const { clock, random } = ports;
   const { nodeId } = identity.current;
   const manager = createManager({
     ...{ store: host.store, identity, version, ...ports },
@@ -38,12 +40,13 @@ export async function startManager(
     loops: MANAGER_LOOPS,
     warnings: perHostNetworkWarnings,
     answers,
-    handlers: { ...memberHandlers(host, clock, random), ...keyHandlers(host) },
+    handlers: { ...memberHandlers(host, ports), ...keyHandlers(host) },
     // Managers have no votes in an etcd that others run.
     duties: [
       () => startMemberKeeper(host, nodeId, ports),
       ...(host.isExternal ? [] : [() => startLostManagers({ store: host.store, ...ports })]),
     ],
+    refuseStandby: () => (host.isExternal ? new SwarmdError('failed-precondition', NO_STANDBY) : undefined),
     refuseManager: (newcomer) => host.refuseManager(newcomer),
     leadsConsensus: () => host.etcd?.leadsConsensus() ?? false,
   });

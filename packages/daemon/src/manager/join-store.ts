@@ -9,11 +9,12 @@ import {
   type EtcdMembership,
   loadEtcdMembership,
   managerFiles,
+  markStandby,
   removeEtcd,
   saveDriver,
   saveEtcdMembership,
 } from './manager-files.js';
-import { parseAdded } from './members.js';
+import { parseAdded, type StandbyOrders, StandbySchema } from './members.js';
 import { peerUrl } from './peer-url.js';
 
 /** Moving a large store to etcd, when the second manager joins, takes its time. */
@@ -55,6 +56,7 @@ export async function enterStore(options: JoinStoreOptions): Promise<void> {
     tls: { caPem, certificatePem, keyPem: own.keyPem },
   };
   await saveEtcdMembership(config.dataDir, membership, vault);
+  await markStandby(config.dataDir, added.standby);
   await saveDriver(config.dataDir, 'etcd');
 }
 
@@ -67,10 +69,13 @@ export async function fetchKeys(options: JoinStoreOptions, dataKeys: DataKeys): 
   return syncKeys(dataKeys, options.identity.current.nodeId, call);
 }
 
-/** Has the leader give this host's etcd its vote, once it has caught up. Nothing to do when it has one, or is not ours. */
-export async function askForVote(options: JoinStoreOptions): Promise<void> {
-  if (options.config.store !== undefined) return;
+/**
+ * Has the leader give this host's etcd its vote, once it has caught up. Nothing to do when it has one, or is not ours.
+ * Resolves with what the leader says to a standby, which gets none.
+ */
+export async function askForVote(options: JoinStoreOptions): Promise<StandbyOrders | undefined> {
+  if (options.config.store !== undefined) return undefined;
   const membership = await loadEtcdMembership(options.config.dataDir, options.vault);
   const request = { nodeId: options.identity.current.nodeId, peerUrl: membership?.advertisePeerUrl ?? '' };
-  await askLeader(options, 'managers.promote', request, PROMOTE_TIMEOUT_MS);
+  return StandbySchema.parse(await askLeader(options, 'managers.promote', request, PROMOTE_TIMEOUT_MS))?.standby;
 }

@@ -40,6 +40,7 @@ export function managerFiles(dataDir: string) {
     driver: join(directory, 'driver'),
     dataKey: join(directory, 'data.key'),
     level: join(directory, 'store'),
+    standby: join(directory, 'standby'),
     etcdMembership: join(directory, 'etcd.json'),
     etcdData: join(directory, 'etcd'),
   };
@@ -91,6 +92,18 @@ export async function removeLeftBehind(dataDir: string, logger: Logger): Promise
   } catch (error) {
     logger.warn({ err: error, level }, 'the embedded store that nothing needs any more was not removed');
   }
+}
+
+/** Whether this host's member of etcd was let in as a standby's, and was not seen to have a vote since. */
+export function isMarkedStandby(dataDir: string): boolean {
+  return existsSync(managerFiles(dataDir).standby);
+}
+
+/** From the moment that this resolves, the next start keeps a copy of the state without a vote; or serves again. */
+export async function markStandby(dataDir: string, isOne: boolean): Promise<void> {
+  const { standby } = managerFiles(dataDir);
+  if (isOne) await writeFileDurably(standby, Buffer.from(''), 'replace');
+  else await rm(standby, { force: true });
 }
 
 /** Removes all that is left of an etcd member, a running one excepted. */

@@ -1,8 +1,9 @@
 import { type EtcdClusterMember, removeMember } from '@swarmd/etcd';
 import type { Duty } from '@swarmd/manager';
-import type { ReadView } from '@swarmd/model';
+import { isStandby, type ReadView } from '@swarmd/model';
 import type { NodePorts } from '../node-ports.js';
 import { memberOperation } from './member-operation.js';
+import { standbyNoMore } from './members.js';
 import type { StoreHost } from './store-host.js';
 
 /** Members are compared with the managers this often, and whenever a node changes. */
@@ -16,7 +17,7 @@ export type MemberVerdict = 'keep' | 'remove' | 'resign';
 
 /**
  * A member belongs to a manager: when its node is a manager no more, or was removed, it goes. One that nobody has started
- * yet has no name. `learnerMs`: for how long it has been seen as a learner.
+ * yet has no name. A standby stays a learner for good. `learnerMs`: for how long it has been seen as one.
  */
 export function memberVerdict(
   view: ReadView,
@@ -24,8 +25,9 @@ export function memberVerdict(
   ownNodeId: string,
   learnerMs: number,
 ): MemberVerdict {
-  if (member.isLearner && learnerMs > LEARNER_GRACE_MS) return 'remove';
-  if (member.name === '' || view.get('node', member.name)?.Spec.Role === 'manager') return 'keep';
+  const node = view.get('node', member.name);
+  if (member.isLearner && learnerMs > LEARNER_GRACE_MS && !(node && isStandby(node))) return 'remove';
+  if (member.name === '' || node?.Spec.Role === 'manager') return 'keep';
   return member.name === ownNodeId ? 'resign' : 'remove';
 }
 
@@ -53,7 +55,10 @@ export function startMemberKeeper(host: StoreHost, nodeId: string, { clock, logg
       else if (!learnersSince.has(member.id)) learnersSince.set(member.id, clock.monotonic());
       const learnerMs = clock.monotonic() - (learnersSince.get(member.id) ?? clock.monotonic());
       const verdict = memberVerdict(host.store.view, member, nodeId, learnerMs);
-      if (stopped || verdict === 'keep') continue;
+      if (stopped) return;
+      // Cut off between the vote and the label, or promoted by a leader that knew of no standbys.
+      if (!member.isLearner) await standbyNoMore(host.store, member.name, log);
+      if (verdict === 'keep') continue;
       log.info({ member: member.name || member.id, verdict }, 'a member of etcd is no manager any more');
       if (verdict === 'remove') await removeMember(memberOperation(admin, clock), member.id);
       else resign();

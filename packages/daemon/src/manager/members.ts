@@ -4,17 +4,27 @@ import {
   CLUSTER_KEY,
   type Clock,
   formatRefusal,
+  isStandby,
   type Node,
   type Random,
   type ReadView,
   SwarmdError,
+  withVote,
 } from '@swarmd/model';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
 import { peerIp } from './peer-url.js';
 import { MoveSchema, memberCertificate, tellMembers } from './readdress.js';
 import { type StoreHost, storeMismatch } from './store-host.js';
+
+/** What members are handled with. */
+interface MemberPorts {
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
 
 /** `member` is the etcd of the new manager's host; it has none when it is to use one that somebody else runs. */
 const AddSchema = z.object({
@@ -40,7 +50,25 @@ const AddedSchema = z.object({
   dataKeys: WireKeysSchema.optional(),
   /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
   unlockKey: z.string().optional(),
+  /** It is to keep a copy of the state, and has no vote. */
+  standby: z.boolean().default(false),
 });
+
+const StandbyOrdersSchema = z.object({
+  /** As of a manager that serves: what the secrets on the standby's disk are to be sealed with. */
+  unlockKey: z.string().optional(),
+  /** The data key in use, and the IDs of all that the leader holds. */
+  dataKey: z.string(),
+  dataKeys: z.array(z.string()),
+  /** etcd's revision by which nothing needs any other data key. */
+  revision: z.number(),
+});
+
+/** Checks what the leader answered to `managers.promote`. */
+export const StandbySchema = z.object({ standby: StandbyOrdersSchema.optional() }).nullish();
+
+/** What a standby is told when it asks for its vote: what it needs to be of use when the leader is lost. */
+export type StandbyOrders = z.infer<typeof StandbyOrdersSchema>;
 
 /** What a new manager is given when it is let into the store. */
 export type Added = z.infer<typeof AddedSchema>;
@@ -52,9 +80,11 @@ export function parseAdded(answer: unknown): Added {
 
 /**
  * What the leader does for a node that is to become a manager: `managers.add` lets it into the store as a learner (moving
- * the store to etcd first if it must), `managers.move` tells the members of another address of one, `managers.promote` gives it its vote once it has caught up. Both may be repeated.
+ * the store to etcd first if it must), `managers.move` tells the members of another address of one, `managers.promote` gives
+ * it its vote once it has caught up, unless it is a standby. All may be repeated.
  */
-export function memberHandlers(host: StoreHost, clock: Clock, random: Random): LeaderCallHandlers {
+export function memberHandlers(host: StoreHost, ports: MemberPorts): LeaderCallHandlers {
+  const { clock, random } = ports;
   let turn: Promise<unknown> = Promise.resolve();
   /** Managers come in one at a time: etcd has one learner at a time. */
   const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
@@ -63,7 +93,7 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
     return done;
   };
   return {
-    'managers.add': (args) => inTurn(() => add(host, AddSchema.parse(args), clock, random)),
+    'managers.add': (args) => inTurn(() => add(host, AddSchema.parse(args), ports)),
     'managers.move': (args) =>
       inTurn(async () => {
         const request = MoveSchema.parse(args);
@@ -76,12 +106,14 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
       }),
     'managers.promote': async (args) => {
       const { nodeId, peerUrl } = PromoteSchema.parse(args);
-      requireManager(host, nodeId);
+      const node = requireManager(host, nodeId);
       const { members } = await host.share();
-      if (members === undefined) return;
+      if (members === undefined) return {};
       const member = (await list(members)).find(({ peerUrls }) => peerUrls.includes(peerUrl));
       if (member === undefined) throw new SwarmdError('not-found', `node ${nodeId} was not let into the store yet`);
+      if (member.isLearner && isStandby(node)) return { standby: await ordersFor(host, members) };
       await promoteLearner(memberOperation(members, clock), member.id);
+      return {};
     },
   };
 }
@@ -89,8 +121,7 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
 async function add(
   host: StoreHost,
   { nodeId, member, swarmd, stateFormat }: z.infer<typeof AddSchema>,
-  clock: Clock,
-  random: Random,
+  ports: MemberPorts,
 ): Promise<Added> {
   requireManager(host, nodeId);
   const format = host.store.view.get('cluster', CLUSTER_KEY)?.StateFormat;
@@ -102,7 +133,7 @@ async function add(
   const added =
     members === undefined || member === undefined
       ? undefined
-      : await addMember(host, members, { nodeId, ...member }, clock, random);
+      : await addMember(host, members, { nodeId, ...member }, ports);
   // Taken once the newcomer is in: a key that is announced from here on it fetches as soon as it follows.
   const dataKeys = keysToWire(host.dataKeys);
   const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
@@ -110,7 +141,7 @@ async function add(
   return {
     ...{ dataKey, dataKeys },
     ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }),
-    ...(added === undefined ? {} : { member: added }),
+    ...(added === undefined ? {} : { member: added, standby: isStandby(requireManager(host, nodeId)) }),
   };
 }
 
@@ -118,18 +149,65 @@ async function addMember(
   host: StoreHost,
   admin: EtcdAdmin,
   { nodeId, peerUrl, csrPem }: { nodeId: string; peerUrl: string; csrPem: string },
-  clock: Clock,
-  random: Random,
+  ports: MemberPorts,
 ): Promise<NonNullable<Added['member']>> {
+  const { clock, random } = ports;
   const { EtcdCA } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
   if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');
   const certificatePem = await memberCertificate(host.store, { nodeId, peerUrl, csrPem }, clock, random);
   await removeReplaced(host, admin, nodeId, peerUrl, clock);
+  await giveStandbysTheirVotes(host, admin, nodeId, ports);
   await addLearner(memberOperation(admin, clock), peerUrl);
   const initialCluster = (await list(admin)).flatMap(({ name, peerUrls }) =>
     peerUrls.map((url) => ({ name: url === peerUrl ? nodeId : name || url, peerUrl: url })),
   );
   return { initialCluster, caPem: EtcdCA.Certificate, certificatePem };
+}
+
+/**
+ * etcd has one learner at a time, and three managers need no standby: the one that there is gets its vote before a
+ * newcomer comes in. A newcomer beside two voters is no standby either. `unavailable` when the standby has not caught up.
+ */
+async function giveStandbysTheirVotes(
+  host: StoreHost,
+  admin: EtcdAdmin,
+  newcomer: string,
+  ports: MemberPorts,
+): Promise<void> {
+  const members = await list(admin);
+  for (const { id, name, isLearner } of members) {
+    const node = host.store.view.get('node', name);
+    if (!isLearner || name === newcomer || node === undefined || !isStandby(node)) continue;
+    try {
+      await promoteLearner(memberOperation(admin, ports.clock), id);
+    } catch (cause) {
+      const who = node.Description?.Hostname || name;
+      const problem = `the standby ${who} gets its vote before another manager comes in, and it has not caught up`;
+      throw new SwarmdError('unavailable', `${problem}: start it, or demote it`, { cause });
+    }
+    await standbyNoMore(host.store, name, ports.logger);
+  }
+  if (members.filter(({ isLearner }) => !isLearner).length > 1) await standbyNoMore(host.store, newcomer, ports.logger);
+}
+
+/** Takes the label off a standby that has its vote, or is to have it. */
+export async function standbyNoMore(store: StoreHost['store'], nodeId: string, logger: Logger): Promise<void> {
+  const done = await store.update((tx) => {
+    const node = tx.get('node', nodeId);
+    if (node === undefined || !isStandby(node)) return false;
+    tx.put('node', { ...node, Spec: withVote(node.Spec) });
+    return true;
+  });
+  if (done) logger.info({ node: nodeId }, 'a standby is a manager with a vote from now on');
+}
+
+/** What a standby is told. */
+async function ordersFor({ store, dataKeys }: StoreHost, admin: EtcdAdmin): Promise<StandbyOrders> {
+  // The keys first: what is at or after the revision needs none that was forgotten before.
+  const keys = { dataKey: dataKeys.cipher.keyId, dataKeys: dataKeys.ids };
+  const { UnlockKey } = store.view.get('cluster', CLUSTER_KEY) ?? {};
+  const { revision } = await admin.status(AbortSignal.timeout(PATIENCE_MS));
+  return { ...keys, revision, ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }) };
 }
 
 /**

@@ -1,6 +1,6 @@
-import { commitEtcdLog } from '@swarmd/etcd';
-import { SwarmdError } from '@swarmd/model';
-import { loadDriver, managerFiles } from './manager-files.js';
+import { commitEtcdLog, takeVote } from '@swarmd/etcd';
+import { isStandby, SwarmdError, withVote } from '@swarmd/model';
+import { loadDriver, managerFiles, markStandby } from './manager-files.js';
 import { openEtcdHost, openLevelHost, type StoreHost, type StoreHostDependencies } from './store-host.js';
 
 /** etcd starts with a copy of everything in its log: on a slow disk that takes a while. */
@@ -17,11 +17,13 @@ export async function recoverStore(deps: StoreHostDependencies): Promise<void> {
     if (!host.store.leads) await claim(host, deps);
     await host.store.update((tx) => {
       for (const node of [...tx.all('node')]) {
+        if (node.ID === deps.nodeId && isStandby(node)) tx.put('node', { ...node, Spec: withVote(node.Spec) });
         if (node.ID === deps.nodeId || node.Spec.Role !== 'manager') continue;
         const { ManagerStatus: _, ...rest } = node;
         tx.put('node', { ...rest, Spec: { ...node.Spec, Role: 'worker' } });
       }
     });
+    await markStandby(deps.config.dataDir, false);
   } finally {
     await host.close();
   }
@@ -36,6 +38,7 @@ async function openAlone(deps: StoreHostDependencies): Promise<StoreHost> {
   }
   if (driver !== 'etcd') return openLevelHost(deps);
   const saved = await commitEtcdLog(managerFiles(dataDir).etcdData);
+  await takeVote(managerFiles(dataDir).etcdData);
   deps.ports.logger.warn({ saved }, 'making this manager the only one; entries declared acknowledged');
   const host = await openEtcdHost(deps, AbortSignal.timeout(OPEN_TIMEOUT_MS), { forceNewCluster: true });
   const members = await host.etcd!.members!.memberList(AbortSignal.timeout(CLAIM_TIMEOUT_MS));

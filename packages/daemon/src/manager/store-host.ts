@@ -17,7 +17,7 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { openExternalEtcd } from './external-etcd.js';
-import { loadDriver, loadEtcdMembership, managerFiles, removeLeftBehind } from './manager-files.js';
+import { loadDriver, loadEtcdMembership, managerDir, managerFiles, removeLeftBehind } from './manager-files.js';
 import { peerUrl } from './peer-url.js';
 import { moveOwnMember } from './readdress.js';
 import { shareStore } from './share-store.js';
@@ -125,19 +125,21 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
 
 /**
  * Opens the store that several managers can share: waits until a quorum of its etcd is there. Tells the others when this
- * host has another address. `forceNewCluster`: makes this host's member the only one, with the data that it has.
+ * host has another address. `forceNewCluster`: makes this host's member the only one, with the data that it has. `running`: this
+ * host's etcd, which was started before.
  */
 export async function openEtcdHost(
   deps: StoreHostDependencies,
   signal: AbortSignal,
-  options: { forceNewCluster?: boolean } = {},
+  options: { forceNewCluster?: boolean; running?: EtcdHost } = {},
 ): Promise<StoreHost> {
   const { config, ports, vault } = deps;
   const isExternal = (await loadDriver(config.dataDir)) === 'external';
   const { directory, dataKey: path } = managerFiles(config.dataDir);
   if (!existsSync(path)) throw incomplete('data.key', directory);
   const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
-  const etcd = isExternal ? await connectExternal(deps) : await startOwn(deps, directory, options);
+  const start = () => (isExternal ? connectExternal(deps) : startOwnEtcd(deps, options));
+  const etcd = options.running ?? (await start());
   try {
     const open = () => openReplica(etcd, dataKeys.cipher, ports, signal);
     const store = await open().catch(async (error: unknown) => {
@@ -167,13 +169,14 @@ export async function openEtcdHost(
   }
 }
 
-async function startOwn(
+/** Starts the etcd of this host with the data that is there. `damaged` without its membership. */
+export async function startOwnEtcd(
   deps: StoreHostDependencies,
-  directory: string,
-  options: { forceNewCluster?: boolean },
+  options: { forceNewCluster?: boolean } = {},
 ): Promise<EtcdHost> {
-  const membership = await loadEtcdMembership(deps.config.dataDir, deps.vault);
-  if (membership === undefined) throw incomplete('etcd.json', directory);
+  const { dataDir } = deps.config;
+  const membership = await loadEtcdMembership(dataDir, deps.vault);
+  if (membership === undefined) throw incomplete('etcd.json', managerDir(dataDir));
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const listening = { ...membership, listenPeerUrl: peerUrl(deps.member.listenAddr) };
   return startEtcdHost({ ...deps, ...options, membership: listening, onMoved });

@@ -1,5 +1,5 @@
 import { SwarmdError } from '@swarmd/model';
-import { ClusterService, createServer, type IdentityHolder, toGrpcStatus, unaryHandler } from '@swarmd/wire';
+import { CertificateAuthorityService, ClusterService, createServer, type IdentityHolder, toGrpcStatus, unaryHandler } from '@swarmd/wire';
 import { answerWith } from './cluster-service.js';
 import type { LeaderHandlers } from './leader-calls.js';
 
@@ -29,7 +29,7 @@ export interface AnsweringManager {
 export async function startAnswering(options: AnsweringOptions): Promise<AnsweringManager> {
   const { identity, now, answers } = options;
   const server = createServer({ identity, now });
-  const refusal = (): SwarmdError => new SwarmdError('unavailable', 'this manager waits for a quorum');
+  const refusal = (): SwarmdError => new SwarmdError('unavailable', 'this manager does not serve: it waits for a quorum, or is a standby');
   const refuse = async (): Promise<never> => {
     throw refusal();
   };
@@ -40,6 +40,9 @@ export async function startAnswering(options: AnsweringOptions): Promise<Answeri
     ask: unaryHandler(answerWith(answers)),
     ...{ call: unaryHandler(refuse), relay: unaryHandler(refuse), hears: unaryHandler(refuse) },
   });
+  // Whoever wants a certificate asks the next one.
+  const authority = { getRootCertificate: unaryHandler(refuse), issueCertificate: unaryHandler(refuse) };
+  server.addService(CertificateAuthorityService, authority);
   await server.listen(options.listenAddr);
   return { stop: () => server.stop(STOP_GRACE_MS) };
 }

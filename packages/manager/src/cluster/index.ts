@@ -20,5 +20,7 @@ export {
   type ManagerOptions,
   type StartManagerLoop,
 } from './manager.js';
+export { SIGN_PERIOD_MS } from './takeover.js';
+export type { LeaderLine } from './transport.js';
 export { type PreparedRestore, prepareRestore, type RestoreOptions } from './restore.js';
 export { type BackedUp, type RestoringHost, restoredIndex } from './restore-plan.js';

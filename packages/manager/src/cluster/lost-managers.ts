@@ -1,4 +1,4 @@
-import type { Clock, Node, SharedStore } from '@swarmd/model';
+import { type Clock, isStandby, type Node, type SharedStore } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { Duty } from './duties.js';
 
@@ -37,7 +37,8 @@ export function startLostManagers(deps: { store: SharedStore; clock: Clock; logg
   let running: Promise<void> | undefined;
 
   const pass = async (): Promise<void> => {
-    const managers = [...store.view.all('node')].filter(({ Spec }) => Spec.Role === 'manager');
+    // A standby has no vote to give up.
+    const managers = [...store.view.all('node')].filter((node) => node.Spec.Role === 'manager' && !isStandby(node));
     const unreachableMs = new Map<string, number>();
     for (const { ID, ManagerStatus } of managers) {
       if (ManagerStatus?.Reachability !== 'unreachable') since.delete(ID);

@@ -2,6 +2,7 @@ import {
   asSwarmdError,
   type Clock,
   type Control,
+  isStandby,
   type Random,
   type ServiceSpec,
   type SharedStore,
@@ -80,6 +81,8 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   answers?: LeaderHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
   refuseManager?: (newcomer?: { externalStore: boolean }) => Promise<SwarmdError | undefined>;
+  /** See `ControlDependencies`. */
+  refuseStandby?: () => SwarmdError | undefined;
   /** Whether this host's member of the log's consensus leads it. */
   leadsConsensus?: () => boolean;
   /** See `ControlDependencies`. */
@@ -149,6 +152,7 @@ export function createManager(options: ManagerOptions): Manager {
     explain: (view, serviceId) => explainService(view, serviceId, clock.now()),
     tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
     ...(options.version === undefined ? {} : { swarmdVersion: options.version }),
+    ...(options.refuseStandby === undefined ? {} : { refuseStandby: options.refuseStandby }),
     ...(options.warnings === undefined ? {} : { warnings: options.warnings }),
   };
   const control = createControl(controlDeps);
@@ -233,11 +237,11 @@ export function createManager(options: ManagerOptions): Manager {
   };
 }
 
-/** The other managers of the cluster and where they are reached. */
+/** The other managers that can lead the cluster and where they are reached. */
 function otherManagers(store: Store, nodeId: string): { nodeId: string; addr: string }[] {
   const others: { nodeId: string; addr: string }[] = [];
   for (const { ID, Spec, ManagerStatus } of store.view.all('node')) {
-    if (ID !== nodeId && Spec.Role === 'manager' && ManagerStatus?.Addr)
+    if (ID !== nodeId && Spec.Role === 'manager' && !isStandby({ Spec }) && ManagerStatus?.Addr)
       others.push({ nodeId: ID, addr: ManagerStatus.Addr });
   }
   return others;

@@ -36,6 +36,8 @@ export interface ControlDependencies {
   swarmdVersion?: string;
   /** Why the cluster cannot take another manager; `undefined` when it can. Asked before a worker is promoted. */
   refuseManager?(): Promise<SwarmdError | undefined>;
+  /** Why the cluster can have no standby at all; `undefined` when it can. */
+  refuseStandby?(): SwarmdError | undefined;
   /** What of an accepted spec will not work on this cluster as its user may expect; shown when it is written. */
   warnings?(spec: ServiceSpec): string[];
 }

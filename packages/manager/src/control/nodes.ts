@@ -4,12 +4,14 @@ import {
   type Control,
   DEFAULTS,
   durationMs,
+  isStandby,
   isTerminal,
   type Node,
   type NodeSpec,
   NodeSpecSchema,
   type ReadView,
   rfc3339,
+  type SwarmdError,
   type Task,
   type WriteTx,
 } from '@swarmd/model';
@@ -26,7 +28,8 @@ type NodeControl = Pick<Control, 'listNodes' | 'getNode' | 'updateNode' | 'remov
 const FILTERS = ['id', 'name', 'label', 'node.label', 'role', 'membership'];
 
 /** Nodes: lists, role, availability and label changes, removal. */
-export function nodeControl({ store, clock, refuseManager = async () => undefined }: ControlDependencies): NodeControl {
+export function nodeControl(deps: ControlDependencies): NodeControl {
+  const { store, clock, refuseManager = async () => undefined, refuseStandby = () => undefined } = deps;
   const tlsInfo = createTlsInfoReader();
   return {
     async listNodes(filters) {
@@ -58,8 +61,10 @@ export function nodeControl({ store, clock, refuseManager = async () => undefine
       await store.update((tx) => {
         const node = resolve(tx, 'node', ref);
         if (node.Version.Index !== version) throw outOfSequence();
-        checkRoleChange(tx, node, spec.Role ?? node.Spec.Role);
-        updateNode(tx, node, spec);
+        const next = nextSpec(node, spec);
+        checkRoleChange(tx, node, next);
+        checkStandby(tx, node, next, refuseStandby());
+        tx.put('node', { ...node, Spec: next });
       });
     },
     async removeNode(ref, force) {
@@ -68,9 +73,10 @@ export function nodeControl({ store, clock, refuseManager = async () => undefine
   };
 }
 
-function checkRoleChange(tx: WriteTx, node: Node, role: 'worker' | 'manager'): void {
-  if (node.Spec.Role === 'worker' || role === 'manager') return;
-  const all = managers(tx);
+function checkRoleChange(tx: WriteTx, node: Node, { Role }: Node['Spec']): void {
+  // What has no vote is missed by nobody.
+  if (node.Spec.Role === 'worker' || Role === 'manager' || isStandby(node)) return;
+  const all = managers(tx).filter((manager) => !isStandby(manager));
   if (all.length <= 1)
     throw rpcError('failed-precondition', 'attempting to demote the last manager of the swarm', 'Role');
   // Who is left must be a majority of who is left, or nobody could agree on the demotion.
@@ -82,16 +88,34 @@ function checkRoleChange(tx: WriteTx, node: Node, role: 'worker' | 'manager'): v
   }
 }
 
-function updateNode(tx: WriteTx, node: Node, spec: NodeSpec): void {
+/** A standby is one beside the only manager, and what it is from the start: nobody gives a vote back. */
+function checkStandby(tx: WriteTx, node: Node, Spec: Node['Spec'], refusal: SwarmdError | undefined): void {
+  if (!isStandby({ Spec }) || isStandby(node)) return;
+  const refuse = (why: string): Error => rpcError('failed-precondition', why, 'Labels');
+  if (refusal !== undefined) throw refuse(refusal.message);
+  if (node.Spec.Role === 'manager') {
+    const advice = 'demote it, then promote it with --standby';
+    throw refuse(`node ${node.ID} is a manager with a vote and cannot become a standby as it is: ${advice}`);
+  }
+  const all = managers(tx);
+  const standby = all.find(isStandby);
+  if (standby !== undefined) {
+    const name = standby.Description?.Hostname || standby.ID;
+    throw refuse(`${name} is the standby already, and there is one at most: promote this node without --standby`);
+  }
+  if (all.length === 1) return;
+  throw refuse(`a standby is for a cluster with one manager, and this one has ${all.length}: promote without --standby`);
+}
+
+function nextSpec(node: Node, spec: NodeSpec): Node['Spec'] {
   const { Name, ...rest } = spec;
-  const next = {
+  return {
     ...rest,
     ...(Name ? { Name } : {}),
     Labels: spec.Labels ?? {},
     Role: spec.Role ?? node.Spec.Role,
     Availability: spec.Availability ?? node.Spec.Availability,
   };
-  tx.put('node', { ...node, Spec: next });
 }
 
 function managers(view: ReadView): Node[] {

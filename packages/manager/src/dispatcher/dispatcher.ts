@@ -1,4 +1,4 @@
-import { type Clock, type Commit, type Random, type Store, SwarmdError } from '@swarmd/model';
+import { type Clock, type Commit, isStandby, type Random, type Store, SwarmdError } from '@swarmd/model';
 import {
   clientStreamHandler,
   type DispatcherServer,
@@ -194,7 +194,8 @@ function rebalance({ store, registry, leaderContact, logger }: DispatcherContext
   let [everywhere, managers] = [0, 0];
   for (const { Spec, Status, Session, ManagerStatus } of store.view.all('node')) {
     if (Session?.Manager !== undefined && Status.State === 'ready') everywhere += 1;
-    if (Spec.Role === 'manager' && ManagerStatus?.Reachability === 'reachable') managers += 1;
+    if (Spec.Role !== 'manager' || isStandby({ Spec })) continue;
+    if (ManagerStatus?.Reachability === 'reachable') managers += 1;
   }
   const moving = [...registry.all()].filter(({ begun }) => begun);
   const count = sessionsToMove({ here: moving.length, everywhere, managers });

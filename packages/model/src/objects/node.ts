@@ -12,6 +12,20 @@ export const NodeSpecSchema = z.looseObject({
 /** Docker's NodeSpec. */
 export type NodeSpec = z.infer<typeof NodeSpecSchema>;
 
+/** With the value `true` on a node that becomes a manager: it keeps a copy of the state and has no vote. */
+export const STANDBY_LABEL = 'swarmd.standby';
+
+/** Whether a manager of this spec is a standby, without a vote. */
+export function isStandby({ Spec }: { Spec: NodeSpec }): boolean {
+  return Spec.Role === 'manager' && Spec.Labels?.[STANDBY_LABEL] === 'true';
+}
+
+/** The spec of a standby that has its vote from now on. */
+export function withVote<S extends NodeSpec>(spec: S): S {
+  const { [STANDBY_LABEL]: _, ...Labels } = spec.Labels ?? {};
+  return { ...spec, Labels };
+}
+
 /** What the agent found out about its host (Docker's NodeDescription). */
 export interface NodeDescription {
   Hostname: string;

@@ -136,6 +136,8 @@ export interface LocalNodeInfo {
   Nodes?: number;
   Managers?: number;
   Cluster?: ApiObject;
+  /** This manager keeps a copy of the state and has no vote: it is not `ControlAvailable`. */
+  Standby?: boolean;
   /** What whoever keeps this node should know, such as a backup that failed. */
   Warnings?: string[];
 }
@@ -214,6 +216,8 @@ export interface RecoveryManager {
   Addr: string;
   Self: boolean;
   Answers: boolean;
+  /** It has no vote: what others acknowledged it may not have yet. */
+  Standby: boolean;
   /** Whether it reaches more than half of all managers. */
   HasQuorum: boolean;
   /** Of the last entry in its log, decimal; whose are higher (the term first) is further. */
@@ -250,6 +254,8 @@ export interface ManagerCheck {
   Hostname: string;
   Addr: string;
   Answers: boolean;
+  /** It keeps a copy of the state and has no vote. */
+  Standby?: boolean;
   SwarmdVersion?: string;
   Protocol?: number;
   /** Ahead of the clock of the manager that was asked, in milliseconds, give or take half of {@link RoundTripMs}. */
