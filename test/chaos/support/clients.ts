@@ -91,11 +91,13 @@ function createClient(
     const action = actionOf(kind, known, value);
     const { method, path, body } = requestOf(resource, action, known, dice);
     const answered = history.invoke(name, via.host.name, resource.key, action);
-    const call = { socketPath: via.socket, agent, method, path, timeoutMs: CALL_TIMEOUT_MS };
+    // Both promise the same, but to a strict read the manager may not answer with what could be stale.
+    const strict = kind === 'read' && dice.chance(0.5);
+    const call = { socketPath: via.socket, agent, method, path, timeoutMs: CALL_TIMEOUT_MS, strict };
     const reply = await callApi(body === undefined ? call : { ...call, body });
-    const found = kind === 'read' && reply.kind === 'answer' && reply.status === 200 && !reply.stale;
+    const found = kind === 'read' && reply.kind === 'answer' && reply.status === 200 && !isStale(reply);
     const read = found ? parseSeen(reply.body, nameOf(resource)) : undefined;
-    const answer = answerOf(kind, reply, read);
+    const answer = strict && isStale(reply) ? 'surprise' : answerOf(kind, reply, read);
     answered(answer === 'surprise' ? { kind: 'unknown' } : answer);
     if (answer === 'surprise') {
       const { status, body: said } = reply as Extract<Reply, { kind: 'answer' }>;
@@ -140,9 +142,9 @@ function requestOf(
 function answerOf(kind: Kind, reply: Reply, read: Seen | undefined): Answer | 'failed' | 'surprise' {
   if (reply.kind === 'not-sent') return 'failed';
   if (reply.kind === 'lost') return { kind: 'unknown' };
-  const { status, body, stale } = reply;
+  const { status, body } = reply;
   // What is marked so promises nothing.
-  if (kind === 'read' && stale) return { kind: 'unknown' };
+  if (kind === 'read' && isStale(reply)) return { kind: 'unknown' };
   if (status < 300) {
     if (kind === 'create') return { kind: 'created', id: (JSON.parse(body) as { ID: string }).ID };
     if (kind === 'update') return { kind: 'updated' };
@@ -154,6 +156,10 @@ function answerOf(kind: Kind, reply: Reply, read: Seen | undefined): Answer | 'f
   // Docker has no status of its own for it: clients know it by these words.
   if (status === 500 && kind === 'update' && body.includes('update out of sequence')) return { kind: 'stale' };
   return status >= 500 ? { kind: 'unknown' } : 'surprise';
+}
+
+function isStale(reply: Reply): boolean {
+  return reply.kind === 'answer' && reply.stale;
 }
 
 function pick({ id, version, value }: Seen): { id: string; version: number; value: string } {

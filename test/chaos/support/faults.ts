@@ -29,12 +29,20 @@ export async function beginFault(world: World, fault: PlannedFault): Promise<Und
       await host.disconnect();
       return () => host.reconnect();
     case 'cut-pair':
-      return cut(world, [
-        [fault.host, fault.peer!],
-        [fault.peer!, fault.host],
-      ]);
+    case 'cut-managers':
+    case 'cut-agents':
+      return cut(
+        world,
+        fault.peers.flatMap((peer) => [
+          [fault.host, peer],
+          [peer, fault.host],
+        ]),
+      );
     case 'cut-one-way':
-      return cut(world, [[fault.host, fault.peer!]]);
+      return cut(
+        world,
+        fault.peers.map((peer) => [fault.host, peer]),
+      );
     case 'disk-full':
       return fillDisk(host);
     case 'disk-stalls':

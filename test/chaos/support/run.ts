@@ -1,5 +1,6 @@
 import { absentRegister, type Call, checkHistory, createHistory, type Register, type Verdict } from '@swarmd/testkit';
 import { nodeNames } from '../../e2e/support/observe.js';
+import { type Casting, createCasting } from './casting.js';
 import { askAll, type Notes, runClient } from './clients.js';
 import { createDice } from './dice.js';
 import { beginFault, type Undo, waitUntilHealed } from './faults.js';
@@ -92,7 +93,10 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   const faults = planFaults({ ...options, dice: dice(3), hosts });
   const work = Promise.all([versions, ...clients]);
   try {
-    await Promise.race([playFaults(world, faults, seconds, say, excuses), work.then(() => {})]);
+    await Promise.race([
+      playFaults({ world, casting: createCasting(world.managers), seconds, say, excuses }, faults),
+      work.then(() => {}),
+    ]);
     ending.abort();
     await Promise.all(clients);
     say('all faults are taken back');
@@ -116,30 +120,33 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   return { faults, calls, verdicts, lives, problems, versions: await versions, notes };
 }
 
+interface Stage {
+  world: World;
+  casting: Casting;
+  /** Seconds since the run began. */
+  seconds: () => number;
+  say: (text: string) => void;
+  excuses: { hosts: string[]; from: number; to: number }[];
+}
+
 /** Begins and takes back each fault in its time; in the end all are taken back, whatever happened. */
-async function playFaults(
-  world: World,
-  faults: readonly PlannedFault[],
-  seconds: () => number,
-  say: (text: string) => void,
-  excuses: { hosts: string[]; from: number; to: number }[],
-): Promise<void> {
+async function playFaults(stage: Stage, faults: readonly PlannedFault[]): Promise<void> {
+  const { world, casting, seconds, say, excuses } = stage;
   const until = (at: number): Promise<void> =>
     new Promise((resolve) => setTimeout(resolve, Math.max(0, (at - seconds()) * 1000)));
-  const play = async (fault: PlannedFault): Promise<void> => {
-    await until(fault.from);
-    const excuse = {
-      hosts: [fault.host, ...(fault.peer === undefined ? [] : [fault.peer])],
-      from: seconds(),
-      to: Infinity,
-    };
+  const play = async (planned: PlannedFault): Promise<void> => {
+    await until(planned.from);
+    const fault = await casting.cast(planned);
+    const excuse = { hosts: [fault.host, ...fault.peers], from: seconds(), to: Infinity };
     if (FAULT_KINDS[fault.kind].hurts) excuses.push(excuse);
-    say(`begin ${describeFault(fault)}`);
+    const told = `${describeFault(fault)}${fault.atLeader ? ', leads' : ''}`;
+    say(`begin ${told}`);
     const undo: Undo = await beginFault(world, fault);
     await until(fault.to);
     await undo();
+    casting.free(fault);
     excuse.to = seconds();
-    say(`end   ${describeFault(fault)}`);
+    say(`end   ${told}`);
   };
   const played = await Promise.allSettled(faults.map(play));
   const failed = played.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined;

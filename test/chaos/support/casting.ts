@@ -1,0 +1,59 @@
+import { callApi } from './api-call.js';
+import type { PlannedFault } from './schedule.js';
+import type { Place } from './world.js';
+
+const ASK_TIMEOUT_MS = 1_000;
+
+/** Who plays which part in a schedule: hosts change parts so that faults meant for the leader hit it. */
+export interface Casting {
+  /**
+   * The fault with the hosts that it is to hit, which count as busy until `free`. One at the leader makes it and the
+   * planned host change parts for good, unless one of them has another fault just now or nobody knows the leader.
+   */
+  cast(fault: PlannedFault): Promise<PlannedFault>;
+  free(fault: PlannedFault): void;
+}
+
+/** Everybody plays the part of their own name at first. */
+export function createCasting(managers: readonly Place[]): Casting {
+  const parts = new Map<string, string>();
+  const busy = new Set<string>();
+  const hostOf = (part: string): string => parts.get(part) ?? part;
+  const swap = (part: string, host: string): void => {
+    const own = hostOf(part);
+    const other = [...parts].find(([, name]) => name === host)?.[0] ?? host;
+    parts.set(part, host);
+    parts.set(other, own);
+  };
+  return {
+    cast: async (fault) => {
+      const leader = fault.atLeader ? await leaderAmong(managers) : undefined;
+      const isFree = leader !== undefined && !busy.has(leader) && !busy.has(hostOf(fault.host));
+      if (isFree && leader !== hostOf(fault.host)) swap(fault.host, leader);
+      const host = hostOf(fault.host);
+      busy.add(host);
+      return { ...fault, host, atLeader: host === leader, peers: fault.peers.map(hostOf) };
+    },
+    free: ({ host }) => void busy.delete(host),
+  };
+}
+
+/** The host that leads, by what the first manager says that knows; undefined when none does. */
+async function leaderAmong(managers: readonly Place[]): Promise<string | undefined> {
+  const asked = managers.map(async ({ socket }) => {
+    const call = {
+      socketPath: socket,
+      method: 'GET',
+      path: '/nodes',
+      timeoutMs: ASK_TIMEOUT_MS,
+      strict: true,
+    } as const;
+    const reply = await callApi(call);
+    if (reply.kind !== 'answer' || reply.status !== 200) throw new Error('no answer');
+    type Node = { Description?: { Hostname?: string }; ManagerStatus?: { Leader?: boolean } };
+    const leader = (JSON.parse(reply.body) as Node[]).find(({ ManagerStatus }) => ManagerStatus?.Leader === true);
+    if (leader?.Description?.Hostname === undefined) throw new Error('no leader');
+    return leader.Description.Hostname;
+  });
+  return Promise.any(asked).catch(() => undefined);
+}
