@@ -82,7 +82,12 @@ function summaryOf({ calls, notes }: RunReport): string {
     counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   const times = [...notes.acknowledgedAt].sort((a, b) => a - b);
-  const gaps = times.slice(1).map((time, index) => time - times[index]!);
+  const gaps = times.slice(1).map((to, index) => ({ from: times[index]!, to }));
+  const longest = gaps.reduce((most, gap) => (gap.to - gap.from > most.to - most.from ? gap : most), {
+    from: 0,
+    to: 0,
+  });
+  const [from, to] = [longest.from, longest.to].map((ms) => (ms / 1000).toFixed(1));
   const answers = [...counts].sort().map(([name, count]) => `${name} ${count}`);
-  return `${answers.join(', ')}; longest time without an acknowledged write ${(Math.max(0, ...gaps) / 1000).toFixed(1)} s`;
+  return `${answers.join(', ')}; no write was acknowledged for longest from ${from} to ${to} s`;
 }

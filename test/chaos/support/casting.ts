@@ -1,14 +1,16 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { callApi } from './api-call.js';
 import type { PlannedFault } from './schedule.js';
 import type { Place } from './world.js';
 
 const ASK_TIMEOUT_MS = 1_000;
+const FREE_POLL_MS = 50;
 
 /** Who plays which part in a schedule: hosts change parts so that faults meant for the leader hit it. */
 export interface Casting {
   /**
-   * The fault with the hosts that it is to hit, which count as busy until `free`. One at the leader makes it and the
-   * planned host change parts for good, unless one of them has another fault just now or nobody knows the leader.
+   * The fault with the host that it is to hit, as soon as that has no other fault; it is busy until `free`. One at the
+   * leader makes it and the planned host change parts for good, unless the leader is busy or nobody knows it.
    */
   cast(fault: PlannedFault): Promise<PlannedFault>;
   free(fault: PlannedFault): void;
@@ -28,7 +30,9 @@ export function createCasting(managers: readonly Place[]): Casting {
   return {
     cast: async (fault) => {
       const leader = fault.atLeader ? await leaderAmong(managers) : undefined;
-      const isFree = leader !== undefined && !busy.has(leader) && !busy.has(hostOf(fault.host));
+      // On a busy machine an earlier fault may be taken back later than planned.
+      while (busy.has(hostOf(fault.host))) await delay(FREE_POLL_MS);
+      const isFree = leader !== undefined && !busy.has(leader);
       if (isFree && leader !== hostOf(fault.host)) swap(fault.host, leader);
       const host = hostOf(fault.host);
       busy.add(host);

@@ -106,7 +106,7 @@ function createClient(
     }
     if (answer === 'failed') return answer;
     if (kind !== 'read' && ['created', 'updated', 'deleted'].includes(answer.kind)) {
-      notes.acknowledgedAt.push(performance.now());
+      notes.acknowledgedAt.push(history.now());
     }
     if (read !== undefined) seen.set(resource.key, read);
     else if (answer.kind === 'absent' || answer.kind === 'deleted') seen.set(resource.key, 'absent');
