@@ -81,6 +81,37 @@ t.test('shared store › who was paused and has lost leadership refuses nothing 
   );
 });
 
+t.test(
+  'shared store › a write whose answer comes late is not put over what another leader wrote after it',
+  async (t) => {
+    const memory = createSharedMemory();
+    let held: Promise<void> | undefined;
+    const a = await open(memory, { reply: () => held ?? Promise.resolve() });
+    const b = await open(memory);
+    await a.claim(self('a'), forever());
+    let release = (): void => {};
+    held = new Promise((resolve) => {
+      release = resolve;
+    });
+    const late = a.update((tx) => tx.create('task', newTask('x')));
+    await until(b, 1);
+    held = undefined;
+    await b.claim(self('b'), forever());
+    await b.update((tx) => tx.delete('task', 'x'));
+    await b.update((tx) => tx.create('task', newTask('y')));
+    const told: number[] = [];
+    a.watch(({ index }) => told.push(index));
+    const seen = a.fresh(forever());
+    await new Promise<void>((resolve) => a.onLeadership(resolve));
+    t.equal(a.leads, false);
+    release();
+    await late;
+    await seen;
+    t.strictSame(contentOf(a.view), contentOf(b.view));
+    t.strictSame(told, [1, 2, 3]);
+  },
+);
+
 t.test('shared store › a leader that reaches nobody refuses nothing', async (t) => {
   const memory = createSharedMemory();
   let cut = false;

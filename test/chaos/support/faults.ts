@@ -79,9 +79,15 @@ async function cut(world: World, ways: readonly (readonly [from: string, to: str
   return () => change('unblock');
 }
 
+/** Takes the free blocks at once, and what is left of them by writing until there is no space left on the device. */
+const FILL_DISK = `
+cd /var/lib/swarmd
+fallocate -l "$(($(df --output=avail -B1 . | tail -n 1) * 99 / 100))" ballast
+dd if=/dev/zero of=ballast bs=64K oflag=append conv=notrunc
+echo >>ballast`;
+
 async function fillDisk(host: Host): Promise<Undo> {
-  // It ends with "No space left on device": that is the point.
-  await host.exec('dd if=/dev/zero of=/var/lib/swarmd/ballast bs=1M 2>/dev/null; echo >>/var/lib/swarmd/ballast');
+  await host.exec(FILL_DISK);
   return async () => {
     await host.exec(['rm', '-f', '/var/lib/swarmd/ballast']);
   };

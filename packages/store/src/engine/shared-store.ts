@@ -265,10 +265,11 @@ class FollowingStore implements SharedStore {
   }
 
   #stepDown(): void {
-    void this.#writer?.end(notLeader('this manager does not lead the cluster at the moment'));
+    const ended = this.#writer?.end(notLeader('this manager does not lead the cluster at the moment'));
     this.#writer = undefined;
     this.#leader = undefined;
-    this.#follow();
+    // What is being written may still turn out to be there, and must not come over what others wrote after it.
+    void ended?.then(() => this.#follow());
     this.#tell();
   }
 
