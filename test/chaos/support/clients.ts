@@ -1,6 +1,7 @@
 import { Agent } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Action, Answer, History } from '@swarmd/testkit';
+import { waitFor } from '../../e2e/support/wait.js';
 import { callApi, type Reply } from './api-call.js';
 import type { Dice } from './dice.js';
 import { nameOf, parseSeen, type Resource, type Seen } from './resources.js';
@@ -45,8 +46,8 @@ export async function runClient(options: ClientOptions, notes: Notes, signal: Ab
 }
 
 /**
- * Does the same to every object through every manager once, at the beginning or the end of a run; rejects where one
- * of them does not answer.
+ * Does the same to every object through every manager once, at the beginning or the end of a run, again where it stays
+ * unknown what came of it; rejects where that does not end.
  */
 export async function askAll(
   kind: 'create' | 'read',
@@ -57,10 +58,10 @@ export async function askAll(
   const client = createClient(options, notes, agent);
   for (const manager of options.managers) {
     for (const resource of options.resources) {
-      const answer = await client(manager, resource, new Map(), kind);
-      if (answer === 'failed' || answer === 'unknown') {
-        throw new Error(`${manager.host.name} does not answer a ${kind} of ${resource.key}: ${answer}`);
-      }
+      await waitFor(`${manager.host.name} answers a ${kind} of ${resource.key}`, async () => {
+        const answer = await client(manager, resource, new Map(), kind);
+        return answer !== 'failed' && answer !== 'unknown';
+      });
     }
   }
   agent.destroy();

@@ -105,7 +105,9 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
     say('all nodes are ready');
     await waitUntilSettled(world, runningNames);
     say('all services have converged');
-    await askAll('read', { ...client, name: 'end', resources: [...idle, ...RUNNING], dice: dice(4) }, notes);
+    const end = { ...client, name: 'end', dice: dice(4) };
+    await askAll('create', { ...end, resources: [blob('config', 'last')] }, notes);
+    await askAll('read', { ...end, resources: [...idle, ...RUNNING] }, notes);
   } finally {
     ending.abort();
     watching.abort();
