@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { callApi } from './api-call.js';
-import type { PlannedFault } from './schedule.js';
+import { FAULT_KINDS, type PlannedFault } from './schedule.js';
 import type { Place } from './world.js';
 
 const ASK_TIMEOUT_MS = 1_000;
@@ -9,17 +9,19 @@ const FREE_POLL_MS = 50;
 /** Who plays which part in a schedule: hosts change parts so that faults meant for the leader hit it. */
 export interface Casting {
   /**
-   * The fault with the host that it is to hit, as soon as that has no other fault; it is busy until `free`. One at the
-   * leader makes it and the planned host change parts for good, unless the leader is busy or nobody knows it.
+   * The fault with the host that it is to hit, which is busy until `free`. Waits until that has no other fault and one
+   * more manager may be hurt: on a busy machine earlier faults are taken back later than planned. One at the leader makes
+   * it and the planned host change parts for good, unless the leader is busy or nobody knows it.
    */
   cast(fault: PlannedFault): Promise<PlannedFault>;
   free(fault: PlannedFault): void;
 }
 
 /** Everybody plays the part of their own name at first. */
-export function createCasting(managers: readonly Place[]): Casting {
+export function createCasting(managers: readonly Place[], maxHurtManagers: number): Casting {
   const parts = new Map<string, string>();
-  const busy = new Set<string>();
+  const busy = new Map<string, PlannedFault>();
+  const isManager = new Set(managers.map(({ host }) => host.name));
   const hostOf = (part: string): string => parts.get(part) ?? part;
   const swap = (part: string, host: string): void => {
     const own = hostOf(part);
@@ -27,16 +29,21 @@ export function createCasting(managers: readonly Place[]): Casting {
     parts.set(part, host);
     parts.set(other, own);
   };
+  const mayBegin = ({ host, kind }: PlannedFault): boolean => {
+    if (busy.has(hostOf(host))) return false;
+    const hurt = [...busy].filter(([name, other]) => isManager.has(name) && FAULT_KINDS[other.kind].hurts);
+    return !isManager.has(hostOf(host)) || !FAULT_KINDS[kind].hurts || hurt.length < maxHurtManagers;
+  };
   return {
     cast: async (fault) => {
       const leader = fault.atLeader ? await leaderAmong(managers) : undefined;
-      // On a busy machine an earlier fault may be taken back later than planned.
-      while (busy.has(hostOf(fault.host))) await delay(FREE_POLL_MS);
+      while (!mayBegin(fault)) await delay(FREE_POLL_MS);
       const isFree = leader !== undefined && !busy.has(leader);
       if (isFree && leader !== hostOf(fault.host)) swap(fault.host, leader);
       const host = hostOf(fault.host);
-      busy.add(host);
-      return { ...fault, host, atLeader: host === leader, peers: fault.peers.map(hostOf) };
+      const cast = { ...fault, host, atLeader: host === leader, peers: fault.peers.map(hostOf) };
+      busy.set(host, cast);
+      return cast;
     },
     free: ({ host }) => void busy.delete(host),
   };
