@@ -63,6 +63,7 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   const beganAt = Date.now();
   const seconds = (): number => (performance.now() - began) / 1000;
   const say = (text: string): void => options.say(`${seconds().toFixed(1).padStart(7)}  ${text}`);
+  say(`begins at ${beganAt} by the logs`);
   const history = createHistory(() => performance.now() - began);
   const notes: Notes = { surprises: [], acknowledgedAt: [] };
   const nodes = [...(await nodeNames(world.managers[0]!.host)).keys()].sort().map(nodeLabels);
