@@ -1,4 +1,4 @@
-import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings } from '@swarmd/manager';
+import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings, startLostManagers } from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
 import { startMemberKeeper } from './manager/member-keeper.js';
 import { memberHandlers } from './manager/members.js';
@@ -29,8 +29,12 @@ export async function startManager(
     loops: MANAGER_LOOPS,
     warnings: perHostNetworkWarnings,
     handlers: memberHandlers(host, clock, random),
-    duties: [() => startMemberKeeper(host, nodeId, ports)],
-    refuseManager: () => host.refuseManager(),
+    // Managers have no votes in an etcd that others run.
+    duties: [
+      () => startMemberKeeper(host, nodeId, ports),
+      ...(host.isExternal ? [] : [() => startLostManagers({ store: host.store, ...ports })]),
+    ],
+    refuseManager: (newcomer) => host.refuseManager(newcomer),
     leadsConsensus: () => host.etcd?.leadsConsensus() ?? false,
   });
   try {

@@ -38,6 +38,7 @@ export interface NodeOptions {
 /** A node of a cluster: its agent, and its manager if it is one. */
 export interface NodeRuntime {
   readonly nodeId: string;
+  readonly clusterId: string;
   readonly role: Identity['role'];
   /** This node's manager, if it is one or is to become one. */
   readonly manager: ManagerSlot;
@@ -136,6 +137,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   }
   return {
     nodeId: identity.nodeId,
+    clusterId: identity.clusterId,
     get role() {
       return holder.current.role;
     },

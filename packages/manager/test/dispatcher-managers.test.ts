@@ -429,7 +429,13 @@ t.test('managers › a join that comes to the leader twice makes one node', asyn
   });
   const token = test.store.view.get('cluster', 'cluster')!.JoinTokens.Worker;
   const { csrPem } = await createKeyAndCsr();
-  const about = { availability: '', noManagerReason: '', advertiseAddr: '10.0.0.7', description: Buffer.alloc(0) };
+  const about = {
+    availability: '',
+    noManagerReason: '',
+    externalStore: false,
+    advertiseAddr: '10.0.0.7',
+    description: Buffer.alloc(0),
+  };
   const request = { ...about, token, csrPem: Buffer.from(csrPem) };
   const before = test.store.view.count('node');
   const [first, second] = [
@@ -468,6 +474,7 @@ t.test('managers › one that does not lead answers with the root itself, and pa
   const about = {
     availability: '',
     noManagerReason: '',
+    externalStore: false,
     advertiseAddr: '',
     description: Buffer.alloc(0),
     csrPem: Buffer.from(csrPem),

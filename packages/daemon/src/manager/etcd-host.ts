@@ -5,7 +5,6 @@ import {
   type EtcdAdmin,
   type EtcdClient,
   type EtcdMaintenance,
-  type EtcdMember,
   findEtcd,
   type GoneReason,
   startEtcdMaintenance,
@@ -36,10 +35,10 @@ export interface EtcdHostOptions {
   onMoved(): void;
 }
 
-/** This host's etcd: a process under supervision, and what is done through it. */
+/** The etcd of this manager: a process of this host under supervision, or one that somebody else runs. */
 export interface EtcdHost {
-  readonly member: EtcdMember;
-  readonly admin: EtcdAdmin;
+  /** Through which its members are added and removed; none when they are somebody else's. */
+  readonly members: EtcdAdmin | undefined;
   /** The log on it. Waits for a quorum. The log is closed by whoever opened it. */
   openLog(cipher: ValueCipher, signal: AbortSignal): Promise<SharedLog>;
   /** Whether this host's member leads Raft, as of a moment ago. */
@@ -81,8 +80,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
   };
   void look();
   return {
-    member,
-    admin,
+    members: admin,
     openLog: async (cipher, signal) => {
       await member.ready(signal);
       const { caPem, certificatePem, keyPem } = member.clientTls;

@@ -69,28 +69,34 @@ export async function enterStore(options: JoinStoreOptions): Promise<void> {
   await rm(files.driver, { force: true });
   await rm(files.level, { recursive: true, force: true });
   await mkdir(files.directory, { recursive: true, mode: 0o700 });
-  const { keyPem, csrPem } = await createEtcdKeyAndCsr();
+  const own = config.store === undefined ? await createEtcdKeyAndCsr() : undefined;
   const advertisePeerUrl = peerUrl(member.advertiseAddr);
-  const request = { nodeId: identity.current.nodeId, peerUrl: advertisePeerUrl, csrPem };
+  const request = {
+    nodeId: identity.current.nodeId,
+    ...(own === undefined ? {} : { member: { peerUrl: advertisePeerUrl, csrPem: own.csrPem } }),
+  };
   const added = parseAdded(await askLeader(options, 'managers.add', request, ADD_TIMEOUT_MS));
   // Before anything of it is on the disk.
   await vault.rekey(added.unlockKey === undefined ? undefined : parseUnlockKey(added.unlockKey));
   const bytes = Buffer.from(added.dataKey, 'base64');
   const madeUnder = vault.key?.id ?? '';
   await vault.write((keys) => saveDataKeys(files.dataKey, [{ bytes, uses: 0, madeUnder }], keys));
+  if (own === undefined || added.member === undefined) return saveDriver(config.dataDir, 'external');
+  const { initialCluster, caPem, certificatePem } = added.member;
   const membership: EtcdMembership = {
     listenPeerUrl: peerUrl(member.listenAddr),
     advertisePeerUrl,
-    initialCluster: added.initialCluster,
+    initialCluster,
     initialClusterState: 'existing',
-    tls: { caPem: added.caPem, certificatePem: added.certificatePem, keyPem },
+    tls: { caPem, certificatePem, keyPem: own.keyPem },
   };
   await saveEtcdMembership(config.dataDir, membership, vault);
   await saveDriver(config.dataDir, 'etcd');
 }
 
-/** Has the leader give this host's etcd its vote, once it has caught up. Nothing to do when it has one. */
+/** Has the leader give this host's etcd its vote, once it has caught up. Nothing to do when it has one, or is not ours. */
 export async function askForVote(options: JoinStoreOptions): Promise<void> {
+  if (options.config.store !== undefined) return;
   const membership = await loadEtcdMembership(options.config.dataDir, options.vault);
   const request = { nodeId: options.identity.current.nodeId, peerUrl: membership?.advertisePeerUrl ?? '' };
   await askLeader(options, 'managers.promote', request, PROMOTE_TIMEOUT_MS);

@@ -5,8 +5,13 @@ import { SwarmdError } from '@swarmd/model';
 import { loadSecret, saveSecret, type Vault, writeFileDurably } from '@swarmd/store';
 import { z } from 'zod';
 
-/** Which log a manager's store is on: `level` while it is the only manager, `etcd` from the second one on. */
-export type StoreDriver = 'level' | 'etcd';
+/**
+ * Which log a manager's store is on: `level` while it is the only manager, `etcd` from the second one on, `external` when
+ * swarmd is told to use an etcd that somebody else runs.
+ */
+export type StoreDriver = (typeof DRIVERS)[number];
+
+const DRIVERS = ['level', 'etcd', 'external'] as const;
 
 const EtcdMembershipSchema = z.object({
   /** `https://IP:port`: where this host's etcd listens for other members, and where they reach it. */
@@ -44,8 +49,9 @@ export async function loadDriver(dataDir: string): Promise<StoreDriver | undefin
   const text = (await readIfThere(managerFiles(dataDir).driver))?.trim();
   // The file is written when the store leaves the embedded log for the first time.
   if (text === undefined) return existsSync(managerFiles(dataDir).level) ? 'level' : undefined;
-  if (text === 'level' || text === 'etcd') return text;
-  throw new SwarmdError('damaged', `${managerFiles(dataDir).driver} says neither level nor etcd`);
+  const driver = DRIVERS.find((name) => name === text);
+  if (driver !== undefined) return driver;
+  throw new SwarmdError('damaged', `${managerFiles(dataDir).driver} says none of ${DRIVERS.join(', ')}`);
 }
 
 /** From the moment that this resolves, the next start opens the store on `driver`. */

@@ -11,7 +11,13 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { askForVote, enterStore } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
-import { openEtcdHost, openLevelHost, type StoreHost, type StoreHostDependencies } from './store-host.js';
+import {
+  openEtcdHost,
+  openLevelHost,
+  type StoreHost,
+  type StoreHostDependencies,
+  storeMismatch,
+} from './store-host.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
 const RETRY_MS = { min: 500, max: 10_000 } as const;
@@ -99,9 +105,11 @@ class Slot implements ManagerSlot {
     // Without others to have it from, a store that is not there is lost.
     const alone = managers().every((addr) => addr === member.advertiseAddr);
     if (driver === 'level' || (driver === undefined && alone)) {
-      this.#serve(await this.#startOn(await openLevelHost(this.#hostDeps())));
+      this.#serve(await this.#startOn(await this.#openOnly()));
       return;
     }
+    const mismatch = driver && storeMismatch(driver === 'external', config.store !== undefined);
+    if (mismatch !== undefined) throw mismatch;
     this.#problem = 'this manager is being prepared';
     this.#running = this.#prepare(this.#abort.signal);
   }
@@ -151,6 +159,19 @@ class Slot implements ManagerSlot {
         signal.addEventListener('abort', done, { once: true });
       });
       pauseMs = Math.min(RETRY_MS.max, pauseMs * 2);
+    }
+  }
+
+  /** The store of the only manager; told of an etcd that others run, it moves there before it serves. */
+  async #openOnly(): Promise<StoreHost> {
+    const host = await openLevelHost(this.#hostDeps());
+    if (!host.isExternal) return host;
+    try {
+      await host.share();
+      return host;
+    } catch (error) {
+      await host.close();
+      throw error;
     }
   }
 

@@ -12,18 +12,26 @@ import { CLUSTER_KEY, type Clock, type Node, type Random, SwarmdError } from '@s
 import { z } from 'zod';
 import { peerIp } from './peer-url.js';
 import { ETCD_CERTIFICATE_MS } from './share-store.js';
-import type { StoreHost } from './store-host.js';
+import { type StoreHost, storeMismatch } from './store-host.js';
 
 /** Less than a forwarded call may take, so that its caller hears why. */
 const PATIENCE_MS = 8_000;
 
-const AddSchema = z.object({ nodeId: z.string(), peerUrl: z.url(), csrPem: z.string() });
+/** `member` is the etcd of the new manager's host; it has none when it is to use one that somebody else runs. */
+const AddSchema = z.object({
+  nodeId: z.string(),
+  member: z.object({ peerUrl: z.url(), csrPem: z.string() }).optional(),
+});
 const PromoteSchema = z.object({ nodeId: z.string(), peerUrl: z.url() });
 
 const AddedSchema = z.object({
-  initialCluster: z.array(z.object({ name: z.string(), peerUrl: z.string() })),
-  caPem: z.string(),
-  certificatePem: z.string(),
+  member: z
+    .object({
+      initialCluster: z.array(z.object({ name: z.string(), peerUrl: z.string() })),
+      caPem: z.string(),
+      certificatePem: z.string(),
+    })
+    .optional(),
   /** Base64. */
   dataKey: z.string(),
   /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
@@ -60,23 +68,40 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
     'managers.promote': async (args) => {
       const { nodeId, peerUrl } = PromoteSchema.parse(args);
       requireManager(host, nodeId);
-      const { admin } = await host.share();
-      const member = (await list(admin)).find(({ peerUrls }) => peerUrls.includes(peerUrl));
+      const { members } = await host.share();
+      if (members === undefined) return;
+      const member = (await list(members)).find(({ peerUrls }) => peerUrls.includes(peerUrl));
       if (member === undefined) throw new SwarmdError('not-found', `node ${nodeId} was not let into the store yet`);
-      await promoteLearner(memberOperation(admin, clock), member.id);
+      await promoteLearner(memberOperation(members, clock), member.id);
     },
   };
 }
 
 async function add(
   host: StoreHost,
-  { nodeId, peerUrl, csrPem }: z.infer<typeof AddSchema>,
+  { nodeId, member }: z.infer<typeof AddSchema>,
   clock: Clock,
   random: Random,
 ): Promise<Added> {
   requireManager(host, nodeId);
-  const { admin } = await host.share();
-  const { EtcdCA, UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
+  const mismatch = storeMismatch(host.isExternal, member === undefined);
+  if (mismatch !== undefined) throw mismatch;
+  const { members } = await host.share();
+  const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
+  const { UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
+  const keys = { dataKey, ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }) };
+  if (members === undefined || member === undefined) return keys;
+  return { ...keys, member: await addMember(host, members, { nodeId, ...member }, clock, random) };
+}
+
+async function addMember(
+  host: StoreHost,
+  admin: EtcdAdmin,
+  { nodeId, peerUrl, csrPem }: { nodeId: string; peerUrl: string; csrPem: string },
+  clock: Clock,
+  random: Random,
+): Promise<NonNullable<Added['member']>> {
+  const { EtcdCA } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
   if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');
   const ca = { certificatePem: EtcdCA.Certificate, keyPem: EtcdCA.Key };
   const certificatePem = await issueEtcdCertificate(
@@ -86,22 +111,25 @@ async function add(
     },
     random,
   );
-  await removeReplaced(host, nodeId, peerUrl, clock);
+  await removeReplaced(host, admin, nodeId, peerUrl, clock);
   await addLearner(memberOperation(admin, clock), peerUrl);
   const initialCluster = (await list(admin)).flatMap(({ name, peerUrls }) =>
     peerUrls.map((url) => ({ name: url === peerUrl ? nodeId : name || url, peerUrl: url })),
   );
-  const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
-  const lock = UnlockKey === undefined ? {} : { unlockKey: UnlockKey };
-  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey, ...lock };
+  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem };
 }
 
 /**
  * Takes out what the newcomer replaces: its own former member, if it has lost its data, and whoever had its address: there
  * is another host now. The node of that member, if it is another one, is a manager no more.
  */
-async function removeReplaced(host: StoreHost, nodeId: string, peerUrl: string, clock: Clock): Promise<void> {
-  const { admin } = await host.share();
+async function removeReplaced(
+  host: StoreHost,
+  admin: EtcdAdmin,
+  nodeId: string,
+  peerUrl: string,
+  clock: Clock,
+): Promise<void> {
   for (const { id, name, peerUrls } of await list(admin)) {
     const replaced = name === nodeId || (name !== '' && peerUrls.includes(peerUrl));
     if (!replaced) continue;

@@ -8,7 +8,8 @@ import { DataKeys } from '../lock/data-keys.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
-import { loadEtcdMembership, managerFiles } from './manager-files.js';
+import { openExternalEtcd } from './external-etcd.js';
+import { loadDriver, loadEtcdMembership, managerFiles } from './manager-files.js';
 import { shareStore } from './share-store.js';
 
 /** What a {@link StoreHost} needs. */
@@ -31,10 +32,15 @@ export interface StoreHost {
   readonly store: SharedStore;
   readonly etcd: EtcdHost | undefined;
   readonly dataKeys: DataKeys;
+  /** Whether the store is, or is to be, in an etcd that somebody else runs. */
+  readonly isExternal: boolean;
   /** Moves the store to etcd, if it is not there yet, while it goes on. Resolves with this host's etcd. */
   share(): Promise<EtcdHost>;
-  /** Why no other manager can be taken in: this host has no etcd. */
-  refuseManager(): Promise<SwarmdError | undefined>;
+  /**
+   * Why no other manager can be taken in: this host has no etcd, or the newcomer, if it has said so, is told of another
+   * kind of store.
+   */
+  refuseManager(newcomer?: { externalStore: boolean }): Promise<SwarmdError | undefined>;
   close(): Promise<void>;
 }
 
@@ -73,11 +79,11 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   let etcd: EtcdHost | undefined;
   let sharing: Promise<EtcdHost> | undefined;
   return {
-    ...{ store, dataKeys },
+    ...{ store, dataKeys, isExternal: config.store !== undefined },
     get etcd() {
       return etcd;
     },
-    refuseManager: () => missingEtcd(config),
+    refuseManager: (newcomer) => whyNotAnother(config, config.store !== undefined, newcomer),
     share: () => {
       sharing ??= dataKeys
         .freeze()
@@ -104,27 +110,23 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   };
 }
 
-/** Opens the store of one of several managers: starts etcd and waits until a quorum of them is there. */
+/** Opens the store that several managers can share: waits until a quorum of its etcd is there. */
 export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSignal): Promise<StoreHost> {
   const { config, ports, vault } = deps;
-  const membership = await loadEtcdMembership(config.dataDir, vault);
+  const isExternal = (await loadDriver(config.dataDir)) === 'external';
   const { directory, dataKey: path } = managerFiles(config.dataDir);
-  if (membership === undefined || !existsSync(path)) {
-    throw new SwarmdError(
-      'damaged',
-      `etcd.json or data.key is missing in ${directory}: restore it, or leave and join again`,
-    );
-  }
+  if (!existsSync(path)) throw incomplete('data.key', directory);
   const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
-  const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
-  const etcd = await startEtcdHost({ ...deps, membership, onMoved });
+  const etcd = isExternal ? await connectExternal(deps) : await startOwn(deps, directory);
   try {
     const store = await openReplica(etcd, dataKeys.cipher, ports, signal);
+    const unwatch = isExternal ? retireByRole(store, deps) : () => {};
     return {
-      ...{ store, etcd, dataKeys },
-      refuseManager: () => missingEtcd(config),
+      ...{ store, etcd, dataKeys, isExternal },
+      refuseManager: (newcomer) => whyNotAnother(config, isExternal, newcomer),
       share: async () => etcd,
       close: async () => {
+        unwatch();
         await store.close();
         await etcd.stop();
       },
@@ -133,6 +135,53 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
     await etcd.stop();
     throw error;
   }
+}
+
+async function startOwn(deps: StoreHostDependencies, directory: string): Promise<EtcdHost> {
+  const membership = await loadEtcdMembership(deps.config.dataDir, deps.vault);
+  if (membership === undefined) throw incomplete('etcd.json', directory);
+  const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
+  return startEtcdHost({ ...deps, membership, onMoved });
+}
+
+async function connectExternal({ config, ports, clusterId }: StoreHostDependencies): Promise<EtcdHost> {
+  if (config.store === undefined) throw storeMismatch(true, false);
+  const etcd = await openExternalEtcd({ store: config.store, ports, clusterId });
+  try {
+    await etcd.settle();
+    return etcd;
+  } catch (error) {
+    await etcd.stop();
+    throw error;
+  }
+}
+
+/** No member of an etcd of somebody else is taken away from a manager that is demoted: it sees by itself that it is. */
+function retireByRole(store: SharedStore, { nodeId, onGone }: StoreHostDependencies): () => void {
+  let gone = false;
+  const look = (): void => {
+    if (gone || store.leads || store.view.get('node', nodeId)?.Spec.Role === 'manager') return;
+    gone = true;
+    onGone({ kind: 'removed', detail: 'this node is no manager any more' });
+  };
+  const ends = [store.watch(look), store.onLeadership(look)];
+  return () => {
+    gone = true;
+    for (const end of ends) end();
+  };
+}
+
+/** Why a store of one kind and a swarmd told of the other do not go together; `undefined` when they do. */
+export function storeMismatch(isExternal: boolean, toldExternal: boolean): SwarmdError | undefined {
+  if (isExternal === toldExternal) return undefined;
+  const message = isExternal
+    ? 'this cluster keeps its state in an etcd that others run: start swarmd on this host with the same --store'
+    : 'this cluster keeps its state in an etcd of its own: start swarmd on this host without --store';
+  return new SwarmdError('failed-precondition', message);
+}
+
+function incomplete(file: string, directory: string): SwarmdError {
+  return new SwarmdError('damaged', `${file} is missing in ${directory}: restore it, or leave and join again`);
 }
 
 async function openReplica(
@@ -145,7 +194,13 @@ async function openReplica(
   return openSharedStore({ log, clock: steadyClock(clock), logger: logger.child({ component: 'store' }) });
 }
 
-async function missingEtcd(config: DaemonConfig): Promise<SwarmdError | undefined> {
+async function whyNotAnother(
+  config: DaemonConfig,
+  isExternal: boolean,
+  newcomer: { externalStore: boolean } | undefined,
+): Promise<SwarmdError | undefined> {
+  const mismatch = newcomer && storeMismatch(isExternal, newcomer.externalStore);
+  if (mismatch !== undefined || isExternal) return mismatch;
   try {
     await findEtcd(config.etcd);
     return undefined;

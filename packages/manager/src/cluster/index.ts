@@ -4,6 +4,7 @@ export { createGrpcTransport, type GrpcTransport } from './grpc-transport.js';
 export type { LeaderCallHandler, LeaderCallHandlers, LeaderCalls, LeaderContact } from './leader-calls.js';
 export type { Leadership } from './leadership.js';
 export { MANAGER_LOOPS } from './loops.js';
+export { LOST_MS, managerToReplace, startLostManagers } from './lost-managers.js';
 export {
   createManager,
   type Manager,

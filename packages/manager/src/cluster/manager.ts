@@ -76,7 +76,7 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   /** What the leader does besides control and dispatcher, for managers that ask it. */
   handlers?: LeaderCallHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
-  refuseManager?: () => Promise<SwarmdError | undefined>;
+  refuseManager?: (newcomer?: { externalStore: boolean }) => Promise<SwarmdError | undefined>;
   /** Whether this host's member of the log's consensus leads it. */
   leadsConsensus?: () => boolean;
   /** See `ControlDependencies`. */
