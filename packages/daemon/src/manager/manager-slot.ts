@@ -178,10 +178,14 @@ class Slot implements ManagerSlot {
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
     const opening = openEtcdHost(this.#hostDeps(), bounded);
-    // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
-    const promoting = this.#askForVote(bounded);
+    // A learner serves nothing until it has its vote, which it is given once it has caught up. A voter has it already, and
+    // must not wait until managers that are out of reach have said so.
+    const opened = new AbortController();
+    const promoting = this.#askForVote(AbortSignal.any([bounded, opened.signal]));
     try {
-      return await this.#startOn(await opening);
+      const host = await opening;
+      opened.abort(new SwarmdError('aborted', 'the store is open'));
+      return await this.#startOn(host);
     } finally {
       await promoting;
     }
