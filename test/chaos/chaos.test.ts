@@ -16,7 +16,7 @@ const skip = whyNoHosts() ?? false;
  */
 const setting = (name: string, otherwise: number): number => Number(process.env[`CHAOS_${name}`] ?? otherwise);
 const seed = setting('SEED', 20261);
-const seconds = setting('MINUTES', 1.6) * 60;
+const seconds = setting('MINUTES', 1.5) * 60;
 const managers = setting('MANAGERS', 3);
 const workers = setting('WORKERS', 2);
 /** A minority; the only manager there is may be hurt too, and nothing must be lost by it. */
