@@ -75,6 +75,7 @@ class LeaderWatch implements Leadership {
   #term: number | undefined;
   #line: LeaderLine | undefined;
   #lastSignMs = 0;
+  #heard = false;
   #brokenSinceMs: number | undefined;
   #lostSinceMs: number | undefined = 0;
   #nextSignMs = 0;
@@ -152,6 +153,7 @@ class LeaderWatch implements Leadership {
     this.#line?.end();
     this.#line = undefined;
     this.#lastSignMs = this.#countedMs;
+    this.#heard = false;
     this.#brokenSinceMs = undefined;
     this.#nextAttachMs = 0;
     if (leads) this.#logger.info({ term: leader?.term }, 'this manager leads');
@@ -207,6 +209,7 @@ class LeaderWatch implements Leadership {
         onSign: (term) => {
           if (!current() || term !== leader.term) return;
           this.#lastSignMs = this.#countedMs;
+          this.#heard = true;
           this.#brokenSinceMs = undefined;
           this.#lostSinceMs = undefined;
         },
@@ -228,6 +231,7 @@ class LeaderWatch implements Leadership {
       leads: false,
       leader: this.leader,
       nodeId: this.#deps.self.nodeId,
+      heard: this.#heard,
       silentMs: this.#countedMs - this.#lastSignMs,
       brokenMs: this.#brokenSinceMs === undefined ? undefined : this.#countedMs - this.#brokenSinceMs,
       leadsConsensus: this.#deps.leadsConsensus(),
