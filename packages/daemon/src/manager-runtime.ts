@@ -1,5 +1,6 @@
 import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings, startLostManagers } from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
+import { keyHandlers } from './lock/key-exchange.js';
 import { startMemberKeeper } from './manager/member-keeper.js';
 import { memberHandlers } from './manager/members.js';
 import type { StoreHost } from './manager/store-host.js';
@@ -28,7 +29,7 @@ export async function startManager(
     ...{ listenAddr: addresses.listenAddr, advertiseAddr: addresses.advertiseAddr },
     loops: MANAGER_LOOPS,
     warnings: perHostNetworkWarnings,
-    handlers: memberHandlers(host, clock, random),
+    handlers: { ...memberHandlers(host, clock, random), ...keyHandlers(host) },
     // Managers have no votes in an etcd that others run.
     duties: [
       () => startMemberKeeper(host, nodeId, ports),

@@ -32,7 +32,7 @@ import { loadMember, type Member, removeMember, saveMember } from './member-file
 import type { NodePorts } from './node-ports.js';
 import { type NodeRuntime, startNode } from './node-runtime.js';
 import { checkInit, checkJoin } from './requests.js';
-import { readForRestore, writeRestored } from './restore.js';
+import { readForRestore, restoredUnlockKey, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
@@ -41,6 +41,8 @@ const JOIN_TIMEOUT_MS = 30_000;
 export interface DaemonMembership extends Membership {
   /** Takes up where the last run stopped: starts manager and agent of a node that is in a cluster. */
   resume(): Promise<void>;
+  /** Has another manager lead, before a stop; everything goes on being served. */
+  handOver(): Promise<void>;
   /** Stops manager and agent; containers go on. */
   stop(): Promise<void>;
 }
@@ -139,6 +141,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         if (kept !== undefined && identity !== undefined) await run(identity, kept, secrets);
         else refuseRemains(config.dataDir, kept, identity);
       }),
+    handOver: async () => node?.manager.handOver(),
     stop: async () => node?.stop(),
     init: (body) =>
       exclusively(async () => {
@@ -177,11 +180,11 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         const host = { advertiseAddr: addresses.advertiseAddr, description };
         const restored = await readForRestore(request, file, host, ports);
         if (request.DryRun) return restored.report;
-        const write = async (): Promise<Identity> => {
-          await writeRestored(config.dataDir, ports, restored);
+        const write = async (secrets: Vault): Promise<Identity> => {
+          await writeRestored(config.dataDir, ports, restored, secrets);
           return restored.identity;
         };
-        await enter(addresses, write, { founds: true });
+        await enter(addresses, write, { key: restoredUnlockKey(restored), founds: true });
         return restored.report;
       }),
     leave: (force) =>
@@ -302,7 +305,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
     LocalNodeState: localState(node, failure),
     ControlAvailable: node.control !== undefined,
-    Error: failure || node.manager.problem,
+    Error: failure || node.problem || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
   };
 }

@@ -10,7 +10,7 @@ import {
   probeLimits,
   putOp,
 } from '@swarmd/etcd';
-import { SwarmdError } from '@swarmd/model';
+import { type ResealableSharedLog, SwarmdError } from '@swarmd/model';
 import { openEtcdLog } from '@swarmd/store';
 import { z } from 'zod';
 import type { NodePorts } from '../node-ports.js';
@@ -62,19 +62,27 @@ export async function openExternalEtcd({ store, ports, clusterId }: ExternalEtcd
     throw error;
   }
   const owner = () => readOwner(client, ownerKey);
+  let opened: ResealableSharedLog | undefined;
   return {
     members: undefined,
     leadsConsensus: () => false,
     maintain: () => {},
     maintenance: undefined,
-    openLog: (cipher) =>
-      openEtcdLog({
+    openLog: async (cipher) => {
+      opened = await openEtcdLog({
         client,
         prefix,
         dataKey: cipher,
         clock: ports.clock,
         logger: ports.logger.child({ component: 'store' }),
-      }),
+      });
+      return opened;
+    },
+    get log() {
+      return opened;
+    },
+    // Its history is its owner's, as others may need it.
+    forgetHistory: async () => {},
     prepare: async () => {
       const mine = await owner();
       if (mine?.clusterId === clusterId && mine.moving) await removeAll(client, prefix, ownerKey, mine);

@@ -3,6 +3,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { loadSecret, saveSecret, type Vault, writeFileDurably } from '@swarmd/store';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 
 /**
@@ -77,6 +78,19 @@ export async function loadEtcdMembership(dataDir: string, vault: Vault): Promise
 export async function saveEtcdMembership(dataDir: string, membership: EtcdMembership, vault: Vault): Promise<void> {
   const text = `${JSON.stringify(membership, null, 2)}\n`;
   await vault.write((keys) => saveSecret(managerFiles(dataDir).etcdMembership, Buffer.from(text), keys));
+}
+
+/**
+ * Removes the embedded store that the cluster's state has moved away from: nothing leads back to it, and it is sealed with
+ * data keys that are replaced. Never rejects: what stays is removed at the next start.
+ */
+export async function removeLeftBehind(dataDir: string, logger: Logger): Promise<void> {
+  const { level } = managerFiles(dataDir);
+  try {
+    await rm(level, { recursive: true, force: true });
+  } catch (error) {
+    logger.warn({ err: error, level }, 'the embedded store that nothing needs any more was not removed');
+  }
 }
 
 /** Removes all that is left of an etcd member, a running one excepted. */

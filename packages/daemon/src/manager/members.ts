@@ -8,8 +8,17 @@ import {
   removeMember,
 } from '@swarmd/etcd';
 import type { LeaderCallHandlers } from '@swarmd/manager';
-import { CLUSTER_KEY, type Clock, type Node, type Random, SwarmdError } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type Clock,
+  formatRefusal,
+  type Node,
+  type Random,
+  type ReadView,
+  SwarmdError,
+} from '@swarmd/model';
 import { z } from 'zod';
+import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { peerIp } from './peer-url.js';
 import { ETCD_CERTIFICATE_MS } from './share-store.js';
 import { type StoreHost, storeMismatch } from './store-host.js';
@@ -21,6 +30,9 @@ const PATIENCE_MS = 8_000;
 const AddSchema = z.object({
   nodeId: z.string(),
   member: z.object({ peerUrl: z.url(), csrPem: z.string() }).optional(),
+  /** What the newcomer is. */
+  swarmd: z.string().default('of an unknown version'),
+  stateFormat: z.number().int().default(1),
 });
 const PromoteSchema = z.object({ nodeId: z.string(), peerUrl: z.url() });
 
@@ -32,8 +44,10 @@ const AddedSchema = z.object({
       certificatePem: z.string(),
     })
     .optional(),
-  /** Base64. */
+  /** The one that seals, base64: for managers of earlier versions. */
   dataKey: z.string(),
+  /** All that the leader holds, the one that seals first. */
+  dataKeys: WireKeysSchema.optional(),
   /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
   unlockKey: z.string().optional(),
 });
@@ -79,19 +93,30 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
 
 async function add(
   host: StoreHost,
-  { nodeId, member }: z.infer<typeof AddSchema>,
+  { nodeId, member, swarmd, stateFormat }: z.infer<typeof AddSchema>,
   clock: Clock,
   random: Random,
 ): Promise<Added> {
   requireManager(host, nodeId);
+  const format = host.store.view.get('cluster', CLUSTER_KEY)?.StateFormat;
+  const refusal = formatRefusal('the cluster’s state', format, { swarmd, stateFormat });
+  if (refusal !== undefined) throw refusal;
   const mismatch = storeMismatch(host.isExternal, member === undefined);
   if (mismatch !== undefined) throw mismatch;
   const { members } = await host.share();
+  const added =
+    members === undefined || member === undefined
+      ? undefined
+      : await addMember(host, members, { nodeId, ...member }, clock, random);
+  // Taken once the newcomer is in: a key that is announced from here on it fetches as soon as it follows.
+  const dataKeys = keysToWire(host.dataKeys);
   const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
   const { UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
-  const keys = { dataKey, ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }) };
-  if (members === undefined || member === undefined) return keys;
-  return { ...keys, member: await addMember(host, members, { nodeId, ...member }, clock, random) };
+  return {
+    ...{ dataKey, dataKeys },
+    ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }),
+    ...(added === undefined ? {} : { member: added }),
+  };
 }
 
 async function addMember(
@@ -120,9 +145,26 @@ async function addMember(
 }
 
 /**
- * Takes out what the newcomer replaces: its own former member, if it has lost its data, and whoever had its address: there
- * is another host now. The node of that member, if it is another one, is a manager no more.
+ * The members that a newcomer replaces: its own former one, if it has lost its data, and whoever had its address, as there
+ * is another host now. `already-exists` when a manager that can be reached has that address: then it is the newcomer's
+ * address that is wrong, and what is there, be it the leader itself, is to stay.
  */
+export function replacedMembers<M extends Pick<EtcdClusterMember, 'name' | 'peerUrls'>>(
+  view: ReadView,
+  members: readonly M[],
+  newcomer: { nodeId: string; peerUrl: string },
+): M[] {
+  const { nodeId, peerUrl } = newcomer;
+  return members.filter(({ name, peerUrls }) => {
+    if (name === nodeId) return true;
+    if (name === '' || !peerUrls.includes(peerUrl)) return false;
+    if (view.get('node', name)?.ManagerStatus?.Reachability !== 'reachable') return true;
+    const problem = `the manager ${name} is at ${peerIp(peerUrl)} and can be reached`;
+    throw new SwarmdError('already-exists', `${problem}: leave, and join with an address of this host`);
+  });
+}
+
+/** Takes out what the newcomer replaces. The node of another member is a manager no more. */
 async function removeReplaced(
   host: StoreHost,
   admin: EtcdAdmin,
@@ -130,9 +172,7 @@ async function removeReplaced(
   peerUrl: string,
   clock: Clock,
 ): Promise<void> {
-  for (const { id, name, peerUrls } of await list(admin)) {
-    const replaced = name === nodeId || (name !== '' && peerUrls.includes(peerUrl));
-    if (!replaced) continue;
+  for (const { id, name } of replacedMembers(host.store.view, await list(admin), { nodeId, peerUrl })) {
     await removeMember(memberOperation(admin, clock), id);
     if (name === nodeId) continue;
     await host.store.update((tx) => {

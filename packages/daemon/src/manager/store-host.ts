@@ -1,15 +1,23 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { findEtcd, type GoneReason } from '@swarmd/etcd';
-import { asSwarmdError, type ResealableLog, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
+import {
+  asSwarmdError,
+  isErrorCode,
+  type ResealableLog,
+  type SharedStore,
+  SwarmdError,
+  steadyClock,
+} from '@swarmd/model';
 import { openLevelLog, openSharedStore, openStore, type ValueCipher, Vault } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import { DataKeys } from '../lock/data-keys.js';
+import { followDataKey } from '../lock/key-rotation.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { openExternalEtcd } from './external-etcd.js';
-import { loadDriver, loadEtcdMembership, managerFiles } from './manager-files.js';
+import { loadDriver, loadEtcdMembership, managerFiles, removeLeftBehind } from './manager-files.js';
 import { shareStore } from './share-store.js';
 
 /** What a {@link StoreHost} needs. */
@@ -23,6 +31,8 @@ export interface StoreHostDependencies {
   vault: Vault;
   /** The store can no longer write: only a new start can tell what is on the disk. */
   onFailure(reason: SwarmdError): void;
+  /** The store is sealed with a data key that this host does not hold: fetches it. Resolves with whether there was one. */
+  lacksKeys?(dataKeys: DataKeys): Promise<boolean>;
   /** This host's etcd cannot go on with the data that it has. */
   onGone(reason: GoneReason): void;
 }
@@ -78,6 +88,7 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   const { store, log, dataKeys } = await openEmbedded(config.dataDir, ports, { mustExist: true, onFailure, vault });
   let etcd: EtcdHost | undefined;
   let sharing: Promise<EtcdHost> | undefined;
+  followDataKey(store, dataKeys);
   return {
     ...{ store, dataKeys, isExternal: config.store !== undefined },
     get etcd() {
@@ -91,8 +102,8 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
         .then(
           async (started) => {
             etcd = started;
-            // It stays where it is, as a copy of how things were.
             await log.close();
+            await removeLeftBehind(config.dataDir, ports.logger);
             return started;
           },
           (error: unknown) => {
@@ -119,7 +130,13 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
   const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
   const etcd = isExternal ? await connectExternal(deps) : await startOwn(deps, directory);
   try {
-    const store = await openReplica(etcd, dataKeys.cipher, ports, signal);
+    const open = () => openReplica(etcd, dataKeys.cipher, ports, signal);
+    const store = await open().catch(async (error: unknown) => {
+      if (!isErrorCode(error, 'failed-precondition') || !(await deps.lacksKeys?.(dataKeys))) throw error;
+      return open();
+    });
+    followDataKey(store, dataKeys);
+    await removeLeftBehind(config.dataDir, ports.logger);
     const unwatch = isExternal ? retireByRole(store, deps) : () => {};
     return {
       ...{ store, etcd, dataKeys, isExternal },

@@ -1,4 +1,5 @@
 export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
+export { type DataKeyRotation, dataKeyRotation, managersWithoutNextKey } from './data-key.js';
 export type { Duty, StartDuty } from './duties.js';
 export { createGrpcTransport, type GrpcTransport } from './grpc-transport.js';
 export type { LeaderCallHandler, LeaderCallHandlers, LeaderCalls, LeaderContact } from './leader-calls.js';

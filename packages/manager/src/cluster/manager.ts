@@ -7,6 +7,7 @@ import {
   type SharedStore,
   type Store,
   type SwarmdError,
+  VERSIONS,
 } from '@swarmd/model';
 import {
   CertificateAuthorityService,
@@ -21,7 +22,7 @@ import type { Logger } from 'pino';
 import { createCertificateAuthority } from '../ca/authority.js';
 import { localIssuer } from '../ca/issuer.js';
 import { createJoinToken } from '../ca/join-token.js';
-import { clusterOf, refuseNonMember } from '../ca/members.js';
+import { clusterOf, refuseNonManager, refuseNonMember } from '../ca/members.js';
 import { issuerHandlers, remoteIssuer } from '../ca/remote-issuer.js';
 import { createControl } from '../control/control.js';
 import type { ControlDependencies } from '../control/dependencies.js';
@@ -41,8 +42,8 @@ import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
 import { type Leadership, startLeadership } from './leadership.js';
 import { startManagerStatuses } from './manager-statuses.js';
 import { onceStore, randomOf } from './once.js';
-import { PROTOCOL } from './protocol.js';
 import { startRequestReaper } from './request-reaper.js';
+import { startStateFormat } from './state-format.js';
 
 /** How long calls may take to finish when a manager stops. */
 const STOP_GRACE_MS = 2_000;
@@ -87,6 +88,8 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
 export interface Manager {
   /** Resolves once it serves; rejects with `unavailable` when the address cannot be had, leaving nothing running. */
   start(): Promise<void>;
+  /** Hands leadership over, before a stop; everything else goes on, and what is to be written is written there. */
+  handOver(): Promise<void>;
   /** Hands leadership over and stops sessions and server; containers and other nodes go on. The store stays open. */
   stop(): Promise<void>;
   /** The port that it listens on, once started. */
@@ -132,7 +135,8 @@ export function createManager(options: ManagerOptions): Manager {
   const server = createServer({
     identity,
     now: () => clock.now(),
-    admit: (peer) => refuseNonMember(store.view, peer.nodeId),
+    admit: ({ nodeId: caller }, access) =>
+      refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
   });
   const others = (): { nodeId: string; addr: string }[] => otherManagers(store, nodeId);
   const controlDeps: ControlDependencies = {
@@ -156,6 +160,7 @@ export function createManager(options: ManagerOptions): Manager {
     [
       () => startAbsentManagers({ store, clock, random, logger, managerId: nodeId, attached: attachments }),
       () => startManagerStatuses({ store, nodeId, addr: addr(), attachments, logger: log }),
+      () => startStateFormat({ store, logger: log }),
       ...(options.duties ?? []),
       ...[startRequestReaper, startNodeLoop, ...(options.loops ?? [])].map(
         (start): StartDuty =>
@@ -188,7 +193,8 @@ export function createManager(options: ManagerOptions): Manager {
       ...{ store, transport, others, clock, random, logger },
       self: { nodeId, addr: addr() },
       version: options.version ?? '',
-      protocol: PROTOCOL,
+      protocol: VERSIONS.protocol.max,
+      stateFormat: VERSIONS.stateFormat,
       leadsConsensus: options.leadsConsensus ?? (() => false),
       mayLead: () => store.view.get('node', nodeId)?.Spec.Role !== 'worker',
     });
@@ -203,6 +209,10 @@ export function createManager(options: ManagerOptions): Manager {
         await stop();
         throw asSwarmdError(error);
       }),
+    handOver: async () => {
+      if (others().length > 0) await duties.set(false);
+      await leadership?.handOver();
+    },
     stop,
     get port() {
       return port;

@@ -35,6 +35,8 @@ export interface WriterDependencies {
   append(entries: readonly LogEntry[]): Promise<void>;
   /** Resolves when nobody else has written anything up to now. Rejects with `not-leader` when that cannot be told. */
   confirm(): Promise<void>;
+  /** See `SharedLog.largestObject`. */
+  largestObject?(): number | undefined;
   /** An append failed: nothing more is written. `inFlight` was being appended, `queued` had not begun; neither is settled. */
   onFailure(error: unknown, inFlight: readonly PendingTransaction[], queued: readonly PendingTransaction[]): void;
 }
@@ -149,6 +151,8 @@ export class Writer {
         result.catch(() => {});
         throw new SwarmdError('internal', 'a transaction must be synchronous');
       }
+      const largest = this.#deps.largestObject?.();
+      if (largest !== undefined) tx.checkSizes(largest);
       return { result, operations: tx.end() };
     } catch (error) {
       tx.abort();
