@@ -10,6 +10,7 @@ import {
   createIdentityHolder,
   DispatcherClient,
   type Identity,
+  type IdentityHolder,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
 import { createIdentityKeeper } from './identity-keeper.js';
@@ -46,6 +47,9 @@ export interface NodeRuntime {
   /** Managers that this node knows, with their addresses. */
   managers(): { NodeID: string; Addr: string }[];
   connected(): boolean;
+  readonly identity: IdentityHolder;
+  /** Managers are there now, `host:port`. */
+  findManagers(addrs: readonly string[]): Promise<void>;
   /** Why managers cannot work with this node's version; empty when they do. */
   readonly problem: string;
   /** Stops and leaves containers running. */
@@ -73,6 +77,10 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const manager = createManagerSlot({
     ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
     ...{ vault, renewCertificate: () => renewal.renewNow() },
+    onReplaced: (managers) => {
+      peers = [...managers];
+      agent.reconnect();
+    },
     onStoreFailure: options.onStoreFailure,
   });
   try {
@@ -90,21 +98,26 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     }
     if (update.rootCertificatePem.length > 0) keeper.trust(Buffer.from(update.rootCertificatePem).toString('utf8'));
     if (update.renewCertificate) void changeRole(update);
+    // Demoted and promoted again before it heard of either: its certificate was a manager's all the time.
+    else if (asNodeRole(update.node) === 'manager') takeUpManager(holder.current.role);
   };
   /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
   const changeRole = async (update: ClusterUpdate): Promise<void> => {
-    if (manager.taken && asNodeRole(update.node) === 'worker') {
-      await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
-      await removeManager(config.dataDir);
+    if (asNodeRole(update.node) === 'worker') {
+      if (manager.taken) {
+        await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
+        await removeManager(config.dataDir);
+      }
       // A worker keeps nothing that the lock is for.
-      await vault.rekey(undefined);
+      if (vault.key !== undefined) await vault.rekey(undefined);
     }
     renewal.renewNow();
   };
-  const unfollow = holder.onChange((renewed) => {
-    if (renewed.role !== 'manager' || manager.taken) return;
+  const takeUpManager = (role: Identity['role']): void => {
+    if (role !== 'manager' || manager.taken) return;
     manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
-  });
+  };
+  const unfollow = holder.onChange((renewed) => takeUpManager(renewed.role));
   let problem = '';
   const agent = createAgent({
     ...ports,
@@ -153,6 +166,12 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       return manager.control;
     },
     managers: () => peers,
+    identity: holder,
+    findManagers: async (addrs) => {
+      peers = addrs.map((Addr) => ({ NodeID: '', Addr }));
+      await saveMember(config.dataDir, { ...member, managers: [...addrs] });
+      agent.reconnect();
+    },
     connected: () => agent.connected(),
     get problem() {
       return problem;

@@ -71,7 +71,7 @@ t.test('manager slot › what is left of the only copy of the state stays where 
   const failed = new Promise<SwarmdError>((onStoreFailure) => {
     const slot = createManagerSlot({
       ...{ config, ports, version: '0', identity, member, vault, onStoreFailure },
-      ...{ renewCertificate: () => {}, managers: () => [member.advertiseAddr] },
+      ...{ renewCertificate: () => {}, onReplaced: () => {}, managers: () => [member.advertiseAddr] },
     });
     t.teardown(() => slot.stop());
     void slot.start();

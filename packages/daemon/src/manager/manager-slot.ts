@@ -11,6 +11,8 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { askForVote, enterStore, fetchKeys } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
+import { type ManagerAddress, ManagerQuestions } from './questions.js';
+import { askToMove } from './readdress.js';
 import {
   openEtcdHost,
   openLevelHost,
@@ -37,6 +39,8 @@ export interface ManagerSlotDependencies {
   renewCertificate(): void;
   /** Managers known to this node, `host:port`. */
   managers(): readonly string[];
+  /** The cluster was recovered from another manager: `managers` are those that there are now. */
+  onReplaced(managers: readonly ManagerAddress[]): void;
   onStoreFailure(reason: SwarmdError): void;
 }
 
@@ -47,6 +51,8 @@ export interface ManagerSlot {
   readonly control: Control | undefined;
   /** Why the manager does not serve yet; empty when it does, or when the slot is empty. */
   readonly problem: string;
+  /** What it answers of itself and of the other managers, before it serves, too. */
+  readonly questions: ManagerQuestions;
   /** See `Membership.fresh`. */
   fresh(signal: AbortSignal): Promise<void>;
   /**
@@ -71,6 +77,7 @@ export function createManagerSlot(deps: ManagerSlotDependencies): ManagerSlot {
 class Slot implements ManagerSlot {
   readonly #deps: ManagerSlotDependencies;
   readonly #watchers = new Set<() => void>();
+  readonly questions: ManagerQuestions;
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
@@ -80,6 +87,13 @@ class Slot implements ManagerSlot {
 
   constructor(deps: ManagerSlotDependencies) {
     this.#deps = deps;
+    this.questions = new ManagerQuestions(deps, {
+      runtime: () => this.#runtime,
+      onReplaced: (managers) => {
+        deps.onReplaced(managers);
+        void this.#onGone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
+      },
+    });
   }
 
   get taken(): boolean {
@@ -129,6 +143,7 @@ class Slot implements ManagerSlot {
   async stop(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
+    await this.questions.answerNoMore();
     for (const loop of this.#loops.splice(0)) await loop.stop();
     const runtime = this.#runtime;
     this.#runtime = undefined;
@@ -180,6 +195,8 @@ class Slot implements ManagerSlot {
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
+    await this.questions.answerOnPort();
+    await this.#askToMove(bounded);
     const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
     const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
     // A learner serves nothing until it has its vote, which it is given once it has caught up. A voter has it already, and
@@ -189,6 +206,7 @@ class Slot implements ManagerSlot {
     try {
       const host = await opening;
       opened.abort(new SwarmdError('aborted', 'the store is open'));
+      await this.questions.answerNoMore();
       return await this.#startOn(host);
     } finally {
       await promoting;
@@ -203,9 +221,17 @@ class Slot implements ManagerSlot {
     }
   }
 
+  async #askToMove(signal: AbortSignal): Promise<void> {
+    try {
+      await askToMove({ ...this.#deps, signal });
+    } catch (error) {
+      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'the leader was not told of the new address');
+    }
+  }
+
   #startOn(host: StoreHost): Promise<ManagerRuntime> {
     const { identity, member, version, ports } = this.#deps;
-    return startManager(host, identity, member, version, ports);
+    return startManager(host, identity, member, version, ports, this.questions.answers);
   }
 
   #serve(runtime: ManagerRuntime): void {
