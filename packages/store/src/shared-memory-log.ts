@@ -68,7 +68,7 @@ export function createSharedMemory(): SharedMemory {
           onEvent({ kind: 'lost', reason: 'what happened meanwhile has been forgotten' });
         }
         // The follower may end itself while it is told.
-        for (const { revision: at, event } of events.filter((stamped) => stamped.revision > position)) {
+        for (const { revision: at, event } of events.slice(Math.max(0, position - forgotten))) {
           if (ended) return;
           position = at;
           if (event.kind === 'leader') known = event.leader;
