@@ -41,9 +41,15 @@ export function createSharedMemory(): SharedMemory {
     events.push({ revision: ++revision, event });
     for (const wake of [...followers]) wake();
   };
-  const write = ({ table, key, value }: LogOperation): void => {
-    if (value === undefined) tables[table].delete(key);
-    else tables[table].set(key, JSON.stringify(value));
+  /** Writes it, and gives what another process would read of it: nothing is shared with the writer's objects. */
+  const write = ({ table, key, value }: LogOperation): LogOperation => {
+    if (value === undefined) {
+      tables[table].delete(key);
+      return { table, key, value };
+    }
+    const json = JSON.stringify(value);
+    tables[table].set(key, json);
+    return { table, key, value: JSON.parse(json) as AnyObject };
   };
 
   const open = (reach: Partial<Reach> = {}, tell: (deliver: () => void) => void = queueMicrotask): SharedLog => {
@@ -72,7 +78,7 @@ export function createSharedMemory(): SharedMemory {
           if (ended) return;
           position = at;
           if (event.kind === 'leader') known = event.leader;
-          onEvent(copyOf(event));
+          onEvent(event);
         }
       };
       const wake = (): void => {
@@ -106,9 +112,9 @@ export function createSharedMemory(): SharedMemory {
           if (leader === undefined || leader.term !== claimed)
             throw new SwarmdError('not-leader', 'another manager leads');
           for (const entry of entries) {
-            for (const operation of entry.operations) write(operation);
+            const operations = entry.operations.map(write);
             index = entry.index;
-            happen({ kind: 'entry', entry, term: leader.term });
+            happen({ kind: 'entry', entry: { index, operations }, term: leader.term });
           }
           const reached = revision;
           await reply();
@@ -153,15 +159,4 @@ export function createSharedMemory(): SharedMemory {
       forgotten = revision;
     },
   };
-}
-
-/** What another process would have read: nothing is shared with the writer's objects. */
-function copyOf(event: LogEvent): LogEvent {
-  if (event.kind !== 'entry') return event;
-  const operations = event.entry.operations.map(({ table, key, value }) => ({
-    table,
-    key,
-    value: value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as AnyObject),
-  }));
-  return { ...event, entry: { index: event.entry.index, operations } };
 }

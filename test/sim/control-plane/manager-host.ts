@@ -1,6 +1,7 @@
 import {
   assembleManager,
   type Manager,
+  type ManagerNetwork,
   type StartManagerLoop,
   startAllocator,
   startConstraintEnforcer,
@@ -38,6 +39,8 @@ export interface ManagerWorld {
   /** A life of a manager has opened its store: from here on it is watched. */
   opened(host: string, store: SharedStore): void;
   committed(host: string, store: SharedStore, commit: Commit): void;
+  /** Breaks the calls between managers, on purpose. */
+  sabotage?: (network: ManagerNetwork) => ManagerNetwork;
 }
 
 /** A host's manager over all its lives: the real parts of swarmd, on simulated ports. */
@@ -99,7 +102,7 @@ export class ManagerHost implements ServingManager {
 
   #start(): void {
     const { process } = this;
-    const { logger, network, random, find, openLog, opened, committed } = this.#world;
+    const { logger, network, random, find, openLog, opened, committed, sabotage } = this.#world;
     const begin = async (): Promise<void> => {
       const store = await openSharedStore({ log: openLog(process), clock: process.clock, logger });
       if (!process.alive) return;
@@ -119,9 +122,10 @@ export class ManagerHost implements ServingManager {
         },
       };
       const host = this;
+      const calls = simulatedNetwork(serving, network, find);
       this.manager = assembleManager({
         ...{ store, clock: process.clock, random, logger, nodeId: this.id },
-        network: simulatedNetwork(serving, network, find),
+        network: sabotage === undefined ? calls : sabotage(calls),
         advertiseAddr: `${this.id}:${PORT}`,
         loops: LOOPS,
       });

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
-import { openSharedStore, createSharedMemory, type SharedMemory } from '@swarmd/store';
+import { createSharedMemory, openSharedStore, type SharedMemory } from '@swarmd/store';
 import { buildNode, type ManualClock, manualClock, seededRandom } from '@swarmd/testkit';
-import type { SharedLog } from '@swarmd/model';
 import { type Logger, pino } from 'pino';
 import { type Dice, dice as diceOf } from '../support/dice.js';
 import { Pace } from '../support/pace.js';
@@ -15,7 +14,7 @@ import { ManagerHost } from './manager-host.js';
 import { hostOf, PORT } from './manager-network.js';
 import { Network } from './network.js';
 import { Clients } from './operations.js';
-import type { Process } from './process.js';
+import type { Sabotage } from './sabotage.js';
 import { openLog } from './shared-log.js';
 import { Witness } from './witness.js';
 
@@ -24,8 +23,8 @@ export interface ControlPlaneOptions {
   seed: number;
   /** Default 300. */
   steps?: number;
-  /** A log that is broken on purpose, to see that the simulation finds it. */
-  breakLog?: (log: SharedLog, process: Process) => SharedLog;
+  /** What is broken on purpose, to see that the simulation finds it. */
+  sabotage?: Sabotage;
 }
 
 /** What came of a run. */
@@ -89,6 +88,7 @@ class ControlPlane {
   #steps = 0;
   #faults = 0;
   #leaders = 0;
+  #term: number | undefined;
   #peaceful = false;
 
   constructor(options: ControlPlaneOptions) {
@@ -199,7 +199,7 @@ class ControlPlane {
   }
 
   #startHosts(): void {
-    const { breakLog } = this.#options;
+    const { sabotage } = this.#options;
     const ports = { clock: this.#clock, random: this.#random, logger: this.#logger, network: this.#network };
     const find = (addr: string): ManagerHost | undefined => this.#managers.find(({ id }) => id === hostOf(addr));
     for (let i = 1; i <= MANAGERS; i++) {
@@ -208,12 +208,14 @@ class ControlPlane {
         find,
         openLog: (process) => {
           const log = openLog(this.#memory, process, this.#network, this.#log);
-          return breakLog === undefined ? log : breakLog(log, process);
+          return sabotage?.log === undefined ? log : sabotage.log(log);
         },
+        ...(sabotage?.calls === undefined ? {} : { sabotage: sabotage.calls }),
         opened: (host, store) => {
           this.#witness.opened(host, store);
           store.onLeadership(() => {
-            if (!store.leads) return;
+            if (!store.leads || store.leader?.term === this.#term) return;
+            this.#term = store.leader?.term;
             this.#leaders++;
             this.#note(`${host} leads, term ${store.leader?.term}`);
           });

@@ -150,7 +150,7 @@ export class Witness {
       const name = object.Spec.Name;
       if (kind === 'create')
         for (const other of this.view.all('service'))
-          if (other.ID !== object.ID && other.Spec.Name === name) this.#report(`there are two services ${name}`);
+          if (other.ID !== object.ID && other.Spec.Name === name && !other.PendingDelete) this.#report(`there are two services ${name}`);
       const operation = object.Spec.Labels?.['operation'];
       if (operation === undefined || operation === previous?.Spec.Labels?.['operation']) continue;
       if (kind === 'create' && this.#operations.has(operation)) this.#report(`operation ${operation} was done twice`);
