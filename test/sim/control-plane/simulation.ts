@@ -155,8 +155,8 @@ class ControlPlane {
     for (let step = 1; step <= steps; step++) {
       this.#steps++;
       if (faulty.has(step)) this.#befall();
-      else if (this.#dice.chance(0.25)) this.#ask();
-      await this.#pace.elapse(10 * this.#dice.int(1, 25));
+      else if (this.#dice.chance(0.15)) this.#ask();
+      await this.#pace.elapse(10 * this.#dice.int(1, 15));
       this.#check();
     }
   }
