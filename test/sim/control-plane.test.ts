@@ -16,24 +16,27 @@ function tell(t: Test, { seed, problems, transcript }: ControlPlaneResult): void
   t.comment(`seed ${seed} failed; replay: SIM_SEED=${seed} node test/dist/sim/control-plane.test.js`);
 }
 
-t.test('control plane › whatever fails, no write is lost, nobody goes back, and all comes to rest as wanted', async (t) => {
-  const total = { seeds: 0, acknowledged: 0, leaders: 0, faults: 0, commits: 0 };
-  await runSeeds(Number(FIRST_SEED ?? 1), RUNS, (result) => {
-    if (result.problems.length > 0) {
-      tell(t, result);
-      return false;
-    }
-    if (result.faults < MIN_FAULTS || result.steps !== 300) t.fail(`seed ${result.seed}: ${result.faults} faults`);
-    total.seeds++;
-    for (const what of ['acknowledged', 'leaders', 'faults', 'commits'] as const) total[what] += result[what];
-    return true;
-  });
-  t.comment(JSON.stringify(total));
-  t.equal(total.seeds, RUNS);
-  // A run in which nobody writes or leads proves nothing.
-  t.ok(total.acknowledged >= 10 * RUNS, 'clients were served');
-  t.ok(total.leaders >= RUNS, 'managers led');
-});
+t.test(
+  'control plane › whatever fails, no write is lost, nobody goes back, and all comes to rest as wanted',
+  async (t) => {
+    const total = { seeds: 0, acknowledged: 0, leaders: 0, faults: 0, commits: 0 };
+    await runSeeds(Number(FIRST_SEED ?? 1), RUNS, (result) => {
+      if (result.problems.length > 0) {
+        tell(t, result);
+        return false;
+      }
+      if (result.faults < MIN_FAULTS || result.steps !== 300) t.fail(`seed ${result.seed}: ${result.faults} faults`);
+      total.seeds++;
+      for (const what of ['acknowledged', 'leaders', 'faults', 'commits'] as const) total[what] += result[what];
+      return true;
+    });
+    t.comment(JSON.stringify(total));
+    t.equal(total.seeds, RUNS);
+    // A run in which nobody writes or leads proves nothing.
+    t.ok(total.acknowledged >= 10 * RUNS, 'clients were served');
+    t.ok(total.leaders >= RUNS, 'managers led');
+  },
+);
 
 t.test('control plane › the same seed is the same run, to the last byte', async (t) => {
   const [once, again] = [await simulateControlPlane({ seed: 7 }), await simulateControlPlane({ seed: 7 })];

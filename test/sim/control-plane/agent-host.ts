@@ -1,11 +1,5 @@
 import { EventEmitter } from 'node:events';
-import {
-  type AgentCore,
-  assembleAgent,
-  createAgentState,
-  type Journal,
-  type Worker,
-} from '@swarmd/agent';
+import { type AgentCore, assembleAgent, createAgentState, type Journal, type Worker } from '@swarmd/agent';
 import type { Random } from '@swarmd/model';
 import { buildNode, type ManualClock } from '@swarmd/testkit';
 import type { DispatcherClient } from '@swarmd/wire';

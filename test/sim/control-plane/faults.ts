@@ -37,14 +37,28 @@ function lasting(world: FaultWorld, forMs: number, what: string, begin: () => vo
   return `${what}, for ${forMs} ms`;
 }
 
+function switched(world: FaultWorld, forMs: number, what: string, turn: (on: boolean) => void): string {
+  return lasting(
+    world,
+    forMs,
+    what,
+    () => turn(true),
+    () => turn(false),
+  );
+}
+
 function cuts(world: FaultWorld, forMs: number, from: string, others: readonly string[]): string {
   const { network } = world;
   return lasting(
     world,
     forMs,
     `${from} is cut off from ${others.join(', ')}`,
-    () => others.forEach((other) => void network.cut(from, other)),
-    () => others.forEach((other) => void network.mend(from, other)),
+    () => {
+      for (const other of others) network.cut(from, other);
+    },
+    () => {
+      for (const other of others) network.mend(from, other);
+    },
   );
 }
 
@@ -54,22 +68,56 @@ function others(world: FaultWorld, id: string): string[] {
 
 const FAULTS: readonly Fault[] = [
   (world, { manager, forMs }) =>
-    lasting(world, forMs, `manager ${manager.id} crashes`, () => manager.crash(), () => manager.boot()),
+    lasting(
+      world,
+      forMs,
+      `manager ${manager.id} crashes`,
+      () => manager.crash(),
+      () => manager.boot(),
+    ),
   (world, { manager, forMs }) =>
-    lasting(world, forMs, `manager ${manager.id} stops in order`, () => manager.stop(), () => manager.boot()),
+    lasting(
+      world,
+      forMs,
+      `manager ${manager.id} stops in order`,
+      () => manager.stop(),
+      () => manager.boot(),
+    ),
   (world, { manager: { id, process }, forMs }) =>
-    lasting(world, forMs, `manager ${id} stands still`, () => process.pause(), () => process.wake()),
+    lasting(
+      world,
+      forMs,
+      `manager ${id} stands still`,
+      () => process.pause(),
+      () => process.wake(),
+    ),
   (world, { manager: { id }, forMs }) => cuts(world, forMs, id, [LOG]),
   (world, { manager: { id }, forMs }) => cuts(world, forMs, id, others(world, id)),
   (world, { manager: { id }, forMs }) => cuts(world, forMs, id, [world.dice.pick(others(world, id))]),
   (world, { manager: { id }, forMs }) =>
-    cuts(world, forMs, id, [...world.agents.keys()].filter((agent) => agent !== id)),
+    cuts(
+      world,
+      forMs,
+      id,
+      [...world.agents.keys()].filter((agent) => agent !== id),
+    ),
   (world, { manager: { id }, forMs }) =>
     cuts(world, forMs, id, [LOG, ...[...world.agents.keys()].filter((agent) => agent !== id)]),
   (world, { agent, forMs }) =>
-    cuts(world, forMs, agent.id, world.managers.map(({ id }) => id).filter((id) => id !== agent.id)),
+    cuts(
+      world,
+      forMs,
+      agent.id,
+      world.managers.map(({ id }) => id).filter((id) => id !== agent.id),
+    ),
   (world, { agent, forMs }) =>
-    lasting(world, forMs, `agent ${agent.id} crashes`, () => agent.crash(), () => agent.boot()),
+    lasting(
+      world,
+      forMs,
+      `agent ${agent.id} crashes`,
+      () => agent.crash(),
+      () => agent.boot(),
+    ),
   (world, { agent, forMs }) => {
     const manager = world.managers.find(({ id }) => id === agent.id);
     const lose = (): void => {
@@ -84,36 +132,30 @@ const FAULTS: readonly Fault[] = [
     return lasting(world, forMs, `host ${agent.id} loses power`, lose, boot);
   },
   (world, { agent: { id, engine }, forMs }) =>
-    lasting(world, forMs, `the engine of ${id} hangs`, () => engine.hang(), () => engine.unhang()),
+    lasting(
+      world,
+      forMs,
+      `the engine of ${id} hangs`,
+      () => engine.hang(),
+      () => engine.unhang(),
+    ),
   (world, { agent: { id, engine }, forMs }) =>
-    lasting(
-      world,
-      forMs,
-      `the disk of ${id} is full`,
-      () => void (engine.full = true),
-      () => void (engine.full = false),
-    ),
+    switched(world, forMs, `the disk of ${id} is full`, (on) => {
+      engine.full = on;
+    }),
   (world, { forMs }) =>
-    lasting(
-      world,
-      forMs,
-      'the log has no space left',
-      () => void (world.log.full = true),
-      () => void (world.log.full = false),
-    ),
+    switched(world, forMs, 'the log has no space left', (on) => {
+      world.log.full = on;
+    }),
   (world, { manager }) => {
     const ms = world.dice.pick([-20_000, -2_000, 2_000, 20_000]);
     manager.jumpWall(ms);
     return `the clock of ${manager.id} jumps by ${ms} ms`;
   },
   (world, { forMs }) =>
-    lasting(
-      world,
-      forMs,
-      'messages are slow, and overtake each other',
-      () => void (world.network.slowGrains = 30),
-      () => void (world.network.slowGrains = 3),
-    ),
+    switched(world, forMs, 'messages are slow, and overtake each other', (on) => {
+      world.network.slow = on;
+    }),
   (world) => {
     world.memory.compact();
     world.compacted();

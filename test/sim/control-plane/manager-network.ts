@@ -47,9 +47,7 @@ export function simulatedNetwork(self: ServingManager, network: Network, find: F
       connection.send('callee', () => {
         const call = new ServerCall({ nodeId: process.host, role: 'manager' }, request, ignore, ignore);
         pick(serving(addr)!)(call, (error, response) =>
-          connection.send('caller', () =>
-            end(() => (error ? reject(fromGrpcError(error)) : resolve(response))),
-          ),
+          connection.send('caller', () => end(() => (error ? reject(fromGrpcError(error)) : resolve(response)))),
         );
       });
     });
@@ -57,7 +55,12 @@ export function simulatedNetwork(self: ServingManager, network: Network, find: F
     channel: () => undefined,
     attach: (addr, first, handlers) => attach(process, network, addr, find, first, handlers),
     call: async (addr, method, args, { requestId = '', ...options }: ManagerCallOptions) => {
-      const request = { method, arguments: Buffer.from(args === undefined ? '' : JSON.stringify(args)), requestId, protocol: 1 };
+      const request = {
+        method,
+        arguments: Buffer.from(args === undefined ? '' : JSON.stringify(args)),
+        requestId,
+        protocol: 1,
+      };
       const answer = await unary(addr, ({ cluster }) => cluster.call as unknown as Unary, request, options);
       const text = (answer as { result: Buffer }).result.toString();
       return text === '' ? undefined : (JSON.parse(text) as unknown);

@@ -2,6 +2,10 @@ import type { ManualClock } from '@swarmd/testkit';
 import type { Dice } from '../support/dice.js';
 import { GRAIN_MS, type Process } from './process.js';
 
+/** The longest delay of a message, in grains. */
+const DELAY_GRAINS = 3;
+const SLOW_GRAINS = 30;
+
 /** Where the shared log is, for partitions. */
 export const LOG = 'log';
 
@@ -23,8 +27,8 @@ export class Network {
   readonly #clock: ManualClock;
   readonly #dice: Dice;
   readonly #cuts = new Set<string>();
-  /** The longest delay of a message, in grains; raised by faults. */
-  slowGrains = 3;
+  /** Whether messages take ten times as long. */
+  slow = false;
 
   constructor(clock: ManualClock, dice: Dice) {
     this.#clock = clock;
@@ -41,7 +45,7 @@ export class Network {
 
   mendAll(): void {
     this.#cuts.clear();
-    this.slowGrains = 3;
+    this.slow = false;
   }
 
   reaches(a: string, b: string): boolean {
@@ -50,7 +54,7 @@ export class Network {
 
   /** What a message takes now, in milliseconds. */
   delayMs(): number {
-    return GRAIN_MS * this.#dice.int(0, this.slowGrains);
+    return GRAIN_MS * this.#dice.int(0, this.slow ? SLOW_GRAINS : DELAY_GRAINS);
   }
 
   /** A connection from `caller` to whichever process `callee` finds on `host` when the first message gets there. */

@@ -107,7 +107,8 @@ export class Clients {
       (error: unknown) => {
         note(`refused: ${name}: ${String(error)}`);
         if (!isRefusal(error)) report(`${what}: ${String((error as Error).stack)}`);
-        else if (!isErrorCode(error, ...UNKNOWN) && !absent()) report(`it was refused and took effect: ${what}: ${error}`);
+        else if (!isErrorCode(error, ...UNKNOWN) && !absent())
+          report(`it was refused and took effect: ${what}: ${error}`);
       },
     );
   }

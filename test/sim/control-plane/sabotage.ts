@@ -14,7 +14,7 @@ function instead(log: SharedLog, methods: Partial<SharedLog>): SharedLog {
 }
 
 /** Who has led once writes for ever: what the fence refuses gets in through the log of whoever leads. */
-export function withoutFence(): Sabotage {
+function withoutFence(): Sabotage {
   let leading: SharedLog | undefined;
   return {
     log: (log) =>
@@ -34,7 +34,7 @@ export function withoutFence(): Sabotage {
 }
 
 /** Every so many appends one is acknowledged and not written. */
-export function withLostWrites(): Sabotage {
+function withLostWrites(): Sabotage {
   let appends = 0;
   return {
     log: (log) =>
@@ -45,7 +45,7 @@ export function withLostWrites(): Sabotage {
 }
 
 /** Followers are not told of every transaction. */
-export function withForgottenEvents(): Sabotage {
+function withForgottenEvents(): Sabotage {
   let events = 0;
   return {
     log: (log) =>
@@ -59,7 +59,7 @@ export function withForgottenEvents(): Sabotage {
 }
 
 /** A write that is passed on again is not known again. */
-export function withoutRequestIds(): Sabotage {
+function withoutRequestIds(): Sabotage {
   return {
     calls: (network) => ({
       ...network,
@@ -67,3 +67,6 @@ export function withoutRequestIds(): Sabotage {
     }),
   };
 }
+
+/** All that can be broken; each call of one is for one run. */
+export const SABOTAGES = { withoutFence, withLostWrites, withForgottenEvents, withoutRequestIds } as const;

@@ -1,9 +1,9 @@
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
-import * as sabotages from './sabotage.js';
+import { SABOTAGES } from './sabotage.js';
 import { type ControlPlaneResult, simulateControlPlane } from './simulation.js';
 
-/** What is broken on purpose, by the name of the function in `sabotage.ts`. */
-export type SabotageName = keyof typeof sabotages;
+/** What is broken on purpose, by its name in {@link SABOTAGES}. */
+export type SabotageName = keyof typeof SABOTAGES;
 
 /** Seeds to run: `count` of them from `first` on, every `step`th. */
 interface Share {
@@ -52,7 +52,7 @@ async function work({ first, count, step, sabotage }: Share): Promise<void> {
   // Refusals are part of the game, and nobody reads where they came from until a seed is replayed alone.
   if (count > 1) Error.stackTraceLimit = 0;
   for (let i = 0; i < count; i++) {
-    const options = sabotage === undefined ? {} : { sabotage: sabotages[sabotage]() };
+    const options = sabotage === undefined ? {} : { sabotage: SABOTAGES[sabotage]() };
     parentPort?.postMessage(await simulateControlPlane({ seed: first + i * step, ...options }));
   }
 }

@@ -18,7 +18,8 @@ export function openLog(memory: SharedMemory, process: Process, network: Network
     const begun = process.clock.monotonic();
     await pause(process, network.delayMs());
     while (!network.reaches(process.host, LOG)) {
-      if (process.clock.monotonic() - begun > GIVE_UP_MS) throw new SwarmdError('unavailable', 'the log cannot be reached');
+      if (process.clock.monotonic() - begun > GIVE_UP_MS)
+        throw new SwarmdError('unavailable', 'the log cannot be reached');
       await pause(process, 5 * GRAIN_MS);
     }
   };

@@ -134,7 +134,9 @@ class ControlPlane {
         tx.create('node', {
           ...node,
           Spec: { ...node.Spec, Role, Labels: { zone: ZONES[i % ZONES.length]! } },
-          ...(Role === 'manager' ? { ManagerStatus: { Leader: false, Reachability: 'unknown', Addr: `n${i}:${PORT}` } } : {}),
+          ...(Role === 'manager'
+            ? { ManagerStatus: { Leader: false, Reachability: 'unknown', Addr: `n${i}:${PORT}` } }
+            : {}),
         });
       }
     });

@@ -98,7 +98,10 @@ export class Witness {
     if (entry?.index === commit.index && entry.digest === digestOf(commit)) progress.applied++;
     else if (this.#compacted && (entry === undefined || commit.index >= entry.index))
       progress.applied = this.#entries.findLastIndex(({ index }) => index <= commit.index) + 1;
-    else this.#report(`${host} shows #${commit.index} ${digestOf(commit)}, and the log has #${entry?.index} ${entry?.digest}`);
+    else
+      this.#report(
+        `${host} shows #${commit.index} ${digestOf(commit)}, and the log has #${entry?.index} ${entry?.digest}`,
+      );
   }
 
   /** No manager goes back, nor ahead of the log, in this life or the next. */
@@ -122,7 +125,8 @@ export class Witness {
     for (const table of TABLE_NAMES) {
       if (store.view.count(table) !== this.view.count(table)) this.#report(`${host} has another number of ${table}s`);
       for (const object of this.view.all(table))
-        if (!isDeepStrictEqual(store.view.get(table, object.ID), object)) this.#report(`${host} has another ${table} ${object.ID}`);
+        if (!isDeepStrictEqual(store.view.get(table, object.ID), object))
+          this.#report(`${host} has another ${table} ${object.ID}`);
     }
   }
 
@@ -132,7 +136,8 @@ export class Witness {
       this.#term = event.leader?.term;
     } else if (event.kind === 'entry') {
       const { index, operations } = event.entry;
-      if (event.term !== this.#term) this.#report(`#${index} was written in term ${event.term}, and ${this.#term} leads`);
+      if (event.term !== this.#term)
+        this.#report(`#${index} was written in term ${event.term}, and ${this.#term} leads`);
       if (index <= this.#index) this.#report(`#${index} was written after #${this.#index}`);
       this.#index = index;
       const parts = operations.map(({ table, key, value }) => `${table}/${key}@${value?.Version.Index ?? '-'}`);
@@ -150,7 +155,8 @@ export class Witness {
       const name = object.Spec.Name;
       if (kind === 'create')
         for (const other of this.view.all('service'))
-          if (other.ID !== object.ID && other.Spec.Name === name && !other.PendingDelete) this.#report(`there are two services ${name}`);
+          if (other.ID !== object.ID && other.Spec.Name === name && !other.PendingDelete)
+            this.#report(`there are two services ${name}`);
       const operation = object.Spec.Labels?.['operation'];
       if (operation === undefined || operation === previous?.Spec.Labels?.['operation']) continue;
       if (kind === 'create' && this.#operations.has(operation)) this.#report(`operation ${operation} was done twice`);
