@@ -8,6 +8,7 @@ import { createEngine } from './engine/engine.js';
 import { type Tunnels, tunnel } from './engine/upgrade.js';
 import { installErrors } from './http/errors.js';
 import { freshReads } from './http/freshness.js';
+import { OpenThings } from './http/open-things.js';
 import { API_VERSION, checkVersion, splitVersion } from './http/versions.js';
 import { backupRoutes } from './routes/backup.js';
 import { eventRoutes } from './routes/events.js';
@@ -28,6 +29,13 @@ import { taskRoutes } from './routes/tasks.js';
  */
 const MAX_BODY_BYTES = 2 * 1024 * 1024;
 
+/** At closing, requests to the cluster have this long to be answered: a change of leader takes its time. */
+const ANSWER_GRACE_MS = 10_000;
+/** Connections that clients keep have this long to be used once more, by which they end. */
+const KEPT_GRACE_MS = 500;
+/** Those that were passed on to the engine have this long, and who has connected without asking anything. */
+const ENGINE_GRACE_MS = 1_000;
+
 /** `sun_path` of Linux less its final zero; longer paths are cut off silently. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
@@ -46,7 +54,10 @@ export interface Api {
    * answers on rejects with `failed-precondition`.
    */
   listen(path: string, options?: { group?: string }): Promise<void>;
-  /** Stops serving: streams and handed-over connections end. */
+  /**
+   * Stops serving: whoever has connected is answered, streams of events and logs end as if they were complete, and no one
+   * else can connect. What the engine answers through this API, which may never end, is cut off soon.
+   */
   close(): Promise<void>;
 }
 
@@ -56,7 +67,16 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
   const log = logger.child({ component: 'api' });
   const context: ApiContext = { membership, engine: createEngine(engineSocket), logger: log, closing: closing.signal };
   const tunnels: Tunnels = new Set();
-  const app = buildServer(context);
+  const requests = new OpenThings();
+  const connections = new OpenThings();
+  let leaving = false;
+  let socketPath: string | undefined;
+  const app = buildServer(context, requests);
+  app.server.on('connection', (socket) => connections.add(socket));
+  app.server.prependListener('request', (_request, response) => {
+    // A client that keeps its connection would find it closed just as it asks again.
+    if (leaving) response.shouldKeepAlive = false;
+  });
   app.server.on('upgrade', (request, socket, head) => {
     void tunnel(context.engine, request, socket, head, tunnels);
   });
@@ -68,6 +88,7 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
       }
       await removeStaleSocket(path);
       await app.listen({ path });
+      socketPath = path;
       await chmod(path, 0o660);
       const gid = group === undefined ? undefined : await groupId(group);
       if (group !== undefined && gid === undefined) log.warn({ group }, 'no such group: the socket is for root alone');
@@ -75,17 +96,26 @@ export function createApi({ membership, engineSocket, logger }: ApiDependencies)
       log.info({ path, apiVersion: API_VERSION }, 'serving the Docker Engine API');
     },
     async close() {
+      leaving = true;
+      await leaveSocket(app.server, socketPath);
       closing.abort();
+      await within(connections.settled(), KEPT_GRACE_MS);
+      const closed = app.close();
+      await within(closed, ENGINE_GRACE_MS);
+      await within(requests.settled(), ANSWER_GRACE_MS);
       for (const socket of tunnels) socket.destroy();
-      await app.close();
+      app.server.closeAllConnections();
+      await closed;
     },
   };
 }
 
-function buildServer(context: ApiContext): FastifyInstance {
+function buildServer(context: ApiContext, requests: OpenThings): FastifyInstance {
   const app = fastify({
     bodyLimit: MAX_BODY_BYTES,
-    forceCloseConnections: true,
+    forceCloseConnections: 'idle',
+    // What comes on a connection that is there while this closes is answered as ever.
+    return503OnClosing: false,
     // Uploads of images and build contexts take as long as they take.
     requestTimeout: 0,
     rewriteUrl: (request) => splitVersion(request.url ?? '/').path,
@@ -103,6 +133,7 @@ function buildServer(context: ApiContext): FastifyInstance {
     return payload;
   });
   app.register(async (owned) => {
+    owned.addHook('onRequest', async (_request, reply) => requests.add(reply.raw));
     readJsonBodies(owned);
     freshReads(owned, context.membership);
     for (const routes of OWNED) await routes(owned, context);
@@ -137,6 +168,33 @@ function readJsonBodies(app: FastifyInstance): void {
       done(new SwarmdError('invalid-argument', `invalid JSON in the request body: ${reason}`, { cause }));
     }
   });
+}
+
+/**
+ * Takes the socket's name away, so that nobody else can connect, and waits until those who have are accepted: closing
+ * would turn away, without an answer, who is still queued in the kernel.
+ */
+async function leaveSocket(server: net.Server, path: string | undefined): Promise<void> {
+  if (path === undefined) return;
+  await unlink(path).catch(() => {});
+  let quietTurns = 0;
+  const onConnection = (): void => {
+    quietTurns = 0;
+  };
+  server.on('connection', onConnection);
+  // Each turn of the event loop accepts one; the first may have begun before the name was gone.
+  while (quietTurns++ < 2) await new Promise((resolve) => setImmediate(resolve));
+  server.off('connection', onConnection);
+}
+
+/** Resolves when `done` has, or after `ms`. */
+async function within(done: Promise<unknown>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  });
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }
 
 async function removeStaleSocket(path: string): Promise<void> {

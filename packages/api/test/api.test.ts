@@ -1,4 +1,5 @@
 import { linkSync, renameSync, statSync } from 'node:fs';
+import http from 'node:http';
 import net from 'node:net';
 import { join } from 'node:path';
 import { CLUSTER_KEY, SwarmdError } from '@swarmd/model';
@@ -236,6 +237,39 @@ t.test('api › the socket is for root and a group; a stale one is replaced, a l
   await other.close();
 });
 
+t.test('api › closing answers whoever has asked, ends streams in order, and lets nobody else in', async (t) => {
+  const world = await startTestApi(t);
+  const asked = withResolvers<void>();
+  const decided = withResolvers<{ ID: string }>();
+  world.control.createConfig = () => {
+    asked.resolve();
+    return decided.promise;
+  };
+  const events = world.request('GET', '/events?filters={"type":["config"]}');
+  const slow = world.request('POST', '/configs/create', { body: { Name: 'c', Data: '' } });
+  await asked.promise;
+  const keeping = new http.Agent({ keepAlive: true, maxSockets: 1 });
+  const kept = (): Promise<number> =>
+    new Promise((resolve, reject) => {
+      const outgoing = http.get({ socketPath: world.socket, path: '/nodes', agent: keeping }, (response) => {
+        response.on('end', () => resolve(response.statusCode ?? 0)).resume();
+      });
+      outgoing.on('error', reject);
+    });
+  t.equal(await kept(), 200);
+  // These are in the kernel's queue when closing begins.
+  const queued = Array.from({ length: 20 }, () => world.request('GET', '/nodes'));
+  const closed = world.api.close();
+  t.equal(await kept(), 200, 'on a connection that was kept');
+  for (const { status } of await Promise.all(queued)) t.equal(status, 200);
+  t.equal((await events).status, 200, 'the stream came to its end');
+  await t.rejects(world.request('GET', '/nodes'), { code: 'ENOENT' });
+  decided.resolve({ ID: 'made' });
+  const answer = await slow;
+  t.same([answer.status, answer.body], [201, { ID: 'made' }]);
+  await closed;
+});
+
 /** A socket file that nobody answers on any more. */
 async function leaveStaleSocket(path: string): Promise<void> {
   const first = net.createServer().listen(path);
@@ -243,4 +277,12 @@ async function leaveStaleSocket(path: string): Promise<void> {
   linkSync(path, `${path}.kept`);
   await new Promise((resolve) => first.close(resolve));
   renameSync(`${path}.kept`, path);
+}
+
+function withResolvers<T>(): { promise: Promise<T>; resolve: (value: T) => void } {
+  let resolve: (value: T) => void = () => {};
+  const promise = new Promise<T>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { inflateRaw } from 'node:zlib';
-import { type AnyObject, type BackupSecret, SwarmdError, type TableName } from '@swarmd/model';
+import { type AnyObject, type BackupSecret, formatRefusal, SwarmdError, type TableName } from '@swarmd/model';
 import { checkObject } from './check-object.js';
 import { CHUNK_BYTES, FRAME_BYTES, openChunk, readFrame } from './chunks.js';
 import {
@@ -126,9 +126,17 @@ class ContentReader {
     this.#counts.set(table, count + 1);
     const problem = checkObject(table as TableName, object);
     if (problem !== undefined) throw damaged(`${table} ${object.ID}: ${problem}`);
+    if (table === 'cluster') refuseNewer(object);
     // As it was written: a schema's output has its fields in another order.
     this.#onObject?.(table as TableName, (content as { object: AnyObject }).object);
   }
+}
+
+/** The cluster's object comes first: what a newer swarmd has added is never read before this. */
+function refuseNewer({ StateFormat }: Record<string, unknown>): void {
+  const format = typeof StateFormat === 'number' ? StateFormat : undefined;
+  const refusal = formatRefusal('the backed-up state', format);
+  if (refusal !== undefined) throw refusal;
 }
 
 function parse<T>(parsed: { success: true; data: T } | { success: false; error: Error }, what: string): T {

@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import type { BackupScheduleConfig } from './backup-schedule.js';
+import { type ExternalEtcdConfig, parseStoreUrl } from './store-url.js';
 
 /** swarmd's configuration, read once at start and frozen. */
 export interface DaemonConfig {
@@ -23,6 +24,8 @@ export interface DaemonConfig {
   advertiseAddr: string | undefined;
   /** Path of the etcd program that keeps the state of several managers; the one on PATH when absent. */
   etcd: string | undefined;
+  /** The etcd of somebody else that keeps the state of all managers, if wished. */
+  store: ExternalEtcdConfig | undefined;
   /** Group that may use the API socket. */
   group: string;
   logLevel: string;
@@ -78,6 +81,17 @@ const ConfigSchema = z.strictObject({
     .refine((value) => isIP(value) !== 0, { message: '--advertise-addr must be an IP address' })
     .optional(),
   etcd: z.string().startsWith('/', { message: '--etcd must be an absolute path' }).optional(),
+  store: z
+    .string()
+    .transform((value, context) => {
+      try {
+        return parseStoreUrl(value);
+      } catch (error) {
+        context.addIssue({ code: 'custom', message: (error as Error).message });
+        return z.NEVER;
+      }
+    })
+    .optional(),
   group: z.string().min(1).default('docker'),
   'log-level': z.enum(LOG_LEVELS, { message: `--log-level must be one of ${LOG_LEVELS.join(', ')}` }).default('info'),
   'backup-dir': absolute('--backup-dir').optional(),
@@ -97,6 +111,7 @@ const HELP: Readonly<Record<keyof typeof ConfigSchema.shape, string>> = {
   'listen-addr': 'IP:PORT for joining nodes and agents (default 0.0.0.0:2377)',
   'advertise-addr': 'IP that other nodes reach this one at (default: address of the default route)',
   etcd: 'path of etcd, for several managers (default: the one on PATH)',
+  store: 'etcd://HOST:PORT[,HOST:PORT]/PREFIX?ca=FILE&cert=FILE&key=FILE of an etcd that you run (default: of its own)',
   group: 'group that may use the API socket (default docker)',
   'log-level': `one of ${LOG_LEVELS.join(', ')} (default info)`,
   'backup-dir': 'where a manager writes a backup of the cluster regularly; needs --backup-key-file',
@@ -171,6 +186,7 @@ function toConfig(merged: Record<string, unknown>): DaemonConfig {
     listenAddr: value['listen-addr'],
     advertiseAddr: value['advertise-addr'],
     etcd: value.etcd,
+    store: value.store,
     group: value.group,
     logLevel: value['log-level'],
     backup: backupOf(value),

@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createApi } from '@swarmd/api';
-import { asSwarmdError, type LocalNodeInfo, type SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type LocalNodeInfo, type SwarmdError, VERSIONS } from '@swarmd/model';
 import { type Logger, pino } from 'pino';
 import { startBackupSchedule } from './backup-schedule.js';
 import { type DaemonConfig, readConfig } from './config.js';
@@ -10,13 +9,11 @@ import { createMembership } from './membership.js';
 import { systemClock, systemRandom } from './system-ports.js';
 
 /** Stopping takes no longer than this: whatever hangs is left to the kernel. */
-const STOP_TIMEOUT_MS = 15_000;
+const STOP_TIMEOUT_MS = 25_000;
 
 /** Runs swarmd until it is told to stop; resolves with the exit code. */
 async function main(): Promise<number> {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-    version: string;
-  };
+  const version = VERSIONS.swarmd;
   let config: DaemonConfig;
   try {
     const invocation = readConfig(process.argv.slice(2), process.env, version);
@@ -88,6 +85,8 @@ async function serve(config: DaemonConfig, version: string, logger: Logger): Pro
     logger.error('stopping took too long; giving up');
     process.exit(1);
   }, STOP_TIMEOUT_MS);
+  // Another manager leads before this one is gone; what clients wait for here is done there, and answered.
+  await membership.handOver();
   await api.close();
   await schedule?.stop();
   await membership.stop();

@@ -1,5 +1,6 @@
-import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings } from '@swarmd/manager';
+import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings, startLostManagers } from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
+import { keyHandlers } from './lock/key-exchange.js';
 import { startMemberKeeper } from './manager/member-keeper.js';
 import { memberHandlers } from './manager/members.js';
 import type { StoreHost } from './manager/store-host.js';
@@ -28,9 +29,13 @@ export async function startManager(
     ...{ listenAddr: addresses.listenAddr, advertiseAddr: addresses.advertiseAddr },
     loops: MANAGER_LOOPS,
     warnings: perHostNetworkWarnings,
-    handlers: memberHandlers(host, clock, random),
-    duties: [() => startMemberKeeper(host, nodeId, ports)],
-    refuseManager: () => host.refuseManager(),
+    handlers: { ...memberHandlers(host, clock, random), ...keyHandlers(host) },
+    // Managers have no votes in an etcd that others run.
+    duties: [
+      () => startMemberKeeper(host, nodeId, ports),
+      ...(host.isExternal ? [] : [() => startLostManagers({ store: host.store, ...ports })]),
+    ],
+    refuseManager: (newcomer) => host.refuseManager(newcomer),
     leadsConsensus: () => host.etcd?.leadsConsensus() ?? false,
   });
   try {

@@ -2,10 +2,8 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { connectEngine, describeNode, engineInfo } from '@swarmd/agent';
-import { findEtcd } from '@swarmd/etcd';
 import { bootstrapCluster, requestCertificate } from '@swarmd/manager';
 import {
-  asSwarmdError,
   type Control,
   type InitRequest,
   type LocalNodeInfo,
@@ -26,23 +24,25 @@ import {
   readLocked,
 } from './lock/locked-node.js';
 import { identityDir, keepIdentity, keptIdentity, openVault } from './lock/secret-files.js';
+import { becomeManager, leaveManagers, whyNoManager } from './manager/change-of-role.js';
+import { eraseExternal } from './manager/external-etcd.js';
 import { managerDir, removeManager } from './manager/manager-files.js';
 import { openEmbedded } from './manager/store-host.js';
 import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
 import { type NodeRuntime, startNode } from './node-runtime.js';
 import { checkInit, checkJoin } from './requests.js';
-import { readForRestore, writeRestored } from './restore.js';
+import { readForRestore, restoredUnlockKey, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
-/** How long a join waits for the manager, and a leaving manager for the others. */
-const MANAGER_TIMEOUT_MS = 60_000;
 
 /** The membership of this node, with the daemon's own hold on it. */
 export interface DaemonMembership extends Membership {
   /** Takes up where the last run stopped: starts manager and agent of a node that is in a cluster. */
   resume(): Promise<void>;
+  /** Has another manager lead, before a stop; everything goes on being served. */
+  handOver(): Promise<void>;
   /** Stops manager and agent; containers go on. */
   stop(): Promise<void>;
 }
@@ -100,23 +100,25 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
   };
   /**
    * Becomes a member with the identity that `obtain` gets, secrets sealed with `key` from the start; what fails, or is cut
-   * off by a crash, leaves nothing.
+   * off by a crash, leaves nothing. `founds`: there is no cluster without this node.
    */
   const enter = async (
     addresses: Member,
     obtain: (vault: Vault) => Promise<Identity>,
-    key?: UnlockKey,
+    { key, founds = false }: { key?: UnlockKey | undefined; founds?: boolean } = {},
   ): Promise<Identity> => {
+    let identity: Identity | undefined;
     try {
       await saveMember(config.dataDir, { ...addresses, unfinished: 'joining' });
       const secrets = await openVault(config.dataDir, key);
-      const identity = await obtain(secrets);
+      identity = await obtain(secrets);
       await keepIdentity(config.dataDir, secrets, identity);
       await run(identity, addresses, secrets);
       await saveMember(config.dataDir, addresses);
       return identity;
     } catch (error) {
       await node?.stop();
+      if (founds && identity !== undefined) await eraseExternal(config, ports, identity.clusterId);
       await forget();
       throw error;
     }
@@ -139,6 +141,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         if (kept !== undefined && identity !== undefined) await run(identity, kept, secrets);
         else refuseRemains(config.dataDir, kept, identity);
       }),
+    handOver: async () => node?.manager.handOver(),
     stop: async () => node?.stop(),
     init: (body) =>
       exclusively(async () => {
@@ -147,7 +150,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         const addresses = resolveAddresses(config, request);
         const key = newUnlockKey(request);
         const make = (secrets: Vault) => makeCluster(deps, request, addresses, secrets);
-        return (await enter(addresses, make, key)).nodeId;
+        return (await enter(addresses, make, { key, founds: true })).nodeId;
       }),
     join: (body) =>
       exclusively(async () => {
@@ -162,6 +165,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
             ...(request.Availability ? { availability: request.Availability } : {}),
             description: await describeHost(config),
             noManagerReason: await whyNoManager(config),
+            externalStore: config.store !== undefined,
             signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
           }),
         );
@@ -176,10 +180,11 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         const host = { advertiseAddr: addresses.advertiseAddr, description };
         const restored = await readForRestore(request, file, host, ports);
         if (request.DryRun) return restored.report;
-        await enter(addresses, async () => {
-          await writeRestored(config.dataDir, ports, restored);
+        const write = async (secrets: Vault): Promise<Identity> => {
+          await writeRestored(config.dataDir, ports, restored, secrets);
           return restored.identity;
-        });
+        };
+        await enter(addresses, write, { key: restoredUnlockKey(restored), founds: true });
         return restored.report;
       }),
     leave: (force) =>
@@ -190,7 +195,8 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
           return forget();
         }
         if (node === undefined || member === undefined) throw new SwarmdError('unavailable', NOT_IN);
-        if (node.manager.taken) await leaveManagers(node, force);
+        const wasLast = node.manager.taken && (await leaveManagers(node, force));
+        const { clusterId } = node;
         try {
           await node.leave();
         } catch (error) {
@@ -201,6 +207,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
           ports.logger.warn({ err: error }, 'left by force: containers of the cluster may remain on this engine');
         }
         await saveMember(config.dataDir, { ...member, unfinished: 'leaving' });
+        if (wasLast) await eraseExternal(config, ports, clusterId);
         await forget();
       }),
     unlock: (text) =>
@@ -220,56 +227,6 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
 
 const ALREADY_IN = 'this node is in a cluster already';
 const NOT_IN = 'This node is not part of a swarm';
-const LAST_MANAGER_LEAVES =
-  'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
-
-/** Waits for the manager of a node that has just joined as one. Going on in the background is not a failure of the join. */
-async function becomeManager({ manager }: NodeRuntime): Promise<void> {
-  try {
-    await manager.serving(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
-  } catch (cause) {
-    const message =
-      'Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.';
-    throw new SwarmdError('unavailable', `${message} (${manager.problem})`, { cause });
-  }
-}
-
-/** Why this host cannot be a manager; empty when it can. */
-async function whyNoManager({ etcd }: DaemonConfig): Promise<string> {
-  try {
-    await findEtcd(etcd);
-    return '';
-  } catch (error) {
-    return asSwarmdError(error).message;
-  }
-}
-
-/**
- * What has to be so before a manager may leave: by force only, as in Docker Swarm, and then the others let it go first, so
- * that their quorum is one of those who stay.
- */
-async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: boolean): Promise<void> {
-  const nodes = (await control?.listNodes({ role: ['manager'] })) ?? [];
-  if (!force) throw new SwarmdError('unavailable', leavingManager(nodes.length));
-  if (control === undefined || nodes.length <= 1) return;
-  try {
-    const { Version, Spec } = (await control.getNode(nodeId)) as unknown as {
-      Version: { Index: number };
-      Spec: object;
-    };
-    await control.updateNode(nodeId, Version.Index, { ...Spec, Role: 'worker' });
-    await manager.retired(AbortSignal.timeout(MANAGER_TIMEOUT_MS));
-  } catch {
-    // Forced: the others will see that this manager is gone.
-  }
-}
-
-function leavingManager(managers: number): string {
-  if (managers <= 1) return LAST_MANAGER_LEAVES;
-  const rest = managers - 1;
-  const quorum = `Removing this node leaves ${rest} managers out of ${managers}.`;
-  return `You are attempting to leave the swarm on a node that is participating as a manager. ${quorum} Demote the node first, or use \`--force\`, with which it is demoted as it leaves. `;
-}
 
 /** Throws `damaged` when part of a membership is there and part is missing: what is left may be a whole cluster's state. */
 function refuseRemains(dataDir: string, kept: Member | undefined, identity: Identity | undefined): void {
@@ -348,7 +305,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
     LocalNodeState: localState(node, failure),
     ControlAvailable: node.control !== undefined,
-    Error: failure || node.manager.problem,
+    Error: failure || node.problem || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
   };
 }

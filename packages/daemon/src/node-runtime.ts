@@ -38,6 +38,7 @@ export interface NodeOptions {
 /** A node of a cluster: its agent, and its manager if it is one. */
 export interface NodeRuntime {
   readonly nodeId: string;
+  readonly clusterId: string;
   readonly role: Identity['role'];
   /** This node's manager, if it is one or is to become one. */
   readonly manager: ManagerSlot;
@@ -45,6 +46,8 @@ export interface NodeRuntime {
   /** Managers that this node knows, with their addresses. */
   managers(): { NodeID: string; Addr: string }[];
   connected(): boolean;
+  /** Why managers cannot work with this node's version; empty when they do. */
+  readonly problem: string;
   /** Stops and leaves containers running. */
   stop(): Promise<void>;
   /** Stops for good and removes the cluster's containers from this host. */
@@ -102,6 +105,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     if (renewed.role !== 'manager' || manager.taken) return;
     manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
   });
+  let problem = '';
   const agent = createAgent({
     ...ports,
     engineSocket: config.engineSocket,
@@ -117,6 +121,10 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     onCluster,
     onSessionEnd: (reason) => {
       if (isErrorCode(reason, 'permission-denied', 'unauthenticated')) options.onRejected(reason);
+      if (isErrorCode(reason, 'incompatible')) problem = reason.message;
+    },
+    onWelcome: () => {
+      problem = '';
     },
   });
   let certificate = identity.certificatePem;
@@ -136,6 +144,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   }
   return {
     nodeId: identity.nodeId,
+    clusterId: identity.clusterId,
     get role() {
       return holder.current.role;
     },
@@ -145,6 +154,9 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     },
     managers: () => peers,
     connected: () => agent.connected(),
+    get problem() {
+      return problem;
+    },
     stop: async () => {
       await renewal.stop();
       unfollow();

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { readBackup } from '@swarmd/backup';
 import { type BackedUp, type PreparedRestore, prepareRestore } from '@swarmd/manager';
 import {
+  type Cluster,
   type LogEntry,
   type NodeDescription,
   type RestoreRequest,
@@ -11,7 +12,8 @@ import {
   type TableName,
   type TableTypes,
 } from '@swarmd/model';
-import { loadOrCreateDataKey, openLevelLog } from '@swarmd/store';
+import { openLevelLog, parseUnlockKey, type UnlockKey, type Vault } from '@swarmd/store';
+import { DataKeys } from './lock/data-keys.js';
 import { managerFiles } from './manager/manager-files.js';
 import type { NodePorts } from './node-ports.js';
 
@@ -62,21 +64,33 @@ export async function readForRestore(
 }
 
 /**
- * Writes what was prepared to a new embedded store. `failed-precondition` when there is a store already. A crash leaves a
+ * Writes what was prepared to a new embedded store, whose key lies in `vault`. `failed-precondition` when there is a store already. A crash leaves a
  * part of it: the membership clears that away, as it does after a join that was cut off.
  */
-export async function writeRestored(dataDir: string, { logger }: NodePorts, restored: PreparedRestore): Promise<void> {
+export async function writeRestored(
+  dataDir: string,
+  { logger }: NodePorts,
+  restored: PreparedRestore,
+  vault: Vault,
+): Promise<void> {
   const { directory, level: storeDir, dataKey: keyFile } = managerFiles(dataDir);
   if (existsSync(storeDir)) throw new SwarmdError('failed-precondition', `there is a store in ${storeDir} already`);
   await mkdir(directory, { recursive: true, mode: 0o700 });
-  const dataKey = await loadOrCreateDataKey(keyFile);
-  const log = await openLevelLog({ dir: storeDir, dataKey, logger: logger.child({ component: 'store' }) });
+  const child = logger.child({ component: 'store' });
+  const { cipher } = await DataKeys.open({ path: keyFile, vault, logger: child });
+  const log = await openLevelLog({ dir: storeDir, dataKey: cipher, logger: child });
   try {
     await log.replay(() => {});
     for (const entry of entriesOf(restored)) await log.append([entry]);
   } finally {
     await log.close();
   }
+}
+
+/** The unlock key of a restored cluster that locks its managers: nothing of it is to be on the disk in the clear. */
+export function restoredUnlockKey({ objects }: PreparedRestore): UnlockKey | undefined {
+  const found = objects.find(({ table }) => table === 'cluster')?.object as Cluster | undefined;
+  return found?.UnlockKey === undefined ? undefined : parseUnlockKey(found.UnlockKey);
 }
 
 /** All objects in some entries, the last of which has the index that the store is to have. */

@@ -20,6 +20,7 @@ t.test('configuration › has the documented defaults and is frozen', async (t) 
     engineSocket: '/var/run/docker.sock',
     listenAddr: '0.0.0.0:2377',
     advertiseAddr: undefined,
+    store: undefined,
     group: 'docker',
     logLevel: 'info',
     backup: undefined,
@@ -42,6 +43,23 @@ t.test('configuration › takes a schedule of backups, a day and seven of them u
   t.match(configOf(chosen), { backup: { intervalMs: 5_400_000, keep: 2 } });
 });
 
+t.test('configuration › takes an etcd that others run', async (t) => {
+  t.match(configOf(['--store', 'etcd://127.0.0.1:2379']), {
+    store: { endpoint: '127.0.0.1:2379', prefix: '/swarmd/', tls: undefined },
+  });
+  const tls = { caFile: '/ca.pem', certificateFile: '/me.pem', keyFile: '/me.key' };
+  const files = '?ca=/ca.pem&cert=/me.pem&key=/me.key';
+  for (const [text, expected] of [
+    [
+      `etcd://10.0.0.1:2379,10.0.0.2:2379/prod/east${files}`,
+      { endpoint: '10.0.0.1:2379,10.0.0.2:2379', prefix: '/prod/east/' },
+    ],
+    [`etcd://etcd.example:2379/${files}`, { endpoint: 'etcd.example:2379', prefix: '/swarmd/' }],
+    [`etcd://[fd00::1]:2379${files}`, { endpoint: '[fd00::1]:2379', prefix: '/swarmd/' }],
+  ] as const)
+    t.match(configOf(['--store', text]), { store: { ...expected, tls } }, text);
+});
+
 t.test('configuration › names the wrong setting and says what is allowed', async (t) => {
   for (const [argv, message] of [
     [['--host', 'tcp://0.0.0.0:2375'], /--host: tcp:\/\/ is refused: without client certificates/],
@@ -50,6 +68,15 @@ t.test('configuration › names the wrong setting and says what is allowed', asy
     [['--listen-addr', '0.0.0.0:99999'], /--listen-addr: "0.0.0.0:99999" is not IP:PORT/],
     [['--advertise-addr', 'eth0'], /--advertise-addr must be an IP address/],
     [['--data-dir', 'relative'], /--data-dir must be an absolute path/],
+    [['--store', 'http://10.0.0.1:2379'], /--store: "http:\/\/10.0.0.1:2379" is not etcd:\/\/HOST:PORT/],
+    [['--store', 'etcd://10.0.0.1'], /--store: "10.0.0.1" is not HOST:PORT/],
+    [['--store', 'etcd://10.0.0.1:99999'], /--store: "10.0.0.1:99999" is not HOST:PORT/],
+    [['--store', 'etcd://10.0.0.1:2379'], /--store: an etcd on another host is used with TLS only/],
+    [['--store', 'etcd://a:2379,b:2379'], /--store: several hosts must be IP addresses of one family/],
+    [['--store', 'etcd://127.0.0.1:2379?ca=/ca'], /--store: ca, cert and key are given together/],
+    [['--store', 'etcd://127.0.0.1:2379?user=me'], /--store: "user" is not known: ca, cert, key are/],
+    [['--store', 'etcd://127.0.0.1:2379?ca=a&cert=/b&key=/c'], /--store: "a" is not an absolute path/],
+    [['--store', 'etcd://127.0.0.1:2379/a//b'], /--store: the prefix "\/a\/\/b" is not made of/],
     [['--log-level', 'loud'], /--log-level must be one of trace, debug, info, warn, error, fatal/],
     [['--backup-dir', '/b'], /--backup-dir needs --backup-key-file, too/],
     [['--backup-key-file', '/k'], /--backup-key-file needs --backup-dir, too/],

@@ -1,23 +1,25 @@
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BACKUP_TABLES, createRecoveryKey } from '@swarmd/backup';
 import { bootstrapCluster, createControl } from '@swarmd/manager';
 import {
   type AnyObject,
+  CLUSTER_KEY,
   type Control,
   type NodeDescription,
   type Store,
   SwarmdError,
   type TableName,
 } from '@swarmd/model';
-import { createMemoryLog, openStore } from '@swarmd/store';
+import { createMemoryLog, createUnlockKey, isSealed, openStore } from '@swarmd/store';
 import { buildNode, buildServiceSpec, buildTask, createService } from '@swarmd/testkit';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { managerDir } from '../src/manager/manager-files.js';
+import { openVault } from '../src/lock/secret-files.js';
+import { managerDir, managerFiles } from '../src/manager/manager-files.js';
 import { openEmbedded } from '../src/manager/store-host.js';
-import { readForRestore, writeRestored } from '../src/restore.js';
+import { readForRestore, restoredUnlockKey, writeRestored } from '../src/restore.js';
 import { systemClock, systemRandom } from '../src/system-ports.js';
 
 const ports = { clock: systemClock(), random: systemRandom(), logger: pino({ level: 'silent' }) };
@@ -61,7 +63,7 @@ t.test('restore › a store holds what the backed-up one held, byte by byte, and
   const restored = await readForRestore({ Secret: secret }, pieces, host, ports);
   t.equal(restored.report.Index, index);
   const dir = folder(t);
-  await writeRestored(dir, ports, restored);
+  await writeRestored(dir, ports, restored, await openVault(dir));
   const { store: opened } = await openEmbedded(dir, ports, { mustExist: true });
   t.teardown(() => opened.close());
   t.ok(opened.index > index + 1_000_000);
@@ -72,7 +74,11 @@ t.test('restore › a store holds what the backed-up one held, byte by byte, and
   }
   t.equal(opened.view.count('request'), 0, 'answers to writes under way are not kept');
   t.equal(opened.view.get('node', restored.identity.nodeId)?.ManagerStatus?.Addr, host.advertiseAddr);
-  await t.rejects(writeRestored(dir, ports, restored), { code: 'failed-precondition' }, 'no store is written over');
+  await t.rejects(
+    writeRestored(dir, ports, restored, await openVault(dir)),
+    { code: 'failed-precondition' },
+    'no store is written over',
+  );
 });
 
 t.test('restore › nothing is written of a backup that is not whole', async (t) => {
@@ -85,4 +91,25 @@ t.test('restore › nothing is written of a backup that is not whole', async (t)
   }
   await t.rejects(readForRestore({ Secret: secret }, cut(), host, ports), { code: 'damaged', message: /cut off/ });
   t.notOk(existsSync(managerDir(dir)));
+});
+
+t.test('restore › of a cluster that locks its managers has no key on the disk in the clear', async (t) => {
+  const { store, control } = await world(3);
+  const UnlockKey = createUnlockKey();
+  await store.update((tx) => tx.put('cluster', { ...tx.get('cluster', CLUSTER_KEY)!, UnlockKey }));
+  const restored = await readForRestore({ Secret: secret }, await control.createBackup(secret), host, ports);
+  const key = restoredUnlockKey(restored);
+  t.equal(key?.text, UnlockKey);
+  const dir = folder(t);
+  const vault = await openVault(dir, key);
+  await writeRestored(dir, ports, restored, vault);
+  const { dataKey } = managerFiles(dir);
+  t.ok(isSealed(readFileSync(dataKey, 'utf8')));
+  await t.rejects(openVault(dir), { code: 'locked' });
+  const { store: opened, dataKeys } = await openEmbedded(dir, ports, { mustExist: true, vault });
+  t.equal(dataKeys.current.madeUnder, key?.id, 'so it need not be replaced either');
+  t.equal(opened.view.count('task'), 3);
+  await opened.close();
+  const asNew = await readForRestore({ Secret: secret, AsNew: true }, await control.createBackup(secret), host, ports);
+  t.equal(restoredUnlockKey(asNew), undefined, 'a new cluster is not locked');
 });

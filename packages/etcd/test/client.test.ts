@@ -107,6 +107,20 @@ t.test('etcd client › a call waits for an etcd that is being started', skip, a
   t.equal((await waiting).kvs[0]?.value.toString(), 'v');
 });
 
+t.test('etcd client › of several endpoints, uses the first that answers', skip, async (t) => {
+  const [first, second] = [await runEtcd(t), await runEtcd(t)];
+  const client = clientOf(t, `${first.endpoint},${second.endpoint}`);
+  await client.put({ key: bytes('/k'), value: bytes('first') });
+  const other = clientOf(t, second.endpoint);
+  await other.put({ key: bytes('/k'), value: bytes('second') });
+  const read = async () => (await client.range({ key: bytes('/k') }, { timeoutMs: 20_000 })).kvs[0]?.value.toString();
+  t.equal(await read(), 'first');
+  await first.kill();
+  // The call that was under way when the connection was lost may fail.
+  t.equal(await read().catch(read), 'second');
+  t.throws(() => createEtcdClient({ endpoint: 'a:1,b:2' }), { code: 'invalid-argument' });
+});
+
 t.test('etcd client › a watch tells of whole revisions, and of its end', skip, async (t) => {
   const etcd = await runEtcd(t);
   const client = clientOf(t, etcd.endpoint);

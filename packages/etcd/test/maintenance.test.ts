@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t from 'tap';
 import { type MaintenanceReport, probeLimits, startEtcdMaintenance } from '../src/index.js';
 import { callJson, needsEtcd, put, realClock, soon, TestCluster, testLogger } from './support/etcd.js';
@@ -59,6 +61,28 @@ t.test('etcd maintenance › warns before the database is full', needsEtcd, asyn
     ['tight'],
   );
   await put(running, 'key', 'value');
+});
+
+t.test('etcd maintenance › a purge leaves nothing in the file of what the history has lost', needsEtcd, async (t) => {
+  const cluster = await TestCluster.create(t);
+  const member = await cluster.start('a');
+  const { running } = member;
+  await running.ready(soon());
+  const admin = cluster.admin(member);
+  const maintenance = startEtcdMaintenance({
+    ...{ admin, quotaBytes: () => running.quotaBytes, isLeader: () => true, periodMs: 3_600_000 },
+    ...{ onReport: () => {}, clock: realClock, logger: testLogger },
+  });
+  t.teardown(() => maintenance.stop());
+  const inFile = (): boolean => readFileSync(join(member.dataDir, 'member/snap/db')).includes('replaced value');
+  await put(running, 'key', 'replaced value');
+  await put(running, 'key', 'value');
+  await admin.compact((await admin.status(soon())).revision, true, soon());
+  await maintenance.round();
+  t.ok(inFile(), 'it would stay for long');
+  maintenance.purge();
+  await maintenance.round();
+  t.notOk(inFile());
 });
 
 t.test('etcd maintenance › one member at a time is defragmented', needsEtcd, async (t) => {

@@ -181,6 +181,20 @@ t.test('etcd member › what it had not yet known to be committed survives recov
   t.equal((await admin.memberList(soon())).length, 2, 'started again, it throws nobody out');
 });
 
+t.test('etcd member › that was removed before its first start says so once', needsEtcd, async (t) => {
+  const cluster = await TestCluster.create(t);
+  const a = await cluster.start('a');
+  await a.running.ready(soon());
+  const peerUrl = await newPeerUrl();
+  const add = { peerURLs: [peerUrl], isLearner: true };
+  type Added = { member: { ID: string } };
+  const { member } = await callJson<Added>(a.running, a.running.clientTls, '/v3/cluster/member/add', add);
+  await callJson(a.running, a.running.clientTls, '/v3/cluster/member/remove', { ID: member.ID });
+  const b = await cluster.start('b', {}, peerUrl);
+  t.match(await b.gone, { kind: 'outdated', detail: /member count is unequal/ });
+  t.equal(b.running.pid, undefined);
+});
+
 t.test('etcd member › whose data is damaged says so once', needsEtcd, async (t) => {
   const cluster = await TestCluster.create(t);
   const a = await cluster.start('a');

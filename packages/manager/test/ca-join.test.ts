@@ -73,6 +73,7 @@ t.test('ca › joining', async (t) => {
       token,
       availability: 'drain',
       noManagerReason: '',
+      externalStore: false,
       advertiseAddr: '',
       description: Buffer.alloc(0),
     };
@@ -99,6 +100,7 @@ t.test('ca › joining', async (t) => {
       token,
       availability: '',
       noManagerReason: '',
+      externalStore: false,
       advertiseAddr: '',
       description: Buffer.alloc(0),
     };
@@ -154,6 +156,7 @@ t.test('ca › renewing', async (t) => {
       token: '',
       availability: '',
       noManagerReason: '',
+      externalStore: false,
       advertiseAddr: '',
       description: Buffer.alloc(0),
     };

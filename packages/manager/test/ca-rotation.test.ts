@@ -163,7 +163,14 @@ t.test(
     t.teardown(() => channel.close());
     const client = new CertificateAuthorityClient(...clientArguments(channel));
     const { csrPem } = await createKeyAndCsr();
-    const empty = { token: '', availability: '', advertiseAddr: '', noManagerReason: '', description: Buffer.alloc(0) };
+    const empty = {
+      token: '',
+      availability: '',
+      advertiseAddr: '',
+      noManagerReason: '',
+      externalStore: false,
+      description: Buffer.alloc(0),
+    };
     const request = { ...empty, csrPem: Buffer.from(csrPem) };
     await t.rejects(callUnary(client.issueCertificate.bind(client), request, { timeoutMs: 10_000 }), {
       message: /valid join token is necessary/,

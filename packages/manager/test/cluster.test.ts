@@ -1,8 +1,9 @@
+import type { ReadView } from '@swarmd/model';
 import { createMemoryLog, openStore } from '@swarmd/store';
 import { createIdentityHolder } from '@swarmd/wire';
 import t from 'tap';
-import { digestOfToken, rootDigest } from '../src/ca/index.js';
-import { bootstrapCluster, createManager } from '../src/cluster/index.js';
+import { digestOfToken, refuseNonManager, requestCertificate, rootDigest } from '../src/ca/index.js';
+import { bootstrapCluster, createGrpcTransport, createManager } from '../src/cluster/index.js';
 import { startTestAgent } from './support/test-agent.js';
 import { realClock, realRandom, silent, startTestManager } from './support/test-manager.js';
 
@@ -84,6 +85,45 @@ t.test('manager › stops within its grace although agents are connected, and te
   await test.stop();
   t.equal((await agent.ended)?.code, 'unavailable');
   t.same(test.manager.connectedNodes(), []);
+});
+
+t.test('manager › serves no other manager that its store calls a worker, whatever its certificate says', async (t) => {
+  const test = await startTestManager();
+  t.teardown(() => test.stop());
+  const token = test.cluster().JoinTokens.Manager;
+  const signal = AbortSignal.timeout(10_000);
+  const joined = await requestCertificate({ remoteAddrs: [test.addr], token, advertiseAddr: '127.0.0.1', signal });
+  t.equal(joined.role, 'manager');
+  const transport = createGrpcTransport(createIdentityHolder(joined));
+  t.teardown(() => transport.close());
+  const options = { timeoutMs: 10_000 };
+  const call = () => transport.call(test.addr, 'none.such', {}, options);
+  const relay = () => transport.relay(test.addr, 'none.such', {}, options);
+  const answers = { code: 'unimplemented' };
+  await t.rejects(call(), answers, 'one that is just joining is served');
+  await t.rejects(relay(), answers);
+  const become = (Role: 'worker' | 'manager') =>
+    test.store.update((tx) => {
+      const node = tx.get('node', joined.nodeId)!;
+      tx.put('node', { ...node, Spec: { ...node.Spec, Role } });
+    });
+  await become('worker');
+  const refusal = { code: 'permission-denied', message: /no manager of this cluster any more/ };
+  await t.rejects(call(), refusal);
+  await t.rejects(relay(), refusal);
+  await t.rejects(transport.hears(test.addr, 1, options), refusal);
+  const agent = startTestAgent(test.addr, joined);
+  t.teardown(() => agent.close());
+  await agent.next('assignments');
+  await become('manager');
+  await t.rejects(call(), answers);
+});
+
+t.test('manager › that does not lead says of an unknown manager that another may know it', (t) => {
+  const view = { get: () => undefined } as unknown as ReadView;
+  t.match(refuseNonManager({ view, leads: false }, 'n'), { code: 'unavailable' });
+  t.match(refuseNonManager({ view, leads: true }, 'n'), { code: 'permission-denied' });
+  t.end();
 });
 
 t.test('manager › gives fresh join tokens for the root of its cluster', async (t) => {

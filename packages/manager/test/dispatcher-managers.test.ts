@@ -152,6 +152,34 @@ t.test('managers › nodes of a manager that is gone', async (t) => {
   t.same([stateOf(test, moving.nodeId), stateOf(test, staying.nodeId)], ['ready', 'ready']);
 });
 
+t.test('managers › a node that says when it comes back is waited for, though its manager goes with it', async (t) => {
+  const { clock, advanceUntil } = steppedClock();
+  const test = await cluster(t, 1, clock);
+  const other = test.managers[1]!;
+  test.lead();
+  const identity = await test.join(other);
+  const agent = await connect(t, other, identity);
+  agent.send({ $case: 'goodbye', value: { backWithinMs: 30_000 } });
+  t.equal(await agent.ended, undefined);
+  t.equal(test.node(identity.nodeId)?.Session?.BackWithinMs, 30_000, 'kept by the time that the agent may go');
+  await other.kill();
+  test.attached.delete(other.id);
+  test.attachedChanged();
+  const passedMs = await advanceUntil(() => stateOf(test, identity.nodeId) === 'down', 60_000);
+  t.ok(passedMs >= 30_000 && passedMs <= 32_500, `down after ${passedMs} ms`);
+});
+
+t.test('managers › a node that is back is waited for no longer than others', async (t) => {
+  const test = await cluster(t, 1);
+  const [leading, other] = test.managers as [ClusterManager, ClusterManager];
+  const identity = await test.join(other);
+  const agent = await connect(t, other, identity);
+  agent.send({ $case: 'goodbye', value: { backWithinMs: 30_000 } });
+  await agent.ended;
+  await connect(t, leading, identity);
+  t.equal(test.node(identity.nodeId)?.Session?.BackWithinMs, undefined);
+});
+
 t.test('managers › a short absence of a manager does not put its nodes in doubt', async (t) => {
   const { clock, advanceUntil } = steppedClock();
   const test = await cluster(t, 1, clock);
@@ -429,7 +457,13 @@ t.test('managers › a join that comes to the leader twice makes one node', asyn
   });
   const token = test.store.view.get('cluster', 'cluster')!.JoinTokens.Worker;
   const { csrPem } = await createKeyAndCsr();
-  const about = { availability: '', noManagerReason: '', advertiseAddr: '10.0.0.7', description: Buffer.alloc(0) };
+  const about = {
+    availability: '',
+    noManagerReason: '',
+    externalStore: false,
+    advertiseAddr: '10.0.0.7',
+    description: Buffer.alloc(0),
+  };
   const request = { ...about, token, csrPem: Buffer.from(csrPem) };
   const before = test.store.view.count('node');
   const [first, second] = [
@@ -468,6 +502,7 @@ t.test('managers › one that does not lead answers with the root itself, and pa
   const about = {
     availability: '',
     noManagerReason: '',
+    externalStore: false,
     advertiseAddr: '',
     description: Buffer.alloc(0),
     csrPem: Buffer.from(csrPem),

@@ -163,6 +163,13 @@ t.test(
   },
 );
 
+t.test('restore › a replacement of the data key that was under way is not gone on with', async (t) => {
+  const backup = await backedUp();
+  const DataKey = { ID: 'a', Next: { ID: 'b', Since: '', HeldBy: ['host-1'] } };
+  const restored = await restore({ ...backup, clusters: backup.clusters.map((cluster) => ({ ...cluster, DataKey })) });
+  t.same(inTable(restored, 'cluster'), backup.clusters, 'the new store has keys of its own');
+});
+
 t.test('restore › without the root key only a new cluster can be made', async (t) => {
   const backup = await backedUp();
   const [cluster] = backup.clusters;

@@ -9,6 +9,7 @@ export const ERROR_CODES = [
   'not-found',
   'already-exists',
   'failed-precondition',
+  'incompatible',
   'out-of-sequence',
   'in-use',
   'unavailable',
@@ -32,6 +33,8 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, { http: number; grpc: numbe
   'not-found': { http: 404, grpc: 5, grpcName: 'NotFound' },
   'already-exists': { http: 409, grpc: 6, grpcName: 'AlreadyExists' },
   'failed-precondition': { http: 400, grpc: 9, grpcName: 'FailedPrecondition' },
+  // The two sides are of versions too far apart, or the state is of a newer one: one of them must be upgraded first.
+  incompatible: { http: 503, grpc: 9, grpcName: 'FailedPrecondition' },
   'out-of-sequence': { http: 500, grpc: 2, grpcName: 'Unknown' },
   'in-use': { http: 400, grpc: 3, grpcName: 'InvalidArgument' },
   unavailable: { http: 503, grpc: 14, grpcName: 'Unavailable' },

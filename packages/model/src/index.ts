@@ -15,3 +15,4 @@ export * from './objects/service.js';
 export * from './objects/task.js';
 export * from './ports/index.js';
 export * from './tables.js';
+export * from './versions.js';

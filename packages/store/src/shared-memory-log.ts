@@ -3,7 +3,7 @@ import {
   type Leader,
   type LogEvent,
   type LogOperation,
-  type SharedLog,
+  type ResealableSharedLog,
   SwarmdError,
   TABLE_NAMES,
 } from '@swarmd/model';
@@ -17,10 +17,10 @@ export interface Reach {
   reply(): Promise<void>;
 }
 
-/** What several {@link SharedLog}s of one process share, as etcd does between hosts: for simulations and tests. */
+/** What several {@link ResealableSharedLog}s of one process share, as etcd does between hosts: for simulations and tests. */
 export interface SharedMemory {
   /** A manager's log on it. `tell` is how events come to followers: at once unless given. */
-  open(reach?: Partial<Reach>, tell?: (deliver: () => void) => void): SharedLog;
+  open(reach?: Partial<Reach>, tell?: (deliver: () => void) => void): ResealableSharedLog;
   /** Forgets all events: those who follow and have not seen them can no longer be told. */
   compact(): void;
 }
@@ -52,7 +52,10 @@ export function createSharedMemory(): SharedMemory {
     return { table, key, value: JSON.parse(json) as AnyObject };
   };
 
-  const open = (reach: Partial<Reach> = {}, tell: (deliver: () => void) => void = queueMicrotask): SharedLog => {
+  const open = (
+    reach: Partial<Reach> = {},
+    tell: (deliver: () => void) => void = queueMicrotask,
+  ): ResealableSharedLog => {
     const request = async (): Promise<void> => {
       await reach.request?.();
       if (closed) throw new SwarmdError('unavailable', 'the log is closed');
@@ -122,6 +125,13 @@ export function createSharedMemory(): SharedMemory {
         });
         last = appended.catch(() => {});
         return appended;
+      },
+      // Nothing is sealed here.
+      async reseal() {
+        await request();
+        if (leader === undefined || leader.term !== claimed)
+          throw new SwarmdError('not-leader', 'another manager leads');
+        await reply();
       },
       follow,
       async claim({ nodeId, addr }, over, _signal) {

@@ -5,6 +5,7 @@ import {
   MAX_ADVANCED_INDEX,
   SwarmdError,
   type TableName,
+  VERSIONS,
 } from '@swarmd/model';
 import t from 'tap';
 import { openStore } from '../src/index.js';
@@ -71,6 +72,37 @@ export function conformance(name: string, place: (t: Test) => Promise<LogPlace>)
     const { index, content } = await reopened(open);
     t.equal(index, 5);
     t.strictSame(content, { 'task/y': anyObject('y', 4) });
+  });
+
+  check(
+    'fields that this version does not know survive, also in objects that a transaction writes',
+    async (t, { open }) => {
+      const Later = { deep: [1, { er: null }] };
+      const Status = { Timestamp: '2026-01-01T00:00:00.000000000Z', State: 'new', Message: '', Later };
+      await appendAll(open, [
+        entry(1, ['task', 'x', anyObject('x', 1, { Later, Status })], ['task', 'y', anyObject('y', 1)]),
+      ]);
+      const store = await openStore({ log: await open(), clock: steppingClock() });
+      await store.update((tx) => {
+        const task = tx.get('task', 'x')!;
+        tx.put('task', { ...task, NodeID: 'n1', Status: { ...task.Status, State: 'running' } });
+      });
+      await store.close();
+      const { content } = await reopened(open);
+      t.match(content['task/x'], { Later, NodeID: 'n1', Status: { State: 'running', Later } });
+    },
+  );
+
+  check('a state of a newer form is refused with words that say so, and stays as it is', async (t, { open }) => {
+    const cluster = anyObject('cluster', 1, { StateFormat: VERSIONS.stateFormat + 1 });
+    await appendAll(open, [entry(1, ['task', 'x', anyObject('x', 1)], ['cluster', 'cluster', cluster])]);
+    await t.rejects(openStore({ log: await open(), clock: steppingClock() }), {
+      code: 'incompatible',
+      message:
+        `the cluster’s state has format ${VERSIONS.stateFormat + 1}, and swarmd ${VERSIONS.swarmd} reads formats up to ` +
+        `${VERSIONS.stateFormat}: start the newer swarmd again`,
+    });
+    t.strictSame((await reopened(open)).content['cluster/cluster'], cluster);
   });
 
   check('holds values of a megabyte and more', async (t, { open }) => {

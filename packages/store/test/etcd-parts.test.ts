@@ -1,4 +1,4 @@
-import { changedAt, type EtcdClient, prefixEnd, putOp } from '@swarmd/etcd';
+import { changedAt, createEtcdClient, type EtcdClient, prefixEnd, putOp } from '@swarmd/etcd';
 import type { LogEntry } from '@swarmd/model';
 import t from 'tap';
 import { ValueCipher } from '../src/cipher.js';
@@ -7,10 +7,11 @@ import { partKey } from '../src/etcd/layout.js';
 import { encodePart, splitRecords } from '../src/etcd/parts.js';
 import { openState, sealPending, sealState } from '../src/etcd/state-record.js';
 import { probeTxnLimits } from '../src/etcd/txn-limits.js';
+import { openEtcdLog, openSharedStore } from '../src/index.js';
 import { Batch } from '../src/records/batch.js';
-import { anyObject, replayed } from './builders.js';
+import { anyObject, replayed, silent } from './builders.js';
 import { entry } from './conformance.js';
-import { code, dataKey, indexes, layout, manager, OURS, upTo, write } from './etcd-managers.js';
+import { code, dataKey, indexes, layout, manager, never, OURS, upTo, write } from './etcd-managers.js';
 import { runEtcd, withoutEtcd } from './running-etcd.js';
 
 t.setTimeout(120_000);
@@ -82,6 +83,38 @@ t.test('etcd log › a leader that died between commit and copying: the next one
   t.equal(Object.keys(d.content).length, 300);
   const left = await c.client.range({ key: Buffer.from(layout.parts), rangeEnd: prefixEnd(layout.parts) });
   t.strictSame(left.kvs, []);
+});
+
+t.test('etcd log › an object larger than etcd takes is refused, and the store goes on', skip, async (t) => {
+  for (const [flags, atMost, tooMuch] of [
+    [[], 1_400_000, 1_600_000],
+    [OURS, 8_000_000, 9_000_000],
+  ] as const) {
+    const client = createEtcdClient({ endpoint: (await runEtcd(t, flags)).endpoint });
+    t.after(() => client.close());
+    const clock = { now: Date.now, monotonic: () => performance.now(), after: () => () => {} };
+    const store = await openSharedStore({ log: await openEtcdLog({ client, dataKey, logger: silent }), clock });
+    t.after(() => store.close());
+    await store.claim({ nodeId: 'a', addr: 'a' }, never());
+    const create = (id: string, bytes: number): Promise<unknown> =>
+      store.update((tx) => tx.create('config', { ID: id, Spec: { Name: `n-${id}`, Data: 'x'.repeat(bytes) } }));
+    await create('first', atMost);
+    const others = ['a', 'b', 'c'].map((id) => create(id, 10));
+    const refused = create('huge', tooMuch);
+    others.push(create('d', 10));
+    const message =
+      /^config n-huge is too large to be stored: \d+ bytes, and the managers' etcd takes \d+ for one object/;
+    await t.rejects(refused, { code: 'invalid-argument', message });
+    await Promise.all(others);
+    await create('last', atMost);
+    t.ok(store.leads);
+    const both = store.update((tx) => {
+      tx.delete('config', 'a');
+      tx.create('config', { ID: 'huge', Spec: { Name: 'huge', Data: '\n'.repeat(tooMuch / 2 + 1) } });
+    });
+    await t.rejects(both, { code: 'invalid-argument' }, 'what counts is how it is written');
+    t.strictSame([...store.view.all('config')].map(({ ID }) => ID).sort(), ['a', 'b', 'c', 'd', 'first', 'last']);
+  }
 });
 
 /** Does what a leader does of a large entry until it is durable, and no more. */

@@ -1,8 +1,10 @@
-import type { LogEvent } from '@swarmd/model';
+import { createEtcdClient, type EtcdClient } from '@swarmd/etcd';
+import type { Clock, LogEvent } from '@swarmd/model';
 import t from 'tap';
-import { replayed } from './builders.js';
+import { openEtcdLog } from '../src/index.js';
+import { replayed, silent } from './builders.js';
 import { entry } from './conformance.js';
-import { code, indexes, manager, never, OURS, upTo, write } from './etcd-managers.js';
+import { code, dataKey, indexes, manager, never, OURS, upTo, write } from './etcd-managers.js';
 import { lossyProxy } from './lossy-proxy.js';
 import { runEtcd, withoutEtcd } from './running-etcd.js';
 
@@ -235,4 +237,43 @@ t.test('etcd log › a claim whose answer was lost is told the truth', skip, asy
   await b.lead();
   proxy.cut();
   t.equal(await late, undefined, 'somebody was faster');
+});
+
+t.test('etcd log › a watch that fell silent is noticed and begun again, without anyone asking', skip, async (t) => {
+  const etcd = await runEtcd(t, OURS);
+  const a = await manager(t, etcd, 'a');
+  const client = createEtcdClient({ endpoint: etcd.endpoint });
+  let watches = 0;
+  const silentOnce: EtcdClient['watch'] = (request, handlers) => {
+    if (watches++ > 0) return client.watch(request, handlers);
+    return client.watch(request, { ...handlers, onResponse: () => undefined });
+  };
+  const clock: Clock = {
+    now: Date.now,
+    monotonic: () => performance.now(),
+    after: (ms, fn) => {
+      const timer = setTimeout(fn, ms / 20);
+      return () => clearTimeout(timer);
+    },
+  };
+  const log = await openEtcdLog({ client: { ...client, watch: silentOnce }, dataKey, logger: silent, clock });
+  t.after(async () => {
+    await log.close();
+    client.close();
+  });
+  await log.replay(() => {});
+  await a.lead();
+  await a.log.append([write(1)]);
+  const events: LogEvent[] = [];
+  await new Promise<void>((resolve) => {
+    log.follow((event) => {
+      events.push(event);
+      if (event.kind === 'entry') resolve();
+    });
+  });
+  t.strictSame(
+    events.map(({ kind }) => kind),
+    ['leader', 'entry'],
+  );
+  t.equal(watches, 2);
 });

@@ -1,4 +1,4 @@
-import { type SharedStore, SwarmdError } from '@swarmd/model';
+import { type SharedStore, SwarmdError, TABLE_NAMES } from '@swarmd/model';
 import t from 'tap';
 import {
   createMemoryLog,
@@ -200,4 +200,96 @@ t.test('shared store › stays with its log when the move fails', async (t) => {
   await t.rejects(moving, { message: 'the disk is full' });
   await written;
   t.equal((await store.update((tx) => tx.create('task', newTask('z')))).Version.Index, 3);
+});
+
+t.test(
+  'tables › a log names the cluster first: whoever reads it knows its form before anything that may be new',
+  (t) => {
+    // Logs give records in the order of their keys, which begin with the table; dumps in that of the list.
+    t.equal(TABLE_NAMES[0], 'cluster');
+    t.equal([...TABLE_NAMES].sort()[0], 'cluster');
+    t.end();
+  },
+);
+
+/** A line of which the test decides when, and how, the next use of it ends; all others go through at once. */
+function gate(): { pass: () => Promise<void>; hold(): { reached: Promise<void>; open(error?: SwarmdError): void } } {
+  let held: (() => Promise<void>) | undefined;
+  return {
+    pass: async () => {
+      const next = held;
+      held = undefined;
+      await next?.();
+    },
+    hold: () => {
+      let open = (_error?: SwarmdError): void => {};
+      const opened = new Promise<void>((resolve, reject) => {
+        open = (error) => (error === undefined ? resolve() : reject(error));
+      });
+      const reached = new Promise<void>((resolve) => {
+        held = () => {
+          resolve();
+          return opened;
+        };
+      });
+      return { reached, open: (error) => open(error) };
+    },
+  };
+}
+
+t.test('shared store › an answer that comes after another manager wrote changes nothing back', async (t) => {
+  const memory = createSharedMemory();
+  const line = gate();
+  const [a, b] = [await open(memory, { reply: line.pass }), await open(memory)];
+  await a.claim(self('a'), forever());
+  await a.update((tx) => tx.create('task', newTask('x')));
+  const answer = line.hold();
+  const written = a.update((tx) => tx.put('task', { ...tx.get('task', 'x')!, Slot: 1 }));
+  await answer.reached;
+  await b.claim(self('b'), forever());
+  await b.update((tx) => tx.put('task', { ...tx.get('task', 'x')!, Slot: 2 }));
+  const seen = a.fresh(forever());
+  await new Promise((resolve) => setImmediate(resolve));
+  answer.open();
+  await Promise.all([written, seen]);
+  t.equal(a.index, b.index);
+  t.strictSame(contentOf(a.view), contentOf(b.view));
+});
+
+t.test('shared store › what a later leader writes does not acknowledge a write that was lost', async (t) => {
+  const memory = createSharedMemory();
+  const line = gate();
+  const [a, b] = [await open(memory, { request: line.pass }), await open(memory)];
+  await a.claim(self('a'), forever());
+  const request = line.hold();
+  const failed = t.rejects(
+    a.update((tx) => tx.create('task', newTask('lost'))),
+    { code: 'not-leader' },
+  );
+  await request.reached;
+  await b.claim(self('b'), forever());
+  const seen = a.fresh(forever());
+  await new Promise((resolve) => setImmediate(resolve));
+  request.open(new SwarmdError('unavailable', 'the line is cut'));
+  await seen;
+  await b.update((tx) => tx.create('task', newTask('other')));
+  await failed;
+  await until(a, 1);
+  t.strictSame(contentOf(a.view), contentOf(b.view));
+});
+
+t.test('shared store › a write of which nobody knew when leadership was gone is not called undone', async (t) => {
+  const memory = createSharedMemory();
+  const line = gate();
+  const [a, b] = [await open(memory, { reply: line.pass }), await open(memory)];
+  await a.claim(self('a'), forever());
+  const answer = line.hold();
+  const written = a.update((tx) => tx.create('task', newTask('x')));
+  await answer.reached;
+  await b.claim(self('b'), forever());
+  const seen = a.fresh(forever());
+  await new Promise((resolve) => setImmediate(resolve));
+  answer.open(new SwarmdError('unavailable', 'the line is cut'));
+  await Promise.all([written, seen]);
+  t.equal(b.view.get('task', 'x')?.ID, 'x');
 });

@@ -14,6 +14,7 @@ export const METHOD_ACCESS: AccessTable = {
   '/swarmd.v1.Dispatcher/PublishLogs': 'node',
   '/swarmd.v1.Cluster/Attach': 'manager',
   '/swarmd.v1.Cluster/Call': 'manager',
+  '/swarmd.v1.Cluster/CallInParts': 'manager',
   '/swarmd.v1.Cluster/Relay': 'manager',
   '/swarmd.v1.Cluster/Hears': 'manager',
   '/swarmd.v1.LogRelay/ReadLogs': 'manager',

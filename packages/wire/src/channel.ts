@@ -8,13 +8,15 @@ import {
   type ClientUnaryCall,
   connectivityState,
   credentials,
+  type Interceptor,
   Metadata,
   type ServiceError,
 } from '@grpc/grpc-js';
-import { SwarmdError } from '@swarmd/model';
+import { SwarmdError, VERSIONS } from '@swarmd/model';
 import type { IdentityHolder } from './identity.js';
 import { KEEPALIVE_MS, RECEIVE_BYTES, RECONNECT_MS } from './limits.js';
 import { fromGrpcError } from './status.js';
+import { type Announced, announcing } from './versions.js';
 
 /** The names that managers' certificates carry besides their node ID: clients check for these, not for host names. */
 export const SERVER_NAMES = { manager: 'swarm-manager', ca: 'swarm-ca' } as const;
@@ -113,16 +115,26 @@ function target(addr: string): string {
   return `dns:${addr}`;
 }
 
-/** Arguments for a generated client that is to use `channel`: `new DispatcherClient(...clientArguments(channel))`. */
+/**
+ * Arguments for a generated client that is to use `channel`: `new DispatcherClient(...clientArguments(channel))`. Each of
+ * its calls tells the other side what this one speaks; `incompatible` is the answer when they have no protocol in common.
+ */
 export function clientArguments(
   channel: ChannelInterface,
-): [string, ChannelCredentials, { channelOverride: ChannelInterface }] {
-  return [channel.getTarget(), credentials.createInsecure(), { channelOverride: channel }];
+  own: Announced = VERSIONS,
+): [string, ChannelCredentials, { channelOverride: ChannelInterface; interceptors: Interceptor[] }] {
+  const options = { channelOverride: channel, interceptors: [announcing(own)] };
+  return [channel.getTarget(), credentials.createInsecure(), options];
 }
 
 /** Whether a client's channel has a connection now. */
 export function isConnected(client: Client): boolean {
   return client.getChannel().getConnectivityState(false) === connectivityState.READY;
+}
+
+/** Whether a channel could not connect and waits before it tries again: calls on it fail at once. */
+export function hasFailed(channel: ChannelInterface): boolean {
+  return channel.getConnectivityState(false) === connectivityState.TRANSIENT_FAILURE;
 }
 
 type UnaryMethod<Request, Response> = (

@@ -10,3 +10,4 @@ export * from './limits.js';
 export * from './peer.js';
 export * from './server.js';
 export * from './status.js';
+export * from './versions.js';

@@ -7,12 +7,13 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js';
-import { SwarmdError } from '@swarmd/model';
-import { type AccessTable, METHOD_ACCESS, mayCall } from './access.js';
+import { protocolRefusal, SwarmdError, VERSIONS } from '@swarmd/model';
+import { type Access, type AccessTable, METHOD_ACCESS, mayCall } from './access.js';
 import { type IdentityHolder, trustsAllOf } from './identity.js';
 import { IDLE_CONNECTION_MS, KEEPALIVE_MS, RECEIVE_BYTES, SERVER_LIMITS } from './limits.js';
 import { type Peer, peerOf } from './peer.js';
 import { toGrpcStatus } from './status.js';
+import { type Announced, announce, announcedIn } from './versions.js';
 
 /** Calls under way on connections that are to end have this long. */
 const DRAIN_GRACE_MS = 2_000;
@@ -26,8 +27,10 @@ export interface WireServerOptions {
   identity: IdentityHolder;
   /** Defaults to {@link METHOD_ACCESS}. */
   access?: AccessTable;
-  /** Asked at each call of a caller with a valid certificate; an error refuses the call. */
-  admit?: (peer: Peer) => SwarmdError | undefined;
+  /** Asked at each call of a caller with a valid certificate, with the method's access; an error refuses the call. */
+  admit?: (peer: Peer, access: Access) => SwarmdError | undefined;
+  /** What this side speaks; this program's own unless told. */
+  versions?: Announced;
   /** Wall time in milliseconds, for the expiry of certificates on connections that stay open. */
   now: () => number;
 }
@@ -48,7 +51,7 @@ export interface WireServer {
  */
 export function createServer(options: WireServerOptions): WireServer {
   const server = new Server({
-    interceptors: [authorise(options)],
+    interceptors: [agreeOnProtocol(options.versions ?? VERSIONS), authorise(options)],
     'grpc.max_receive_message_length': SERVER_LIMITS.receiveBytes,
     'grpc.max_concurrent_streams': SERVER_LIMITS.streamsPerConnection,
     'grpc.max_connection_idle_ms': IDLE_CONNECTION_MS,
@@ -95,7 +98,8 @@ function authorise({ identity, access = METHOD_ACCESS, admit, now }: WireServerO
       if (!valid) return new SwarmdError('unauthenticated', 'the certificate is expired or of another cluster');
       return new SwarmdError('permission-denied', `a ${peer.role} may not call ${path}`);
     }
-    return valid && access[path] !== 'anyone' ? admit?.(peer) : undefined;
+    const level = access[path];
+    return valid && level !== undefined && level !== 'anyone' ? admit?.(peer, level) : undefined;
   };
   return (method, call) =>
     new ServerInterceptingCall(call, {
@@ -104,6 +108,22 @@ function authorise({ identity, access = METHOD_ACCESS, admit, now }: WireServerO
         if (error === undefined) next();
         else next({ onReceiveMetadata: () => call.sendStatus(toGrpcStatus(error)) });
       },
+    });
+}
+
+/** Refuses callers with whom there is no protocol in common, before anything else of theirs is read; tells all what it speaks. */
+function agreeOnProtocol(own: Announced): ServerInterceptor {
+  return (_method, call) =>
+    new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata: (metadata, accept) => {
+            const refusal = protocolRefusal(own, announcedIn(metadata));
+            if (refusal === undefined) accept(metadata);
+            else call.sendStatus(toGrpcStatus(refusal));
+          },
+        }),
+      sendMetadata: (metadata, next) => next(announce(metadata, own)),
     });
 }
 

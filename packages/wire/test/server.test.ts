@@ -1,9 +1,11 @@
-import type { ServerDuplexStream, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
+import type { ClientDuplexStream, Metadata, ServerDuplexStream, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js';
 import { makeGenericClientConstructor } from '@grpc/grpc-js';
-import { SwarmdError } from '@swarmd/model';
+import { SwarmdError, VERSIONS } from '@swarmd/model';
 import t from 'tap';
 import {
   type AccessTable,
+  type Announced,
+  announcedIn,
   callUnary,
   clientArguments,
   createAnonymousChannel,
@@ -56,11 +58,17 @@ async function call(client: Client, method: Exclude<keyof typeof METHODS, 'echo'
 
 type Closing = { teardown(fn: () => unknown): unknown };
 
-async function startServer(t: Closing, root: TestRoot, removed: readonly string[] = [], now: () => number = Date.now) {
+async function startServer(
+  t: Closing,
+  root: TestRoot,
+  removed: readonly string[] = [],
+  now: () => number = Date.now,
+  versions: Announced = VERSIONS,
+) {
   const identity = createIdentityHolder(await root.identity({ nodeId: 'm1', role: 'manager' }));
   const admit = ({ nodeId }: { nodeId: string }) =>
     removed.includes(nodeId) ? new SwarmdError('permission-denied', 'removed') : undefined;
-  const server = createServer({ identity, access: ACCESS, admit, now });
+  const server = createServer({ identity, access: ACCESS, admit, now, versions });
   const handle = (of: ServerUnaryCall<Buffer, Buffer>, callback: sendUnaryData<Buffer>): void => {
     const peer = peerOf(of);
     callback(null, Buffer.from(peer === undefined ? 'nobody' : `${peer.role} ${peer.nodeId}`));
@@ -171,4 +179,46 @@ t.test('server › an address in use is an error that names it', async (t) => {
   const second = createServer({ identity, now: Date.now });
   t.teardown(() => second.stop(0));
   await t.rejects(second.listen(addr), { code: 'unavailable', message: new RegExp(addr) });
+});
+
+t.test(
+  'server › speaks with one version older or newer, and refuses with both names whom it shares nothing with',
+  async (t) => {
+    const root = await createTestRoot();
+    const own = { swarmd: '2.0.0', protocol: { min: 2, max: 3 } };
+    const { addr } = await startServer(t, root, [], Date.now, own);
+    const channel = createChannel(addr, createIdentityHolder(await root.identity({ nodeId: 'w1', role: 'worker' })));
+    t.teardown(() => channel.close());
+    const speaking = (swarmd: string, min: number, max: number): Client =>
+      new TestClient(...clientArguments(channel, { swarmd, protocol: { min, max } }));
+    t.equal(await call(speaking('1.9.0', 1, 2), 'node'), 'worker w1', 'older');
+    t.equal(await call(speaking('2.1.0', 3, 4), 'node'), 'worker w1', 'newer');
+    const refused = (client: Client): Promise<unknown> =>
+      callUnary<Buffer, Buffer>(client['node']!.bind(client) as never, Buffer.alloc(0), { timeoutMs: 5_000 });
+    await t.rejects(refused(speaking('1.0.0', 1, 1)), {
+      code: 'incompatible',
+      message:
+        'swarmd 1.0.0 (protocol 1) and swarmd 2.0.0 (protocol 2 to 3) have no protocol in common: ' +
+        'upgrade swarmd 1.0.0, through a version in between',
+    });
+    await t.rejects(refused(speaking('3.0.0', 4, 5)), { code: 'incompatible', message: /upgrade swarmd 2\.0\.0/ });
+    const [target, credentials] = clientArguments(channel);
+    const silent = new TestClient(target, credentials, { channelOverride: channel });
+    await t.rejects(refused(silent), { code: 'incompatible', message: /of an unknown version \(protocol 1\)/ });
+  },
+);
+
+t.test('server › tells every caller what it speaks', async (t) => {
+  const root = await createTestRoot();
+  const { connect } = await startServer(t, root);
+  const stream = connect(await root.identity({ nodeId: 'w1', role: 'worker' }))['echo']!() as ClientDuplexStream<
+    Buffer,
+    Buffer
+  >;
+  const metadata = new Promise<Metadata>((resolve) => stream.once('metadata', resolve));
+  stream.on('error', () => {});
+  stream.on('data', () => {});
+  stream.write(Buffer.from('hello'));
+  t.same(announcedIn(await metadata), { swarmd: VERSIONS.swarmd, protocol: VERSIONS.protocol });
+  stream.cancel();
 });

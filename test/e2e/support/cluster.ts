@@ -28,8 +28,8 @@ export interface RunningSwarmd {
 export interface Cluster extends AsyncDisposable {
   readonly lab: Lab;
   readonly hosts: readonly Host[];
-  /** Starts swarmd on a host and waits until its API answers. */
-  startSwarmd(host: Host, args?: readonly string[]): Promise<RunningSwarmd>;
+  /** Starts swarmd on a host and waits until its API answers; `entry` is another program than the cluster's. */
+  startSwarmd(host: Host, args?: readonly string[], entry?: string): Promise<RunningSwarmd>;
   swarmd(host: Host): RunningSwarmd;
   /** Runs the docker CLI against a host's swarmd; rejects unless it returns 0. */
   docker(host: Host, ...args: string[]): Promise<string>;
@@ -49,12 +49,12 @@ export interface Cluster extends AsyncDisposable {
 /** The docker CLI that tests use: a newer one outside any package, else Debian's. */
 export const dockerCli = 'docker';
 
-/** Makes hosts and starts swarmd on each. Disposing it takes everything down. */
-export async function createCluster(options: LabOptions): Promise<Cluster> {
+/** Makes hosts and starts swarmd, or the program `entry`, on each. Disposing it takes everything down. */
+export async function createCluster(options: LabOptions, entry = swarmdEntry): Promise<Cluster> {
   const lab = await createLab(options);
   const running = new Map<string, RunningSwarmd>();
-  const startSwarmd = async (host: Host, args: readonly string[] = []): Promise<RunningSwarmd> => {
-    const started = await spawnSwarmd(lab, host, args);
+  const startSwarmd = async (host: Host, args: readonly string[] = [], program = entry): Promise<RunningSwarmd> => {
+    const started = await spawnSwarmd(lab, host, args, program);
     running.set(host.name, started);
     return started;
   };
@@ -87,11 +87,11 @@ export async function createCluster(options: LabOptions): Promise<Cluster> {
   };
 }
 
-async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[]): Promise<RunningSwarmd> {
+async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[], entry: string): Promise<RunningSwarmd> {
   mkdirSync(join(lab.directory, 'logs'), { recursive: true });
   const logFile = join(lab.directory, 'logs', `${host.name}.log`);
   const output = openSync(logFile, 'a');
-  const child = host.spawn([process.execPath, '--enable-source-maps', swarmdEntry, ...args], {
+  const child = host.spawn([process.execPath, '--enable-source-maps', entry, ...args], {
     stdio: ['ignore', output, output],
   });
   const ended = new Promise<number>((resolve) => child.once('exit', (code) => resolve(code ?? -1)));
@@ -105,7 +105,7 @@ async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[]): Promi
     return ping.code === 0;
   });
   const signal = async (name: NodeJS.Signals): Promise<void> => {
-    const found = await host.run(['pgrep', '-f', swarmdEntry]);
+    const found = await host.run(['pgrep', '-f', entry]);
     await host.exec(['kill', `-${name.slice(3)}`, ...found.trim().split('\n')]);
     // nsenter stops itself when the process it started is stopped.
     if (name === 'SIGCONT') process.kill(child.pid!, name);

@@ -9,7 +9,10 @@ export interface TaskView {
   NodeID?: string;
   Slot?: number;
   DesiredState: string;
+  Spec: { ContainerSpec: { Env?: string[] } };
   Status: {
+    /** RFC 3339. */
+    Timestamp: string;
     State: string;
     Err?: string;
     Message?: string;

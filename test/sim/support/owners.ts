@@ -57,7 +57,16 @@ const RIGHTS: Readonly<Record<Writer, Rights>> = {
   dispatcher: {
     change: {
       task: ['Status'],
-      node: ['Status', 'Session', 'DownSince', 'CertificateRole', 'Certificate', 'Description', 'ManagerStatus'],
+      node: [
+        'Status',
+        'Session',
+        'DownSince',
+        'CertificateRole',
+        'Certificate',
+        'Description',
+        'SwarmdVersion',
+        'ManagerStatus',
+      ],
     },
     taskState: (before) => before !== 'new' && !waits(before),
   },

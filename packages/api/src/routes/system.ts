@@ -1,5 +1,12 @@
 import os from 'node:os';
-import { type ApiObject, type Control, certificateStage, isErrorCode, type LocalNodeInfo } from '@swarmd/model';
+import {
+  type ApiObject,
+  type Control,
+  certificateStage,
+  isErrorCode,
+  type LocalNodeInfo,
+  VERSIONS,
+} from '@swarmd/model';
 import type { FastifyInstance } from 'fastify';
 import type { ApiContext } from '../context.js';
 import { API_VERSION, MIN_API_VERSION } from '../http/versions.js';
@@ -22,7 +29,9 @@ export async function systemRoutes(app: FastifyInstance, context: ApiContext): P
 
   app.get('/version', async () => {
     const engineVersion = await engineObject(context, '/version');
-    return { ...versionWithoutEngine(), ...engineVersion, ApiVersion: API_VERSION, MinAPIVersion: MIN_API_VERSION };
+    const answer: Record<string, unknown> = { ...versionWithoutEngine(), ...engineVersion };
+    const Components = [...((answer['Components'] as object[] | null | undefined) ?? []), swarmdComponent()];
+    return { ...answer, Components, ApiVersion: API_VERSION, MinAPIVersion: MIN_API_VERSION };
   });
 
   app.get('/info', async () => {
@@ -65,7 +74,11 @@ async function swarmInfo({ membership }: ApiContext): Promise<{ Swarm: LocalNode
   const managers = nodes.filter((node) => (node['Spec'] as { Role?: string }).Role === 'manager');
   const cluster = await clusterWithoutTokens(control);
   const Swarm = { ...info, Nodes: nodes.length, Managers: managers.length, ...(cluster ? { Cluster: cluster } : {}) };
-  const warnings = [...(info.Warnings ?? []), ...certificateWarnings(nodes, Date.now())];
+  const warnings = [
+    ...(info.Warnings ?? []),
+    ...certificateWarnings(nodes, Date.now()),
+    ...dataKeyWarnings(cluster?.['DataKeyRotation']),
+  ];
   return { Swarm: { ...Swarm, ...(warnings.length > 0 ? { Warnings: warnings } : {}) }, warnings };
 }
 
@@ -86,6 +99,17 @@ export function certificateWarnings(nodes: readonly ApiObject[], nowMs: number):
   return more <= 0 ? warnings : [...warnings.slice(0, MAX_WARNINGS), `and those of ${more} more nodes`];
 }
 
+/** What `/info` says of managers that the replacement of the data key waits for, and that cannot be reached. */
+export function dataKeyWarnings(rotation: unknown): string[] {
+  const { WaitingFor = [] } = (rotation ?? {}) as {
+    WaitingFor?: { NodeID: string; Hostname: string; Reachability: string }[];
+  };
+  const away = WaitingFor.filter(({ Reachability }) => Reachability !== 'reachable');
+  if (away.length === 0) return [];
+  const names = away.map(({ NodeID, Hostname }) => Hostname || NodeID).join(', ');
+  return [`the data key is being replaced, which waits for managers that are down: start or demote ${names}`];
+}
+
 async function clusterWithoutTokens(control: Control): Promise<ApiObject | undefined> {
   try {
     const { JoinTokens: _, ...cluster } = await control.getCluster();
@@ -95,6 +119,13 @@ async function clusterWithoutTokens(control: Control): Promise<ApiObject | undef
     if (isErrorCode(thrown, 'not-found')) return undefined;
     throw thrown;
   }
+}
+
+/** Our line among the components that `docker version` shows. */
+function swarmdComponent(): object {
+  const { swarmd, protocol, stateFormat } = VERSIONS;
+  const Details = { Protocol: `${protocol.min}-${protocol.max}`, StateFormat: String(stateFormat) };
+  return { Name: 'swarmd', Version: swarmd, Details };
 }
 
 function versionWithoutEngine(): Record<string, unknown> {

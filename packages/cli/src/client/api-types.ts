@@ -55,6 +55,8 @@ export interface ApiNode extends ApiMeta {
   };
   Status: { State?: string; Message?: string; Addr?: string };
   ManagerStatus?: { Leader?: boolean; Reachability?: string; Addr?: string };
+  /** Of the node's swarmd, as of its last registration. */
+  SwarmdVersion?: string;
   /** The life of the node's certificate, RFC 3339. */
   Certificate?: { NotBefore: string; NotAfter: string };
 }
@@ -88,6 +90,12 @@ export interface ApiCluster extends ApiMeta {
   Spec: ClusterSpec;
   TLSInfo?: ApiTlsInfo;
   RootRotationInProgress?: boolean;
+  /** There while the key of the stored state is being replaced. */
+  DataKeyRotation?: {
+    State: string;
+    Since?: string;
+    WaitingFor: { NodeID: string; Hostname: string; Reachability: string }[];
+  };
   JoinTokens?: { Worker: string; Manager: string };
 }
 

@@ -62,7 +62,9 @@ export function serviceLimits(spec: ServiceSpec): Limits {
 export function clusterLimits(spec: ClusterSpec): Limits {
   const notes: string[] = [];
   if (spec.EncryptionConfig?.AutoLockManagers === true) {
-    notes.push('autolock is not carried over: its key belongs to the other cluster');
+    notes.push(
+      'autolock is not carried over, as its key belongs to the other cluster: `swarm update --autolock` turns it on here',
+    );
   }
   const external = (spec.CAConfig as { ExternalCAs?: unknown[] | null } | undefined)?.ExternalCAs ?? [];
   if (external.length > 0)

@@ -1,8 +1,9 @@
-import type { ResealableLog } from '@swarmd/model';
+import { type ResealableLog, SwarmdError } from '@swarmd/model';
 import {
   createDataKey,
   type DataKey,
   type DataKeyRing,
+  dataKeyId,
   loadOrCreateDataKeys,
   saveDataKeys,
   ValueCipher,
@@ -59,6 +60,61 @@ export class DataKeys {
     return this.#ring[0];
   }
 
+  /** All keys held, the one that seals first. */
+  get ring(): DataKeyRing {
+    return this.#ring;
+  }
+
+  /** The IDs of all keys held. */
+  get ids(): string[] {
+    return this.#ring.map(idOf);
+  }
+
+  /** The key with this ID, if it is held. */
+  get(id: string): DataKey | undefined {
+    return this.#ring.find((key) => idOf(key) === id);
+  }
+
+  /**
+   * Seals with the held key of this ID from the next value on, whatever is on the disk, where the order of the keys follows
+   * with the next change. Returns whether it is held.
+   */
+  use(id: string): boolean {
+    const [key, current] = [this.get(id), this.current];
+    if (key === undefined || key === current) return key !== undefined;
+    const counted = { ...current, uses: this.#uses };
+    this.#ring = [key, ...this.#ring.filter((other) => other !== key).map((k) => (k === current ? counted : k))];
+    this.cipher.use(bytesOf(this.#ring));
+    this.#usesBefore = key.uses;
+    return true;
+  }
+
+  /** Holds further keys, durably, behind the one that seals. Those that are held already are left as they are. */
+  async take(keys: readonly DataKey[]): Promise<void> {
+    const fresh = (ring: DataKeyRing): DataKey[] =>
+      keys.filter((key) => ring.every((held) => idOf(held) !== idOf(key)));
+    if (fresh(this.#ring).length === 0) return;
+    await this.#change((ring) => [...ring, ...fresh(ring)]);
+    this.cipher.use(bytesOf(this.#ring));
+  }
+
+  /** Forgets all keys but those with these IDs and the one that seals. Resolves with whether there were any. */
+  async retain(ids: readonly string[]): Promise<boolean> {
+    const kept = ([current, ...older]: DataKeyRing): DataKeyRing => [
+      current,
+      ...older.filter((key) => ids.includes(idOf(key))),
+    ];
+    if (kept(this.#ring).length === this.#ring.length) return false;
+    await this.#change(kept);
+    this.cipher.use(bytesOf(this.#ring));
+    return true;
+  }
+
+  /** Whether a key is to be replaced, for an unlock key with this ID (`''`: not locked): see {@link tend}. */
+  isDue(unlockKeyId: string): boolean {
+    return this.#mustRotate(unlockKeyId);
+  }
+
   /** Names the log that uses the cipher; without one that can be sealed anew, keys are never replaced. */
   attach(log: ResealableLog): void {
     this.#log = log;
@@ -88,22 +144,23 @@ export class DataKeys {
 
   /** Keeps the count of uses, before the log closes for instance. */
   async keepUses(): Promise<void> {
-    const [[current, ...older], uses] = [this.#ring, this.#uses];
-    if (uses !== current.uses) await this.#keep([{ ...current, uses }, ...older]);
+    if (this.#uses !== this.current.uses)
+      await this.#change(([current, ...older]) => [{ ...current, uses: this.#uses }, ...older]);
   }
 
   async #tend(unlockKeyId: string, signal: AbortSignal): Promise<void> {
     const [cipher, log, { logger }] = [this.cipher, this.#log, this.#deps];
     if (log !== undefined && this.#mustRotate(unlockKeyId)) {
-      await this.#keep([createDataKey(unlockKeyId), ...this.#ring]);
-      cipher.use(bytesOf(this.#ring));
-      this.#usesBefore = 0;
+      const key = createDataKey(unlockKeyId);
+      await this.take([key]);
+      if (!this.use(idOf(key))) throw new SwarmdError('internal', 'a data key that was just made is not held');
+      // Its place in the file says that it seals.
+      await this.#change((ring) => ring);
       logger.info({ dataKey: cipher.keyId }, 'a new data key: the store is sealed anew');
     }
     if (log !== undefined && this.#ring.length > 1) {
       await log.reseal(signal);
-      await this.#keep([this.current]);
-      cipher.use(bytesOf(this.#ring));
+      await this.retain([]);
       logger.info({ dataKey: cipher.keyId }, 'the store is sealed with the new data key alone');
     }
     if (this.#uses - this.current.uses >= USES_PER_SAVE) await this.keepUses();
@@ -117,10 +174,17 @@ export class DataKeys {
     return (unlockKeyId !== '' && this.current.madeUnder !== unlockKeyId) || this.#uses >= MOST_USES;
   }
 
-  async #keep(ring: DataKeyRing): Promise<void> {
-    await this.#deps.vault.write((keys) => saveDataKeys(this.#deps.path, ring, keys));
-    this.#ring = ring;
+  /** Makes a change durable, then takes it over, on whatever the order of the keys is by then. */
+  async #change(change: (ring: DataKeyRing) => DataKeyRing): Promise<void> {
+    await this.#deps.vault.write(async (keys) => {
+      await saveDataKeys(this.#deps.path, change(this.#ring), keys);
+      this.#ring = change(this.#ring);
+    });
   }
+}
+
+function idOf({ bytes }: DataKey): string {
+  return dataKeyId(bytes);
 }
 
 function bytesOf(ring: DataKeyRing): [Uint8Array, ...Uint8Array[]] {

@@ -13,6 +13,8 @@ export interface LockLoopDependencies {
   nodeKeyWasClear(): Promise<boolean>;
   /** Asks for a certificate with a new key. */
   renewCertificate(): void;
+  /** Called when the secrets lie as the cluster object says. */
+  onSealed?(): void;
   clock: Clock;
   logger: Logger;
 }
@@ -40,6 +42,7 @@ export function startLockLoop(deps: LockLoopDependencies): Loop {
         const key = wanted();
         const before = vault.key;
         if (await vault.rekey(key)) logger.info({ before: before?.id, now: key?.id }, what(key));
+        if (before?.id !== key?.id) deps.onSealed?.();
         const clear = await deps.nodeKeyWasClear();
         // Asked once, it tries until it succeeds.
         if (clear && !asked) deps.renewCertificate();

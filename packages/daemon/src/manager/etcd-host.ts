@@ -5,13 +5,13 @@ import {
   type EtcdAdmin,
   type EtcdClient,
   type EtcdMaintenance,
-  type EtcdMember,
+  etcdErrorKind,
   findEtcd,
   type GoneReason,
   startEtcdMaintenance,
   startEtcdMember,
 } from '@swarmd/etcd';
-import type { SharedLog } from '@swarmd/model';
+import type { ResealableSharedLog } from '@swarmd/model';
 import { openEtcdLog, type ValueCipher } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import type { NodePorts } from '../node-ports.js';
@@ -20,6 +20,7 @@ import { type EtcdMembership, managerFiles } from './manager-files.js';
 /** Whether this host's member leads Raft is asked this often. */
 const STATUS_PERIOD_MS = 250;
 const STATUS_TIMEOUT_MS = 1_000;
+const COMPACTION_TIMEOUT_MS = 120_000;
 
 /** What {@link startEtcdHost} needs. */
 export interface EtcdHostOptions {
@@ -36,12 +37,19 @@ export interface EtcdHostOptions {
   onMoved(): void;
 }
 
-/** This host's etcd: a process under supervision, and what is done through it. */
+/** The etcd of this manager: a process of this host under supervision, or one that somebody else runs. */
 export interface EtcdHost {
-  readonly member: EtcdMember;
-  readonly admin: EtcdAdmin;
+  /** Through which its members are added and removed; none when they are somebody else's. */
+  readonly members: EtcdAdmin | undefined;
   /** The log on it. Waits for a quorum. The log is closed by whoever opened it. */
-  openLog(cipher: ValueCipher, signal: AbortSignal): Promise<SharedLog>;
+  openLog(cipher: ValueCipher, signal: AbortSignal): Promise<ResealableSharedLog>;
+  /** The log that was opened last. */
+  readonly log: ResealableSharedLog | undefined;
+  /**
+   * Has no member keep values that were replaced in its history; followers that lag behind read all anew. The history of
+   * an etcd that others run is left to them.
+   */
+  forgetHistory(): Promise<void>;
   /** Whether this host's member leads Raft, as of a moment ago. */
   leadsConsensus(): boolean;
   /** Begins to keep it from running out of space; `leads` tells whether this manager compacts for all. */
@@ -66,6 +74,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
   });
   const admin = createEtcdAdmin(member);
   const clients: EtcdClient[] = [];
+  let log: ResealableSharedLog | undefined;
   let leads = false;
   let stopped = false;
   let maintenance: EtcdMaintenance | undefined;
@@ -81,8 +90,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
   };
   void look();
   return {
-    member,
-    admin,
+    members: admin,
     openLog: async (cipher, signal) => {
       await member.ready(signal);
       const { caPem, certificatePem, keyPem } = member.clientTls;
@@ -91,12 +99,23 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
         tls: { ca: caPem, certificate: certificatePem, key: keyPem },
       });
       try {
-        const log = await openEtcdLog({ client, dataKey: cipher, clock, logger: logger.child({ component: 'store' }) });
+        log = await openEtcdLog({ client, dataKey: cipher, clock, logger: logger.child({ component: 'store' }) });
         clients.push(client);
         return log;
       } catch (error) {
         client.close();
         throw error;
+      }
+    },
+    get log() {
+      return log;
+    },
+    forgetHistory: async () => {
+      const { revision } = await admin.status(AbortSignal.timeout(STATUS_TIMEOUT_MS));
+      try {
+        await admin.compact(revision, true, AbortSignal.timeout(COMPACTION_TIMEOUT_MS));
+      } catch (error) {
+        if (etcdErrorKind(error) !== 'compacted') throw error;
       }
     },
     leadsConsensus: () => leads,

@@ -1,10 +1,12 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { createEtcdKeyAndCsr } from '@swarmd/etcd';
 import { createGrpcTransport } from '@swarmd/manager';
-import { isErrorCode, SwarmdError } from '@swarmd/model';
+import { isErrorCode, SwarmdError, VERSIONS } from '@swarmd/model';
 import { parseUnlockKey, saveDataKeys, type Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
+import type { DataKeys } from '../lock/data-keys.js';
+import { keysFromWire, syncKeys } from '../lock/key-exchange.js';
 import type { Member } from '../member-file.js';
 import {
   type EtcdMembership,
@@ -69,28 +71,45 @@ export async function enterStore(options: JoinStoreOptions): Promise<void> {
   await rm(files.driver, { force: true });
   await rm(files.level, { recursive: true, force: true });
   await mkdir(files.directory, { recursive: true, mode: 0o700 });
-  const { keyPem, csrPem } = await createEtcdKeyAndCsr();
+  const own = config.store === undefined ? await createEtcdKeyAndCsr() : undefined;
   const advertisePeerUrl = peerUrl(member.advertiseAddr);
-  const request = { nodeId: identity.current.nodeId, peerUrl: advertisePeerUrl, csrPem };
+  const { swarmd, stateFormat } = VERSIONS;
+  const request = {
+    ...{ nodeId: identity.current.nodeId, swarmd, stateFormat },
+    ...(own === undefined ? {} : { member: { peerUrl: advertisePeerUrl, csrPem: own.csrPem } }),
+  };
   const added = parseAdded(await askLeader(options, 'managers.add', request, ADD_TIMEOUT_MS));
   // Before anything of it is on the disk.
   await vault.rekey(added.unlockKey === undefined ? undefined : parseUnlockKey(added.unlockKey));
-  const bytes = Buffer.from(added.dataKey, 'base64');
   const madeUnder = vault.key?.id ?? '';
-  await vault.write((keys) => saveDataKeys(files.dataKey, [{ bytes, uses: 0, madeUnder }], keys));
+  const [first, ...others] = keysFromWire(added.dataKeys ?? [{ bytes: added.dataKey, madeUnder }]);
+  if (first === undefined) throw new SwarmdError('internal', 'the leader gave no data key');
+  await vault.write((keys) => saveDataKeys(files.dataKey, [first, ...others], keys));
+  if (own === undefined || added.member === undefined) return saveDriver(config.dataDir, 'external');
+  const { initialCluster, caPem, certificatePem } = added.member;
   const membership: EtcdMembership = {
     listenPeerUrl: peerUrl(member.listenAddr),
     advertisePeerUrl,
-    initialCluster: added.initialCluster,
+    initialCluster,
     initialClusterState: 'existing',
-    tls: { caPem: added.caPem, certificatePem: added.certificatePem, keyPem },
+    tls: { caPem, certificatePem, keyPem: own.keyPem },
   };
   await saveEtcdMembership(config.dataDir, membership, vault);
   await saveDriver(config.dataDir, 'etcd');
 }
 
-/** Has the leader give this host's etcd its vote, once it has caught up. Nothing to do when it has one. */
+/**
+ * Fetches the data keys that this host lacks, as one does that was put back to an earlier state. Resolves with whether
+ * there were any.
+ */
+export async function fetchKeys(options: JoinStoreOptions, dataKeys: DataKeys): Promise<boolean> {
+  const call = (method: string, args: unknown) => askLeader(options, method, args, PROMOTE_TIMEOUT_MS);
+  return syncKeys(dataKeys, options.identity.current.nodeId, call);
+}
+
+/** Has the leader give this host's etcd its vote, once it has caught up. Nothing to do when it has one, or is not ours. */
 export async function askForVote(options: JoinStoreOptions): Promise<void> {
+  if (options.config.store !== undefined) return;
   const membership = await loadEtcdMembership(options.config.dataDir, options.vault);
   const request = { nodeId: options.identity.current.nodeId, peerUrl: membership?.advertisePeerUrl ?? '' };
   await askLeader(options, 'managers.promote', request, PROMOTE_TIMEOUT_MS);

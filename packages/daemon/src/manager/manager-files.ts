@@ -3,10 +3,16 @@ import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { loadSecret, saveSecret, type Vault, writeFileDurably } from '@swarmd/store';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 
-/** Which log a manager's store is on: `level` while it is the only manager, `etcd` from the second one on. */
-export type StoreDriver = 'level' | 'etcd';
+/**
+ * Which log a manager's store is on: `level` while it is the only manager, `etcd` from the second one on, `external` when
+ * swarmd is told to use an etcd that somebody else runs.
+ */
+export type StoreDriver = (typeof DRIVERS)[number];
+
+const DRIVERS = ['level', 'etcd', 'external'] as const;
 
 const EtcdMembershipSchema = z.object({
   /** `https://IP:port`: where this host's etcd listens for other members, and where they reach it. */
@@ -44,8 +50,9 @@ export async function loadDriver(dataDir: string): Promise<StoreDriver | undefin
   const text = (await readIfThere(managerFiles(dataDir).driver))?.trim();
   // The file is written when the store leaves the embedded log for the first time.
   if (text === undefined) return existsSync(managerFiles(dataDir).level) ? 'level' : undefined;
-  if (text === 'level' || text === 'etcd') return text;
-  throw new SwarmdError('damaged', `${managerFiles(dataDir).driver} says neither level nor etcd`);
+  const driver = DRIVERS.find((name) => name === text);
+  if (driver !== undefined) return driver;
+  throw new SwarmdError('damaged', `${managerFiles(dataDir).driver} says none of ${DRIVERS.join(', ')}`);
 }
 
 /** From the moment that this resolves, the next start opens the store on `driver`. */
@@ -71,6 +78,19 @@ export async function loadEtcdMembership(dataDir: string, vault: Vault): Promise
 export async function saveEtcdMembership(dataDir: string, membership: EtcdMembership, vault: Vault): Promise<void> {
   const text = `${JSON.stringify(membership, null, 2)}\n`;
   await vault.write((keys) => saveSecret(managerFiles(dataDir).etcdMembership, Buffer.from(text), keys));
+}
+
+/**
+ * Removes the embedded store that the cluster's state has moved away from: nothing leads back to it, and it is sealed with
+ * data keys that are replaced. Never rejects: what stays is removed at the next start.
+ */
+export async function removeLeftBehind(dataDir: string, logger: Logger): Promise<void> {
+  const { level } = managerFiles(dataDir);
+  try {
+    await rm(level, { recursive: true, force: true });
+  } catch (error) {
+    logger.warn({ err: error, level }, 'the embedded store that nothing needs any more was not removed');
+  }
 }
 
 /** Removes all that is left of an etcd member, a running one excepted. */

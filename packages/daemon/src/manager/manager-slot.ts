@@ -1,17 +1,23 @@
 import type { GoneReason } from '@swarmd/etcd';
 import type { Loop } from '@swarmd/manager';
-import { asSwarmdError, type Control, SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type Cluster, type Control, formatRefusal, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
-import { startLockLoop } from '../lock/lock-loop.js';
-import { nodeKeyWasClear } from '../lock/secret-files.js';
+import type { DataKeys } from '../lock/data-keys.js';
+import { startManagerLock } from '../lock/manager-lock.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
-import { askForVote, enterStore } from './join-store.js';
+import { askForVote, enterStore, fetchKeys } from './join-store.js';
 import { loadDriver, removeManager } from './manager-files.js';
-import { openEtcdHost, openLevelHost, type StoreHost, type StoreHostDependencies } from './store-host.js';
+import {
+  openEtcdHost,
+  openLevelHost,
+  type StoreHost,
+  type StoreHostDependencies,
+  storeMismatch,
+} from './store-host.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
 const RETRY_MS = { min: 500, max: 10_000 } as const;
@@ -52,6 +58,8 @@ export interface ManagerSlot {
   serving(signal: AbortSignal): Promise<void>;
   /** Resolves once this host's part of the store has been removed by the others, and the manager has stopped for good. */
   retired(signal: AbortSignal): Promise<void>;
+  /** Has another manager lead, before a stop; this one serves on. */
+  handOver(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -66,7 +74,7 @@ class Slot implements ManagerSlot {
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
-  #lock: Loop | undefined;
+  #loops: Loop[] = [];
   #taken = false;
   #problem = '';
 
@@ -94,14 +102,14 @@ class Slot implements ManagerSlot {
     if (this.#taken) return;
     this.#taken = true;
     this.#abort = new AbortController();
-    const { config, member, managers } = this.#deps;
+    const { config } = this.#deps;
     const driver = await loadDriver(config.dataDir);
-    // Without others to have it from, a store that is not there is lost.
-    const alone = managers().every((addr) => addr === member.advertiseAddr);
-    if (driver === 'level' || (driver === undefined && alone)) {
-      this.#serve(await this.#startOn(await openLevelHost(this.#hostDeps())));
+    if (driver === 'level' || (driver === undefined && this.#isAlone())) {
+      this.#serve(await this.#startOn(await this.#openOnly()));
       return;
     }
+    const mismatch = driver && storeMismatch(driver === 'external', config.store !== undefined);
+    if (mismatch !== undefined) throw mismatch;
     this.#problem = 'this manager is being prepared';
     this.#running = this.#prepare(this.#abort.signal);
   }
@@ -114,11 +122,14 @@ class Slot implements ManagerSlot {
     return this.#until(() => !this.#taken, signal);
   }
 
+  async handOver(): Promise<void> {
+    await this.#runtime?.manager.handOver();
+  }
+
   async stop(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
-    await this.#lock?.stop();
-    this.#lock = undefined;
+    for (const loop of this.#loops.splice(0)) await loop.stop();
     const runtime = this.#runtime;
     this.#runtime = undefined;
     await runtime?.stop();
@@ -154,9 +165,23 @@ class Slot implements ManagerSlot {
     }
   }
 
+  /** The store of the only manager; told of an etcd that others run, it moves there before it serves. */
+  async #openOnly(): Promise<StoreHost> {
+    const host = await openLevelHost(this.#hostDeps());
+    if (!host.isExternal) return host;
+    try {
+      await host.share();
+      return host;
+    } catch (error) {
+      await host.close();
+      throw error;
+    }
+  }
+
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
-    const opening = openEtcdHost(this.#hostDeps(), bounded);
+    const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
+    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
     // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
     const promoting = this.#askForVote(bounded);
     try {
@@ -183,11 +208,23 @@ class Slot implements ManagerSlot {
     this.#runtime = runtime;
     this.#problem = '';
     runtime.host.etcd?.maintain(() => runtime.host.store.leads);
-    const { vault, renewCertificate, config, ports } = this.#deps;
-    const { store, dataKeys } = runtime.host;
-    const wasClear = () => nodeKeyWasClear(config.dataDir);
-    this.#lock = startLockLoop({ store, vault, dataKeys, nodeKeyWasClear: wasClear, renewCertificate, ...ports });
+    // Its managers may have gone on without asking this one, if it was older than they had known.
+    runtime.host.store.watch(({ events }) => {
+      for (const { table, object } of events) if (table === 'cluster') this.#refuseNewer(object);
+    });
+    const { identity, config } = this.#deps;
+    const { host, manager } = runtime;
+    const nodeId = identity.current.nodeId;
+    this.#loops = startManagerLock({
+      ...{ ...this.#deps, host, nodeId, calls: manager.calls },
+      dataDir: config.dataDir,
+    });
     this.#tell();
+  }
+
+  #refuseNewer({ StateFormat }: Cluster): void {
+    const refusal = formatRefusal('the cluster’s state', StateFormat);
+    if (refusal !== undefined) this.#deps.onStoreFailure(refusal);
   }
 
   #hostDeps(): StoreHostDependencies {
@@ -204,9 +241,22 @@ class Slot implements ManagerSlot {
   async #onGone({ kind, detail }: GoneReason): Promise<void> {
     const { ports, config } = this.#deps;
     ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
+    const alone = this.#isAlone();
     await this.stop();
+    if (kind === 'damaged' && alone) {
+      // What is left of it is all that is left: for whoever can make something of it.
+      const problem = `the data of etcd cannot be read (${detail}), and no other manager is known to have it from`;
+      this.#deps.onStoreFailure(new SwarmdError('damaged', `${problem}: restore the cluster from a backup`));
+      return;
+    }
     await removeManager(config.dataDir);
-    if (kind === 'damaged') await this.start();
+    if (kind !== 'removed') await this.start();
+  }
+
+  /** Without others to have it from, a store that is not there is lost. */
+  #isAlone(): boolean {
+    const { managers, member } = this.#deps;
+    return managers().every((addr) => addr === member.advertiseAddr);
   }
 
   #until(condition: () => boolean, signal: AbortSignal): Promise<void> {

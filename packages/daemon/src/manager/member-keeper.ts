@@ -38,9 +38,16 @@ export function startMemberKeeper(host: StoreHost, nodeId: string, { clock, logg
   let again = false;
   let cancel = (): void => {};
 
+  const resign = (): void => void host.store.resign(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch(() => {});
+
   const pass = async (): Promise<void> => {
-    const admin = host.etcd?.admin;
-    if (admin === undefined) return;
+    if (host.etcd === undefined) return;
+    const admin = host.etcd.members;
+    if (admin === undefined) {
+      // Nobody takes this manager's vote: it goes by itself once it does not lead.
+      if (memberVerdict(host.store.view, { name: nodeId, isLearner: false }, nodeId, 0) === 'resign') resign();
+      return;
+    }
     for (const member of await admin.memberList(AbortSignal.timeout(LIST_TIMEOUT_MS))) {
       if (!member.isLearner) learnersSince.delete(member.id);
       else if (!learnersSince.has(member.id)) learnersSince.set(member.id, clock.monotonic());
@@ -49,7 +56,7 @@ export function startMemberKeeper(host: StoreHost, nodeId: string, { clock, logg
       if (stopped || verdict === 'keep') continue;
       log.info({ member: member.name || member.id, verdict }, 'a member of etcd is no manager any more');
       if (verdict === 'remove') await removeMember(memberOperation(admin, clock), member.id);
-      else void host.store.resign(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch(() => {});
+      else resign();
     }
   };
   const run = (): void => {

@@ -8,24 +8,46 @@ import {
   removeMember,
 } from '@swarmd/etcd';
 import type { LeaderCallHandlers } from '@swarmd/manager';
-import { CLUSTER_KEY, type Clock, type Node, type Random, SwarmdError } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type Clock,
+  formatRefusal,
+  type Node,
+  type Random,
+  type ReadView,
+  SwarmdError,
+} from '@swarmd/model';
 import { z } from 'zod';
+import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
 import { peerIp } from './peer-url.js';
 import { ETCD_CERTIFICATE_MS } from './share-store.js';
-import type { StoreHost } from './store-host.js';
+import { type StoreHost, storeMismatch } from './store-host.js';
 
 /** Less than a forwarded call may take, so that its caller hears why. */
 const PATIENCE_MS = 8_000;
 
-const AddSchema = z.object({ nodeId: z.string(), peerUrl: z.url(), csrPem: z.string() });
+/** `member` is the etcd of the new manager's host; it has none when it is to use one that somebody else runs. */
+const AddSchema = z.object({
+  nodeId: z.string(),
+  member: z.object({ peerUrl: z.url(), csrPem: z.string() }).optional(),
+  /** What the newcomer is. */
+  swarmd: z.string().default('of an unknown version'),
+  stateFormat: z.number().int().default(1),
+});
 const PromoteSchema = z.object({ nodeId: z.string(), peerUrl: z.url() });
 
 const AddedSchema = z.object({
-  initialCluster: z.array(z.object({ name: z.string(), peerUrl: z.string() })),
-  caPem: z.string(),
-  certificatePem: z.string(),
-  /** Base64. */
+  member: z
+    .object({
+      initialCluster: z.array(z.object({ name: z.string(), peerUrl: z.string() })),
+      caPem: z.string(),
+      certificatePem: z.string(),
+    })
+    .optional(),
+  /** The one that seals, base64: for managers of earlier versions. */
   dataKey: z.string(),
+  /** All that the leader holds, the one that seals first. */
+  dataKeys: WireKeysSchema.optional(),
   /** `SWMKEY-1-…`, when managers are locked: what is kept of this answer is to be sealed from the start. */
   unlockKey: z.string().optional(),
 });
@@ -60,23 +82,51 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
     'managers.promote': async (args) => {
       const { nodeId, peerUrl } = PromoteSchema.parse(args);
       requireManager(host, nodeId);
-      const { admin } = await host.share();
-      const member = (await list(admin)).find(({ peerUrls }) => peerUrls.includes(peerUrl));
+      const { members } = await host.share();
+      if (members === undefined) return;
+      const member = (await list(members)).find(({ peerUrls }) => peerUrls.includes(peerUrl));
       if (member === undefined) throw new SwarmdError('not-found', `node ${nodeId} was not let into the store yet`);
-      await promoteLearner(memberOperation(admin, clock), member.id);
+      await promoteLearner(memberOperation(members, clock), member.id);
     },
   };
 }
 
 async function add(
   host: StoreHost,
-  { nodeId, peerUrl, csrPem }: z.infer<typeof AddSchema>,
+  { nodeId, member, swarmd, stateFormat }: z.infer<typeof AddSchema>,
   clock: Clock,
   random: Random,
 ): Promise<Added> {
   requireManager(host, nodeId);
-  const { admin } = await host.share();
-  const { EtcdCA, UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
+  const format = host.store.view.get('cluster', CLUSTER_KEY)?.StateFormat;
+  const refusal = formatRefusal('the cluster’s state', format, { swarmd, stateFormat });
+  if (refusal !== undefined) throw refusal;
+  const mismatch = storeMismatch(host.isExternal, member === undefined);
+  if (mismatch !== undefined) throw mismatch;
+  const { members } = await host.share();
+  const added =
+    members === undefined || member === undefined
+      ? undefined
+      : await addMember(host, members, { nodeId, ...member }, clock, random);
+  // Taken once the newcomer is in: a key that is announced from here on it fetches as soon as it follows.
+  const dataKeys = keysToWire(host.dataKeys);
+  const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
+  const { UnlockKey } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
+  return {
+    ...{ dataKey, dataKeys },
+    ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }),
+    ...(added === undefined ? {} : { member: added }),
+  };
+}
+
+async function addMember(
+  host: StoreHost,
+  admin: EtcdAdmin,
+  { nodeId, peerUrl, csrPem }: { nodeId: string; peerUrl: string; csrPem: string },
+  clock: Clock,
+  random: Random,
+): Promise<NonNullable<Added['member']>> {
+  const { EtcdCA } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
   if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');
   const ca = { certificatePem: EtcdCA.Certificate, keyPem: EtcdCA.Key };
   const certificatePem = await issueEtcdCertificate(
@@ -86,25 +136,43 @@ async function add(
     },
     random,
   );
-  await removeReplaced(host, nodeId, peerUrl, clock);
+  await removeReplaced(host, admin, nodeId, peerUrl, clock);
   await addLearner(memberOperation(admin, clock), peerUrl);
   const initialCluster = (await list(admin)).flatMap(({ name, peerUrls }) =>
     peerUrls.map((url) => ({ name: url === peerUrl ? nodeId : name || url, peerUrl: url })),
   );
-  const dataKey = Buffer.from(host.dataKeys.current.bytes).toString('base64');
-  const lock = UnlockKey === undefined ? {} : { unlockKey: UnlockKey };
-  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem, dataKey, ...lock };
+  return { initialCluster, caPem: EtcdCA.Certificate, certificatePem };
 }
 
 /**
- * Takes out what the newcomer replaces: its own former member, if it has lost its data, and whoever had its address: there
- * is another host now. The node of that member, if it is another one, is a manager no more.
+ * The members that a newcomer replaces: its own former one, if it has lost its data, and whoever had its address, as there
+ * is another host now. `already-exists` when a manager that can be reached has that address: then it is the newcomer's
+ * address that is wrong, and what is there, be it the leader itself, is to stay.
  */
-async function removeReplaced(host: StoreHost, nodeId: string, peerUrl: string, clock: Clock): Promise<void> {
-  const { admin } = await host.share();
-  for (const { id, name, peerUrls } of await list(admin)) {
-    const replaced = name === nodeId || (name !== '' && peerUrls.includes(peerUrl));
-    if (!replaced) continue;
+export function replacedMembers<M extends Pick<EtcdClusterMember, 'name' | 'peerUrls'>>(
+  view: ReadView,
+  members: readonly M[],
+  newcomer: { nodeId: string; peerUrl: string },
+): M[] {
+  const { nodeId, peerUrl } = newcomer;
+  return members.filter(({ name, peerUrls }) => {
+    if (name === nodeId) return true;
+    if (name === '' || !peerUrls.includes(peerUrl)) return false;
+    if (view.get('node', name)?.ManagerStatus?.Reachability !== 'reachable') return true;
+    const problem = `the manager ${name} is at ${peerIp(peerUrl)} and can be reached`;
+    throw new SwarmdError('already-exists', `${problem}: leave, and join with an address of this host`);
+  });
+}
+
+/** Takes out what the newcomer replaces. The node of another member is a manager no more. */
+async function removeReplaced(
+  host: StoreHost,
+  admin: EtcdAdmin,
+  nodeId: string,
+  peerUrl: string,
+  clock: Clock,
+): Promise<void> {
+  for (const { id, name } of replacedMembers(host.store.view, await list(admin), { nodeId, peerUrl })) {
     await removeMember(memberOperation(admin, clock), id);
     if (name === nodeId) continue;
     await host.store.update((tx) => {

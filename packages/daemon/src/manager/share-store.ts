@@ -1,8 +1,10 @@
 import { createEtcdCa, createEtcdKeyAndCsr, type EtcdCa, issueEtcdCertificate } from '@swarmd/etcd';
 import { CLUSTER_KEY, type Random, type SharedStore, SwarmdError } from '@swarmd/model';
 import { moveLog, type ValueCipher } from '@swarmd/store';
+import type { ExternalEtcdConfig } from '../store-url.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
-import { type EtcdMembership, removeEtcd, saveDriver, saveEtcdMembership } from './manager-files.js';
+import { openExternalEtcd } from './external-etcd.js';
+import { type EtcdMembership, removeEtcd, type StoreDriver, saveDriver, saveEtcdMembership } from './manager-files.js';
 import { peerIp, peerUrl } from './peer-url.js';
 import type { StoreHostDependencies } from './store-host.js';
 
@@ -12,16 +14,17 @@ export const ETCD_CERTIFICATE_MS = 10 * 365 * 24 * 3_600_000;
 const SHARE_TIMEOUT_MS = 120_000;
 
 /**
- * Moves this manager's store from the embedded log to an etcd of its own, while it goes on. What fails leaves the store
- * where it was, and nothing of etcd behind.
+ * Moves this manager's store from the embedded log to the etcd that `--store` names, or to one of its own, while it goes
+ * on. What fails leaves the store where it was, and nothing of it behind.
  */
-export async function shareStore(
-  deps: StoreHostDependencies,
-  store: SharedStore,
-  cipher: ValueCipher,
-): Promise<EtcdHost> {
-  const { config, ports, nodeId, member } = deps;
-  const signal = AbortSignal.timeout(SHARE_TIMEOUT_MS);
+export function shareStore(deps: StoreHostDependencies, store: SharedStore, cipher: ValueCipher): Promise<EtcdHost> {
+  return deps.config.store === undefined
+    ? shareInOwn(deps, store, cipher)
+    : shareExternally(deps, deps.config.store, store, cipher);
+}
+
+async function shareInOwn(deps: StoreHostDependencies, store: SharedStore, cipher: ValueCipher): Promise<EtcdHost> {
+  const { config, ports } = deps;
   await removeEtcd(config.dataDir);
   const ca = await etcdCa(store, ports.clock.now(), ports.random);
   const membership = await firstMembership(deps, ca);
@@ -29,21 +32,56 @@ export async function shareStore(
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const etcd = await startEtcdHost({ ...deps, membership, onMoved });
   try {
-    const log = await etcd.openLog(cipher, signal);
-    const self = { nodeId, addr: member.advertiseAddr };
-    try {
-      await moveLog(store, log, self, () => saveDriver(config.dataDir, 'etcd'), signal);
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
-    ports.logger.info({ index: store.index }, 'the store has moved to etcd: the cluster can have several managers');
+    await move(deps, store, cipher, etcd, 'etcd');
     return etcd;
   } catch (error) {
     await etcd.stop();
     await removeEtcd(config.dataDir);
     throw error;
   }
+}
+
+async function shareExternally(
+  deps: StoreHostDependencies,
+  config: ExternalEtcdConfig,
+  store: SharedStore,
+  cipher: ValueCipher,
+): Promise<EtcdHost> {
+  const { ports, clusterId } = deps;
+  const etcd = await openExternalEtcd({ store: config, ports, clusterId });
+  let prepared = false;
+  try {
+    await etcd.prepare();
+    prepared = true;
+    await move(deps, store, cipher, etcd, 'external');
+    prepared = false;
+    // Where it fails the next start does it.
+    await etcd.settle().catch((err: unknown) => ports.logger.warn({ err }, 'the move is not noted in etcd yet'));
+    return etcd;
+  } catch (error) {
+    if (prepared) await etcd.erase().catch((err: unknown) => ports.logger.warn({ err }, 'a copy of the store remains'));
+    await etcd.stop();
+    throw error;
+  }
+}
+
+async function move(
+  { config, ports, nodeId, member }: StoreHostDependencies,
+  store: SharedStore,
+  cipher: ValueCipher,
+  etcd: EtcdHost,
+  driver: StoreDriver,
+): Promise<void> {
+  const signal = AbortSignal.timeout(SHARE_TIMEOUT_MS);
+  const log = await etcd.openLog(cipher, signal);
+  const self = { nodeId, addr: member.advertiseAddr };
+  try {
+    await moveLog(store, log, self, () => saveDriver(config.dataDir, driver), signal);
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+  ports.logger.info({ index: store.index }, 'the store has moved to etcd: the cluster can have several managers');
 }
 
 /** The CA of the cluster's etcd members, made if there is none. */

@@ -1,14 +1,23 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { findEtcd, type GoneReason } from '@swarmd/etcd';
-import { asSwarmdError, type ResealableLog, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
+import {
+  asSwarmdError,
+  isErrorCode,
+  type ResealableLog,
+  type SharedStore,
+  SwarmdError,
+  steadyClock,
+} from '@swarmd/model';
 import { openLevelLog, openSharedStore, openStore, type ValueCipher, Vault } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import { DataKeys } from '../lock/data-keys.js';
+import { followDataKey } from '../lock/key-rotation.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
-import { loadEtcdMembership, managerFiles } from './manager-files.js';
+import { openExternalEtcd } from './external-etcd.js';
+import { loadDriver, loadEtcdMembership, managerFiles, removeLeftBehind } from './manager-files.js';
 import { shareStore } from './share-store.js';
 
 /** What a {@link StoreHost} needs. */
@@ -22,6 +31,8 @@ export interface StoreHostDependencies {
   vault: Vault;
   /** The store can no longer write: only a new start can tell what is on the disk. */
   onFailure(reason: SwarmdError): void;
+  /** The store is sealed with a data key that this host does not hold: fetches it. Resolves with whether there was one. */
+  lacksKeys?(dataKeys: DataKeys): Promise<boolean>;
   /** This host's etcd cannot go on with the data that it has. */
   onGone(reason: GoneReason): void;
 }
@@ -31,10 +42,15 @@ export interface StoreHost {
   readonly store: SharedStore;
   readonly etcd: EtcdHost | undefined;
   readonly dataKeys: DataKeys;
+  /** Whether the store is, or is to be, in an etcd that somebody else runs. */
+  readonly isExternal: boolean;
   /** Moves the store to etcd, if it is not there yet, while it goes on. Resolves with this host's etcd. */
   share(): Promise<EtcdHost>;
-  /** Why no other manager can be taken in: this host has no etcd. */
-  refuseManager(): Promise<SwarmdError | undefined>;
+  /**
+   * Why no other manager can be taken in: this host has no etcd, or the newcomer, if it has said so, is told of another
+   * kind of store.
+   */
+  refuseManager(newcomer?: { externalStore: boolean }): Promise<SwarmdError | undefined>;
   close(): Promise<void>;
 }
 
@@ -72,12 +88,13 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   const { store, log, dataKeys } = await openEmbedded(config.dataDir, ports, { mustExist: true, onFailure, vault });
   let etcd: EtcdHost | undefined;
   let sharing: Promise<EtcdHost> | undefined;
+  followDataKey(store, dataKeys);
   return {
-    ...{ store, dataKeys },
+    ...{ store, dataKeys, isExternal: config.store !== undefined },
     get etcd() {
       return etcd;
     },
-    refuseManager: () => missingEtcd(config),
+    refuseManager: (newcomer) => whyNotAnother(config, config.store !== undefined, newcomer),
     share: () => {
       sharing ??= dataKeys
         .freeze()
@@ -85,8 +102,8 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
         .then(
           async (started) => {
             etcd = started;
-            // It stays where it is, as a copy of how things were.
             await log.close();
+            await removeLeftBehind(config.dataDir, ports.logger);
             return started;
           },
           (error: unknown) => {
@@ -104,27 +121,29 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   };
 }
 
-/** Opens the store of one of several managers: starts etcd and waits until a quorum of them is there. */
+/** Opens the store that several managers can share: waits until a quorum of its etcd is there. */
 export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSignal): Promise<StoreHost> {
   const { config, ports, vault } = deps;
-  const membership = await loadEtcdMembership(config.dataDir, vault);
+  const isExternal = (await loadDriver(config.dataDir)) === 'external';
   const { directory, dataKey: path } = managerFiles(config.dataDir);
-  if (membership === undefined || !existsSync(path)) {
-    throw new SwarmdError(
-      'damaged',
-      `etcd.json or data.key is missing in ${directory}: restore it, or leave and join again`,
-    );
-  }
+  if (!existsSync(path)) throw incomplete('data.key', directory);
   const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
-  const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
-  const etcd = await startEtcdHost({ ...deps, membership, onMoved });
+  const etcd = isExternal ? await connectExternal(deps) : await startOwn(deps, directory);
   try {
-    const store = await openReplica(etcd, dataKeys.cipher, ports, signal);
+    const open = () => openReplica(etcd, dataKeys.cipher, ports, signal);
+    const store = await open().catch(async (error: unknown) => {
+      if (!isErrorCode(error, 'failed-precondition') || !(await deps.lacksKeys?.(dataKeys))) throw error;
+      return open();
+    });
+    followDataKey(store, dataKeys);
+    await removeLeftBehind(config.dataDir, ports.logger);
+    const unwatch = isExternal ? retireByRole(store, deps) : () => {};
     return {
-      ...{ store, etcd, dataKeys },
-      refuseManager: () => missingEtcd(config),
+      ...{ store, etcd, dataKeys, isExternal },
+      refuseManager: (newcomer) => whyNotAnother(config, isExternal, newcomer),
       share: async () => etcd,
       close: async () => {
+        unwatch();
         await store.close();
         await etcd.stop();
       },
@@ -133,6 +152,53 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
     await etcd.stop();
     throw error;
   }
+}
+
+async function startOwn(deps: StoreHostDependencies, directory: string): Promise<EtcdHost> {
+  const membership = await loadEtcdMembership(deps.config.dataDir, deps.vault);
+  if (membership === undefined) throw incomplete('etcd.json', directory);
+  const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
+  return startEtcdHost({ ...deps, membership, onMoved });
+}
+
+async function connectExternal({ config, ports, clusterId }: StoreHostDependencies): Promise<EtcdHost> {
+  if (config.store === undefined) throw storeMismatch(true, false);
+  const etcd = await openExternalEtcd({ store: config.store, ports, clusterId });
+  try {
+    await etcd.settle();
+    return etcd;
+  } catch (error) {
+    await etcd.stop();
+    throw error;
+  }
+}
+
+/** No member of an etcd of somebody else is taken away from a manager that is demoted: it sees by itself that it is. */
+function retireByRole(store: SharedStore, { nodeId, onGone }: StoreHostDependencies): () => void {
+  let gone = false;
+  const look = (): void => {
+    if (gone || store.leads || store.view.get('node', nodeId)?.Spec.Role === 'manager') return;
+    gone = true;
+    onGone({ kind: 'removed', detail: 'this node is no manager any more' });
+  };
+  const ends = [store.watch(look), store.onLeadership(look)];
+  return () => {
+    gone = true;
+    for (const end of ends) end();
+  };
+}
+
+/** Why a store of one kind and a swarmd told of the other do not go together; `undefined` when they do. */
+export function storeMismatch(isExternal: boolean, toldExternal: boolean): SwarmdError | undefined {
+  if (isExternal === toldExternal) return undefined;
+  const message = isExternal
+    ? 'this cluster keeps its state in an etcd that others run: start swarmd on this host with the same --store'
+    : 'this cluster keeps its state in an etcd of its own: start swarmd on this host without --store';
+  return new SwarmdError('failed-precondition', message);
+}
+
+function incomplete(file: string, directory: string): SwarmdError {
+  return new SwarmdError('damaged', `${file} is missing in ${directory}: restore it, or leave and join again`);
 }
 
 async function openReplica(
@@ -145,7 +211,13 @@ async function openReplica(
   return openSharedStore({ log, clock: steadyClock(clock), logger: logger.child({ component: 'store' }) });
 }
 
-async function missingEtcd(config: DaemonConfig): Promise<SwarmdError | undefined> {
+async function whyNotAnother(
+  config: DaemonConfig,
+  isExternal: boolean,
+  newcomer: { externalStore: boolean } | undefined,
+): Promise<SwarmdError | undefined> {
+  const mismatch = newcomer && storeMismatch(isExternal, newcomer.externalStore);
+  if (mismatch !== undefined || isExternal) return mismatch;
   try {
     await findEtcd(config.etcd);
     return undefined;

@@ -20,6 +20,18 @@ const LONGEST_CALL_MS = 3_600_000;
 /** An {@link EtcdAdmin} of the member at `target`, such as an `EtcdMember`. */
 export function createEtcdAdmin(target: EtcdEndpoint): EtcdAdmin {
   const { client, close } = clientOf(target);
+  return adminOver(client, close);
+}
+
+/** An {@link EtcdAdmin} that calls through `client`, which stays the caller's to close. */
+export function etcdAdminOver(client: EtcdClient): EtcdAdmin {
+  return adminOver(
+    () => client,
+    () => {},
+  );
+}
+
+function adminOver(client: () => EtcdClient, close: () => void): EtcdAdmin {
   return {
     status: async (signal) => statusOf(await client().status({}, until(signal))),
     ...memberCalls(client),

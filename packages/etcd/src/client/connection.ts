@@ -47,7 +47,10 @@ const KEEPALIVE_MS = { time: 10_000, timeout: 5_000 } as const;
 /** Bytes under way at once: with the usual 64 KiB a large answer waits for us many times. */
 const WINDOW_BYTES = 4 << 20;
 
-/** One HTTP/2 connection to one etcd member, made anew whenever it is lost, with the calls under way on it. */
+/**
+ * One HTTP/2 connection to one etcd member, made anew whenever it is lost, then to the first of its endpoints that answers,
+ * with the calls under way on it.
+ */
 export class EtcdConnection {
   readonly channel: ChannelInterface;
   readonly #endpoint: string;
@@ -59,9 +62,9 @@ export class EtcdConnection {
   constructor(endpoint: string, tls: EtcdTls | undefined, timeoutMs: number) {
     this.#endpoint = endpoint;
     this.#timeoutMs = timeoutMs;
-    const host = endpoint.slice(0, endpoint.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-    const secure = tls === undefined ? credentials.createInsecure() : secureCredentials(tls, host);
-    this.channel = new Channel(`dns:${endpoint}`, secure, channelOptions(tls, host));
+    const hosts = endpoint.split(',').map((one) => one.slice(0, one.lastIndexOf(':')).replace(/^\[|\]$/g, ''));
+    const secure = tls === undefined ? credentials.createInsecure() : secureCredentials(tls, hosts);
+    this.channel = new Channel(targetOf(endpoint, hosts), secure, channelOptions(tls, hosts[0]!));
   }
 
   /** Whether {@link close} was called. */
@@ -130,6 +133,17 @@ export class EtcdConnection {
   }
 }
 
+/** Several are tried in order; gRPC takes a list of addresses of one family, or one name. */
+function targetOf(endpoint: string, hosts: readonly string[]): string {
+  if (hosts.length === 1) return `dns:${endpoint}`;
+  const families = new Set(hosts.map((host) => isIP(host)));
+  if (families.size > 1 || families.has(0)) {
+    const message = `${endpoint}: several endpoints of etcd must be IP addresses of one family`;
+    throw new SwarmdError('invalid-argument', message);
+  }
+  return `ipv${isIP(hosts[0]!)}:${endpoint}`;
+}
+
 function channelOptions(tls: EtcdTls | undefined, host: string): ChannelOptions {
   // A TLS server name is never an address: with one, etcd's certificate is checked against the host all the same.
   const name = tls?.serverName ?? (isIP(host) ? 'localhost' : host);
@@ -152,10 +166,17 @@ function channelOptions(tls: EtcdTls | undefined, host: string): ChannelOptions 
   };
 }
 
-function secureCredentials({ ca, certificate, key, serverName }: EtcdTls, host: string): ChannelCredentials {
+function secureCredentials(
+  { ca, certificate, key, serverName }: EtcdTls,
+  hosts: readonly string[],
+): ChannelCredentials {
   try {
     return credentials.createSsl(Buffer.from(ca), Buffer.from(key), Buffer.from(certificate), {
-      checkServerIdentity: (_, presented) => checkServerIdentity(serverName ?? host, presented as never),
+      // Of several endpoints gRPC does not tell which one this is: any of them may answer for any other.
+      checkServerIdentity: (_, presented) => {
+        const wrong = (serverName ? [serverName] : hosts).map((name) => checkServerIdentity(name, presented as never));
+        return wrong.includes(undefined) ? undefined : wrong[0];
+      },
     });
   } catch (error) {
     throw new SwarmdError('invalid-argument', `not a certificate and key for etcd: ${(error as Error).message}`, {

@@ -7,7 +7,7 @@ import { startWatch, type WatchHandlers } from './watch.js';
 
 /** What {@link createEtcdClient} needs. */
 export interface EtcdClientOptions {
-  /** One member's client address: `host:port`. */
+  /** One member's client address: `host:port`; or those of several, `IP:port,IP:port`, to be tried in this order. */
   endpoint: string;
   /** Without it, plain HTTP/2. */
   tls?: EtcdTls;
@@ -18,7 +18,7 @@ export interface EtcdClientOptions {
 type Call<Request, Response> = (request: Request, options?: EtcdCallOptions) => Promise<Response>;
 
 /**
- * A client of one etcd member: etcd's own calls (gRPC API v3), with what is left out of a request at its default.
+ * A client of one etcd member at a time: etcd's own calls (gRPC API v3), with what is left out of a request at its default.
  *
  * Calls wait for a connection and go out once; nothing is sent again. They reject with a `SwarmdError`: `unavailable` when
  * there was no answer in time or no quorum (whether something was done then, `surelyNotApplied` tells), `aborted` by the
@@ -50,7 +50,7 @@ export interface EtcdClient {
   close(): void;
 }
 
-/** A client of the etcd member at `endpoint`. It connects with the first call. Throws `invalid-argument` on bad PEM. */
+/** A client of the etcd member at `endpoint`. It connects with the first call. Throws `invalid-argument` on bad PEM or a list of names. */
 export function createEtcdClient({ endpoint, tls, timeoutMs = ETCD_CALL_TIMEOUT_MS }: EtcdClientOptions): EtcdClient {
   const connection = new EtcdConnection(endpoint, tls, timeoutMs);
   const { channel } = connection;

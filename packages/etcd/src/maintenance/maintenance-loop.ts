@@ -40,6 +40,11 @@ export interface MaintenanceOptions {
 export interface EtcdMaintenance {
   /** Does one round now, after the one under way. Rejects with what went wrong. */
   round(): Promise<void>;
+  /**
+   * Has the database file rewritten at the next occasion, one member after another, so that values that are in the history
+   * no more are not in the file either. Not where that would stop the member for long: then they go with time.
+   */
+  purge(): void;
   /** The last report. */
   readonly report: MaintenanceReport | undefined;
   /** Resolves when no round is under way any more. */
@@ -50,6 +55,8 @@ const PERIOD_MS = 15_000;
 const CALL_MS = 10_000;
 /** Compactions and defragmentations of a full database take minutes on a slow disk. */
 const LONG_CALL_MS = 600_000;
+/** A database of this size is rewritten in some seconds, during which its member answers nothing. */
+const PURGED_BYTES = 256 * 1024 * 1024;
 const LOCK_KEY = '/swarmd/defragment';
 
 /** Starts rounds of maintenance for this host's member; run it on every manager's host. */
@@ -70,6 +77,7 @@ class MaintenanceLoop implements EtcdMaintenance {
   #compacted = 0;
   #defragmentedAtMs: number | undefined;
   #nospaceSinceMs: number | undefined;
+  #purges = false;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
@@ -82,6 +90,10 @@ class MaintenanceLoop implements EtcdMaintenance {
 
   start(): void {
     this.#run = this.#rounds();
+  }
+
+  purge(): void {
+    this.#purges = true;
   }
 
   round(): Promise<void> {
@@ -127,7 +139,14 @@ class MaintenanceLoop implements EtcdMaintenance {
     this.#remember({ atMs: nowMs, revision: status.revision });
     const { dbSizeBytes, dbSizeInUseBytes } = status;
     this.#tell({ space: plan.space, dbSizeBytes, dbSizeInUseBytes, quotaBytes, corrupt: plan.corrupt });
-    await this.#carryOut(plan, quotaBytes, status.memberId);
+    const purges = this.#purges && dbSizeBytes <= PURGED_BYTES;
+    this.#purges &&= purges;
+    const rewrite = { needsLock: true, reason: 'replaced values are to go' };
+    await this.#carryOut(
+      purges ? { ...plan, defragment: plan.defragment ?? rewrite } : plan,
+      quotaBytes,
+      status.memberId,
+    );
   }
 
   async #carryOut(plan: MaintenancePlan, quotaBytes: number, memberId: string): Promise<void> {
@@ -163,6 +182,7 @@ class MaintenanceLoop implements EtcdMaintenance {
       const startedMs = clock.monotonic();
       await admin.defragment(this.#signal(LONG_CALL_MS));
       this.#defragmentedAtMs = clock.monotonic();
+      this.#purges = false;
       this.#log.info(
         { reason, tookMs: Math.round(this.#defragmentedAtMs - startedMs) },
         'defragmented etcd’s database',

@@ -2,8 +2,11 @@ import type { EtcdLine } from './log-lines.js';
 
 /** Why a member cannot come back as it is. */
 export interface GoneReason {
-  /** `removed`: the cluster has removed it; `damaged`: its data cannot be read. Either way its data must be replaced. */
-  kind: 'removed' | 'damaged';
+  /**
+   * `removed`: the cluster has removed it; `damaged`: its data cannot be read. Either way its data must be replaced.
+   * `outdated`: it has no data yet, and the cluster's members are not those that it was to start with.
+   */
+  kind: 'removed' | 'damaged' | 'outdated';
   /** For people: what etcd said. */
   detail: string;
 }
@@ -27,6 +30,7 @@ const PANICS_MEAN_DAMAGE = 3;
 
 // etcd has no code for either: its words are all there is. Those of 3.4 to 3.6, each seen or from its source.
 const REMOVED = 'the member has been permanently removed from the cluster';
+const OUTDATED = /^error validating peerURLs /;
 const DAMAGED: readonly RegExp[] = [
   /\bcrc mismatch\b/,
   /failed to recover v3 backend/,
@@ -48,6 +52,8 @@ export function verdictOf(exit: EtcdExit): GoneReason | undefined {
   if (exit.tail.some(({ message, error }) => message === 'server error' && error === REMOVED)) {
     return { kind: 'removed', detail: REMOVED };
   }
+  const outdated = exit.tail.find(({ error }) => error !== undefined && OUTDATED.test(error));
+  if (outdated?.error !== undefined) return { kind: 'outdated', detail: outdated.error };
   if (texts.some((text) => NOT_DAMAGE.test(text))) return undefined;
   const grave = exit.tail
     .map((line, index) => ({ line, text: texts[index]! }))

@@ -41,8 +41,8 @@ export interface IssuerDependencies {
   clock: Clock;
   random: Random;
   logger: Logger;
-  /** Why the cluster cannot take another manager; `undefined` when it can. Asked before one is let in. */
-  refuseManager(): Promise<SwarmdError | undefined>;
+  /** Why the cluster cannot take another manager, of this kind; `undefined` when it can. Asked before one is let in. */
+  refuseManager(newcomer: { externalStore: boolean }): Promise<SwarmdError | undefined>;
 }
 
 /** The leader's {@link CertificateIssuer}: what it grants is written into its store first. Elsewhere it rejects as that does. */
@@ -102,10 +102,10 @@ async function join(deps: IssuerDependencies, request: IssueCertificateRequest, 
 }
 
 async function checkManager({ refuseManager }: IssuerDependencies, request: IssueCertificateRequest): Promise<void> {
-  const why = request.noManagerReason;
-  if (why !== '') throw new SwarmdError('failed-precondition', `${why}, or join with the worker token`);
-  const refusal = await refuseManager();
+  const { noManagerReason: why, externalStore } = request;
+  const refusal = await refuseManager({ externalStore });
   if (refusal !== undefined) throw refusal;
+  if (why !== '') throw new SwarmdError('failed-precondition', `${why}, or join with the worker token`);
 }
 
 /** One ID for one request, however often it comes: the key in the CSR is part of it, so that nobody else can ask for it. */

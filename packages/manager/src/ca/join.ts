@@ -27,6 +27,8 @@ export interface JoinOptions {
   description?: NodeDescription;
   /** Why this node cannot be a manager, for a token that would make it one. */
   noManagerReason?: string;
+  /** Whether this node, as a manager, would use an etcd that somebody else runs. */
+  externalStore?: boolean;
   signal: AbortSignal;
 }
 
@@ -46,6 +48,7 @@ export async function requestCertificate(options: JoinOptions): Promise<Identity
       availability: options.availability ?? '',
       advertiseAddr: options.advertiseAddr,
       noManagerReason: options.noManagerReason ?? '',
+      externalStore: options.externalStore ?? false,
       description: Buffer.from(options.description === undefined ? '' : JSON.stringify(options.description)),
     };
     try {
@@ -66,7 +69,7 @@ export function renewCertificate(options: {
     const channel = createChannel(addr, createIdentityHolder(options.identity));
     try {
       const client = new CertificateAuthorityClient(...clientArguments(channel));
-      const none = { token: '', availability: '', advertiseAddr: '', noManagerReason: '' };
+      const none = { token: '', availability: '', advertiseAddr: '', noManagerReason: '', externalStore: false };
       const request = { ...none, description: Buffer.alloc(0) };
       const renewed = await issue(client, request, options.identity.rootPem, options.signal);
       if (renewed.nodeId !== options.identity.nodeId || renewed.clusterId !== options.identity.clusterId) {

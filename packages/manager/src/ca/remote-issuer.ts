@@ -31,6 +31,7 @@ export function issuerHandlers(local: CertificateIssuer): LeaderHandlers {
         availability: request.text('availability'),
         advertiseAddr: request.text('advertiseAddr'),
         noManagerReason: request.text('noManagerReason'),
+        externalStore: request.flag('externalStore'),
         csrPem: request.bytes('csrPem'),
         description: request.bytes('description'),
       };

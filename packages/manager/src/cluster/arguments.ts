@@ -27,6 +27,12 @@ export class Arguments {
     return value as number;
   }
 
+  flag(field: string): boolean {
+    const value = this.#value[field];
+    if (typeof value !== 'boolean') throw invalid(field, 'true or false');
+    return value;
+  }
+
   oneOf<T extends string>(field: string, allowed: readonly T[]): T {
     const value = this.text(field) as T;
     if (!allowed.includes(value)) throw invalid(field, allowed.join(' or '));

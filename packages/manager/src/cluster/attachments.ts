@@ -15,6 +15,8 @@ export interface AttachedManager {
   /** Where it is reached now: `host:port`. */
   addr: string;
   protocol: number;
+  /** The newest form of the cluster's state that it can work on. */
+  stateFormat: number;
   /** How far its wall clock is ahead of the leader's, in milliseconds, as of its first sign. */
   clockAheadMs: number;
 }

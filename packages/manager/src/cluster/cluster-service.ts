@@ -4,6 +4,7 @@ import {
   type CallRequest,
   type CallResponse,
   type ClusterServer,
+  clientStreamHandler,
   type LeaderSign,
   type ManagerSign,
   peerOf,
@@ -16,6 +17,9 @@ import { jsonBytes, parseJson } from './grpc-transport.js';
 import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
 import type { Leadership } from './leadership.js';
 import { SIGN_PERIOD_MS } from './takeover.js';
+
+/** The most that the arguments of one call may take: some times what the API takes in. */
+const MAX_CALL_BYTES = 8 << 20;
 
 /** What {@link createClusterService} needs. */
 export interface ClusterServiceDependencies {
@@ -35,6 +39,20 @@ export function createClusterService(deps: ClusterServiceDependencies): ClusterS
       throw new SwarmdError('not-leader', 'this manager does not lead the cluster at the moment');
     return { result: jsonBytes(await serve(handlers, method, parseJson(args), requestId || undefined)) };
   };
+  const callInParts = async (parts: AsyncIterable<CallRequest>): Promise<CallResponse> => {
+    let first: CallRequest | undefined;
+    const pieces: Uint8Array[] = [];
+    let bytes = 0;
+    for await (const part of parts) {
+      first ??= part;
+      bytes += part.arguments.length;
+      if (bytes > MAX_CALL_BYTES)
+        throw new SwarmdError('invalid-argument', `a call is larger than ${MAX_CALL_BYTES} bytes`);
+      pieces.push(part.arguments);
+    }
+    if (first === undefined) throw new SwarmdError('invalid-argument', 'a call without a method');
+    return call({ ...first, arguments: Buffer.concat(pieces) });
+  };
   const relay = async ({ method, arguments: args, requestId }: CallRequest): Promise<CallResponse> => {
     const options = requestId === '' ? {} : { requestId };
     return { result: jsonBytes(await calls.call(method, parseJson(args), options)) };
@@ -42,6 +60,7 @@ export function createClusterService(deps: ClusterServiceDependencies): ClusterS
   return {
     attach: (stream) => serveLine(deps, stream),
     call: unaryHandler(call),
+    callInParts: clientStreamHandler(callInParts),
     relay: unaryHandler(relay),
     hears: unaryHandler(async ({ term }) => ({ hears: deps.leadership().hears(term) })),
   };
@@ -80,9 +99,10 @@ function serveLine(deps: ClusterServiceDependencies, stream: ServerDuplexStream<
     if (leadership.sure) stream.write({ term });
     cancel = clock.after(SIGN_PERIOD_MS, sign);
   };
-  stream.on('data', ({ swarmdVersion, protocol, clockMs, addr }: ManagerSign) => {
+  stream.on('data', ({ swarmdVersion, protocol, clockMs, addr, stateFormat }: ManagerSign) => {
     if (over) return;
-    line ??= attachments.add(nodeId, { swarmdVersion, addr, protocol, clockAheadMs: clockMs - clock.now() }, end);
+    const about = { swarmdVersion, addr, protocol, stateFormat, clockAheadMs: clockMs - clock.now() };
+    line ??= attachments.add(nodeId, about, end);
     line.sign();
   });
   stream.on('cancelled', finish);

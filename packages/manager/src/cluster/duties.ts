@@ -17,6 +17,8 @@ export interface Duties {
 /** No duty runs yet. One that fails to start is logged, and all are stopped: whoever leads next may do better. */
 export function createDuties(starters: readonly StartDuty[], logger: Logger): Duties {
   let wanted = false;
+  /** What runs belongs to a leadership that is over. */
+  let over = false;
   const running: Duty[] = [];
   let turn: Promise<void> = Promise.resolve();
 
@@ -24,10 +26,12 @@ export function createDuties(starters: readonly StartDuty[], logger: Logger): Du
     for (const duty of running.splice(0).reverse()) await duty.stop();
   };
   const follow = async (): Promise<void> => {
-    if (!wanted) return stopAll();
-    if (running.length > 0) return undefined;
+    if (over) await stopAll();
+    over = false;
+    if (!wanted || running.length > 0) return undefined;
     for (const start of starters) {
-      if (!wanted) return stopAll();
+      // Whoever said so has asked for another turn.
+      if (over) return undefined;
       running.push(await start());
     }
     return undefined;
@@ -35,6 +39,7 @@ export function createDuties(starters: readonly StartDuty[], logger: Logger): Du
   return {
     set: (lead) => {
       wanted = lead;
+      over ||= !lead;
       turn = turn.then(follow).catch(async (error: unknown) => {
         logger.error({ err: error }, 'a duty of the leader failed to start');
         await stopAll();

@@ -1,5 +1,5 @@
 import type { ChannelInterface } from '@grpc/grpc-js';
-import { SwarmdError } from '@swarmd/model';
+import { SwarmdError, VERSIONS } from '@swarmd/model';
 import {
   type CallRequest,
   type CallResponse,
@@ -8,11 +8,15 @@ import {
   clientArguments,
   createChannel,
   fromGrpcError,
+  hasFailed,
   type IdentityHolder,
   type LeaderSign,
+  MESSAGE_BYTES,
 } from '@swarmd/wire';
-import { PROTOCOL } from './protocol.js';
 import type { LeaderLine, ManagerCallOptions, ManagerTransport } from './transport.js';
+
+/** Room is left for what a call holds besides its arguments. */
+const PART_BYTES = MESSAGE_BYTES / 2;
 
 /** A {@link ManagerTransport} over gRPC and mutual TLS, and the channels that it and others use. */
 export interface GrpcTransport extends ManagerTransport {
@@ -34,13 +38,21 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
     channels.set(addr, made);
     return made;
   };
+  const forget = (addr: string): void => {
+    channels.get(addr)?.close();
+    channels.delete(addr);
+  };
   const client = (addr: string): ClusterClient => new ClusterClient(...clientArguments(channel(addr)));
   return {
     channel,
-    attach: (addr, first, handlers) => attach(client(addr), first, handlers),
+    attach: (addr, first, handlers) => {
+      // What kept it from connecting some time ago says nothing of now: a line to a new leader does not wait for that.
+      if (hasFailed(channel(addr))) forget(addr);
+      return attach(client(addr), first, handlers);
+    },
     call: (addr, method, args, options) => {
       const to = client(addr);
-      return callJson(to.call.bind(to), method, args, options);
+      return callJson(callOf(to), method, args, options);
     },
     relay: (addr, method, args, options) => {
       const to = client(addr);
@@ -57,13 +69,27 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
   };
 }
 
+type Rpc = Parameters<typeof callUnary<CallRequest, CallResponse>>[0];
+
+/** A call in one message, or in several when its arguments would not fit: a manager takes no larger ones. */
+function callOf(to: ClusterClient): Rpc {
+  return (request, metadata, options, callback) => {
+    if (request.arguments.length <= PART_BYTES) return to.call(request, metadata, options, callback);
+    const parts = to.callInParts(metadata, options, callback);
+    for (let at = 0; at < request.arguments.length; at += PART_BYTES)
+      parts.write({ ...request, arguments: request.arguments.subarray(at, at + PART_BYTES) });
+    parts.end();
+    return parts;
+  };
+}
+
 async function callJson(
-  rpc: ClusterClient['call'],
+  rpc: Rpc,
   method: string,
   args: unknown,
   { requestId = '', timeoutMs, signal }: ManagerCallOptions,
 ): Promise<unknown> {
-  const request = { method, arguments: jsonBytes(args), requestId, protocol: PROTOCOL };
+  const request = { method, arguments: jsonBytes(args), requestId, protocol: VERSIONS.protocol.max };
   const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
   const { result } = await callUnary<CallRequest, CallResponse>(rpc, request, options);
   return parseJson(result);
@@ -104,7 +130,7 @@ function attach(
   call.write(first);
   return {
     sign: () => {
-      if (!over) call.write({ swarmdVersion: '', protocol: 0, clockMs: 0, addr: '' });
+      if (!over) call.write({ swarmdVersion: '', protocol: 0, clockMs: 0, addr: '', stateFormat: 0 });
     },
     end: () => {
       if (over) return;

@@ -1,9 +1,11 @@
 export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
+export { type DataKeyRotation, dataKeyRotation, managersWithoutNextKey } from './data-key.js';
 export type { Duty, StartDuty } from './duties.js';
 export { createGrpcTransport, type GrpcTransport } from './grpc-transport.js';
 export type { LeaderCallHandler, LeaderCallHandlers, LeaderCalls, LeaderContact } from './leader-calls.js';
 export type { Leadership } from './leadership.js';
 export { MANAGER_LOOPS } from './loops.js';
+export { LOST_MS, managerToReplace, startLostManagers } from './lost-managers.js';
 export {
   type AssemblyOptions,
   assembleManager,

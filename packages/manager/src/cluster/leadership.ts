@@ -1,4 +1,12 @@
-import { type Clock, isErrorCode, type Leader, type Random, type SharedStore, withDeadline } from '@swarmd/model';
+import {
+  type Clock,
+  isErrorCode,
+  type Leader,
+  type Random,
+  type SharedStore,
+  type SwarmdError,
+  withDeadline,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import { HEARD_MS, SIGN_PERIOD_MS, takeoverStep } from './takeover.js';
 import type { LeaderLine, ManagerTransport } from './transport.js';
@@ -37,7 +45,12 @@ export interface Leadership {
   hears(term: number): boolean;
   /** Calls `listener` when `leads` or `leader` has changed; the returned function ends that. */
   onChange(listener: () => void): () => void;
-  /** Hands leadership over, if this manager has it, and follows no more. */
+  /**
+   * Leads no more: gives leadership up, if this manager has it, and resolves once another one leads, or after five
+   * seconds. It goes on following. A manager without others goes on leading.
+   */
+  handOver(): Promise<void>;
+  /** Gives leadership up, if this manager has it, and follows no more. */
   stop(): Promise<void>;
 }
 
@@ -47,6 +60,8 @@ export interface LeadershipDependencies {
   self: Pick<Leader, 'nodeId' | 'addr'>;
   version: string;
   protocol: number;
+  /** The newest form of the cluster's state that this manager can work on. */
+  stateFormat: number;
   transport: ManagerTransport;
   /** Addresses of the other managers, the leader's included. */
   others(): readonly { nodeId: string; addr: string }[];
@@ -83,6 +98,9 @@ class LeaderWatch implements Leadership {
   #nextClaimMs = 0;
   #sureMs = Number.NEGATIVE_INFINITY;
   #checking = false;
+  /** This manager is about to stop, and others are there to lead. */
+  #yielding = false;
+  #refusal = '';
   #claiming: Promise<void> | undefined;
 
   constructor(deps: LeadershipDependencies) {
@@ -125,11 +143,42 @@ class LeaderWatch implements Leadership {
     this.#unlisten();
     this.#line?.end();
     await this.#claiming;
-    if (!this.leads || this.#deps.others().length === 0) return;
+    await this.#resign();
+  }
+
+  async handOver(): Promise<void> {
+    this.#yielding = this.#deps.others().length > 0;
+    await this.#claiming;
+    if (!this.leads || !this.#yielding) return;
+    if (await this.#resign()) await this.#untilLed();
+  }
+
+  /** Whether leadership was given up for others to take. */
+  async #resign(): Promise<boolean> {
+    if (!this.leads || this.#deps.others().length === 0) return false;
     const { clock, store } = this.#deps;
-    const handOver = (signal: AbortSignal): Promise<void> => store.resign(signal);
-    await withDeadline(clock, QUORUM_TIMEOUT_MS, undefined, handOver).catch((error: unknown) => {
+    try {
+      await withDeadline(clock, QUORUM_TIMEOUT_MS, undefined, (signal) => store.resign(signal));
+      return true;
+    } catch (error) {
       this.#logger.warn({ err: error }, 'leadership was not handed over: others take it when this manager is silent');
+      return false;
+    }
+  }
+
+  #untilLed(): Promise<void> {
+    return new Promise((resolve) => {
+      const look = (): void => {
+        if (this.leader !== undefined) done();
+      };
+      const done = (): void => {
+        unlisten();
+        cancel();
+        resolve();
+      };
+      const cancel = this.#deps.clock.after(QUORUM_TIMEOUT_MS, done);
+      const unlisten = this.onChange(look);
+      look();
     });
   }
 
@@ -199,11 +248,11 @@ class LeaderWatch implements Leadership {
     if (leader === undefined || leader.nodeId === this.#deps.self.nodeId || this.#countedMs < this.#nextAttachMs)
       return;
     this.#nextAttachMs = this.#countedMs + REATTACH_MS;
-    const { transport, version, protocol, clock, self } = this.#deps;
+    const { transport, version, protocol, stateFormat, clock, self } = this.#deps;
     const current = (): boolean => this.#line === line && this.#term === leader.term;
     const line = transport.attach(
       leader.addr,
-      { swarmdVersion: version, protocol, clockMs: clock.now(), addr: self.addr },
+      { swarmdVersion: version, protocol, clockMs: clock.now(), addr: self.addr, stateFormat },
       {
         onSign: (term) => {
           if (!current() || term !== leader.term) return;
@@ -211,11 +260,13 @@ class LeaderWatch implements Leadership {
           this.#brokenSinceMs = undefined;
           this.#lostSinceMs = undefined;
         },
-        onEnd: () => {
+        onEnd: (reason) => {
           if (!current()) return;
           this.#line = undefined;
-          this.#brokenSinceMs ??= this.#countedMs;
           this.#lostSinceMs ??= this.#countedMs;
+          if (isErrorCode(reason, 'incompatible')) this.#refused(reason);
+          // One that has just claimed, or no longer leads, is there: only its silence counts, not a broken line.
+          else if (!isErrorCode(reason, 'not-leader')) this.#brokenSinceMs ??= this.#countedMs;
         },
       },
     );
@@ -223,7 +274,18 @@ class LeaderWatch implements Leadership {
     this.#nextSignMs = this.#countedMs + SIGN_PERIOD_MS;
   }
 
+  /** The leader is there and does not speak with this manager's version: no reason to take its place. */
+  #refused(reason: SwarmdError): void {
+    this.#lastSignMs = this.#countedMs;
+    this.#brokenSinceMs = undefined;
+    this.#nextAttachMs = this.#countedMs + SIGN_PERIOD_MS;
+    if (this.#refusal === reason.message) return;
+    this.#refusal = reason.message;
+    this.#logger.error({ leader: this.leader?.nodeId, reason: reason.message }, 'the leader refuses this manager');
+  }
+
   #takeOver(): void {
+    if (this.#yielding) return;
     if (this.#claiming !== undefined || this.#countedMs < this.#nextClaimMs || !this.#deps.mayLead()) return;
     const step = takeoverStep({
       leads: false,

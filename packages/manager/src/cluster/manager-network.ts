@@ -1,5 +1,5 @@
 import type { ChannelInterface } from '@grpc/grpc-js';
-import type { Clock, SwarmdError } from '@swarmd/model';
+import type { Clock } from '@swarmd/model';
 import {
   type CertificateAuthorityServer,
   CertificateAuthorityService,
@@ -11,12 +11,15 @@ import {
   type IdentityHolder,
   type LogRelayServer,
   LogRelayService,
-  type Peer,
   type SessionProbeServer,
   SessionProbeService,
+  type WireServerOptions,
 } from '@swarmd/wire';
 import { createGrpcTransport } from './grpc-transport.js';
 import type { ManagerTransport } from './transport.js';
+
+/** Whether a caller may make a call: an error refuses it. */
+export type Admission = NonNullable<WireServerOptions['admit']>;
 
 /** What a manager serves to agents, other managers and joining nodes. */
 export interface ManagerServices {
@@ -35,7 +38,7 @@ export interface ManagerNetwork extends ManagerTransport {
    * Serves until {@link stop}; `admit` is asked at each call. Resolves with the port; `unavailable` when the address cannot
    * be had.
    */
-  serve(services: ManagerServices, admit: (peer: Peer) => SwarmdError | undefined): Promise<number>;
+  serve(services: ManagerServices, admit: Admission): Promise<number>;
   /** Refuses new calls and gives those under way `graceMs` to end. Calls to others end before, by `close`. */
   stop(graceMs: number): Promise<void>;
 }
@@ -51,8 +54,8 @@ export interface GrpcNetworkOptions {
 
 /** gRPC over mutual TLS. */
 export function createGrpcNetwork({ identity, listenAddr, clock }: GrpcNetworkOptions): ManagerNetwork {
-  let admission: (peer: Peer) => SwarmdError | undefined = () => undefined;
-  const server = createServer({ identity, now: () => clock.now(), admit: (peer) => admission(peer) });
+  let admission: Admission = () => undefined;
+  const server = createServer({ identity, now: () => clock.now(), admit: (peer, access) => admission(peer, access) });
   return {
     ...createGrpcTransport(identity),
     serve: (services, admit) => {

@@ -1,4 +1,4 @@
-import type { Node, SharedStore, WriteTx } from '@swarmd/model';
+import { type Node, type SharedStore, VERSIONS, type WriteTx } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { Attachments } from './attachments.js';
 
@@ -17,36 +17,38 @@ export interface ManagerStatusDependencies {
 /** A manager's status as it is to be stored, from what the leader sees; the same object when nothing changes. */
 export function managerStatus(
   node: Node,
-  leader: { nodeId: string; addr: string },
-  attachedAddr: string | undefined,
+  leader: { nodeId: string; addr: string; stateFormat: number },
+  attached: { addr: string; stateFormat: number } | undefined,
 ): Node {
   const { ManagerStatus: before, ...rest } = node;
-  if (
-    node.Spec.Role !== 'manager' ||
-    (before === undefined && node.ID !== leader.nodeId && attachedAddr === undefined)
-  ) {
+  if (node.Spec.Role !== 'manager' || (before === undefined && node.ID !== leader.nodeId && attached === undefined)) {
     return before === undefined || node.Spec.Role === 'manager' ? node : (rest as Node);
   }
-  const after: ManagerStatus =
-    node.ID === leader.nodeId
-      ? { Leader: true, Reachability: 'reachable', Addr: leader.addr }
-      : {
-          Leader: false,
-          Reachability: attachedAddr === undefined ? 'unreachable' : 'reachable',
-          Addr: attachedAddr || (before?.Addr ?? ''),
-        };
+  const leads = node.ID === leader.nodeId;
+  const seen = leads ? leader : attached;
+  const StateFormat = seen?.stateFormat || before?.StateFormat;
+  const after: ManagerStatus = {
+    // What a newer manager keeps here stays.
+    ...before,
+    Leader: leads,
+    Reachability: seen === undefined ? 'unreachable' : 'reachable',
+    Addr: seen?.addr || (before?.Addr ?? ''),
+    ...(StateFormat === undefined ? {} : { StateFormat }),
+  };
   const same =
     before !== undefined &&
     (before.Leader ?? false) === after.Leader &&
     before.Reachability === after.Reachability &&
-    before.Addr === after.Addr;
+    before.Addr === after.Addr &&
+    before.StateFormat === after.StateFormat;
   return same ? node : { ...rest, ManagerStatus: after };
 }
 
 /** Keeps the list of managers true while this one leads: who leads, who can be reached. Resolves once it is. */
 export async function startManagerStatuses(deps: ManagerStatusDependencies): Promise<{ stop(): Promise<void> }> {
   const { store, nodeId, addr, attachments, logger } = deps;
-  const statusOf = (node: Node): Node => managerStatus(node, { nodeId, addr }, attachments.get(node.ID)?.addr);
+  const self = { nodeId, addr, stateFormat: VERSIONS.stateFormat };
+  const statusOf = (node: Node): Node => managerStatus(node, self, attachments.get(node.ID));
   let stopped = false;
   let writing: Promise<void> | undefined;
   let again = false;

@@ -7,13 +7,14 @@ import {
   type SharedStore,
   type Store,
   type SwarmdError,
+  VERSIONS,
 } from '@swarmd/model';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { createCertificateAuthority } from '../ca/authority.js';
 import { localIssuer } from '../ca/issuer.js';
 import { createJoinToken } from '../ca/join-token.js';
-import { clusterOf, refuseNonMember } from '../ca/members.js';
+import { clusterOf, refuseNonManager, refuseNonMember } from '../ca/members.js';
 import { issuerHandlers, remoteIssuer } from '../ca/remote-issuer.js';
 import { createControl } from '../control/control.js';
 import type { ControlDependencies } from '../control/dependencies.js';
@@ -33,8 +34,8 @@ import { type Leadership, startLeadership } from './leadership.js';
 import { createGrpcNetwork, type ManagerNetwork } from './manager-network.js';
 import { startManagerStatuses } from './manager-statuses.js';
 import { onceStore, randomOf } from './once.js';
-import { PROTOCOL } from './protocol.js';
 import { startRequestReaper } from './request-reaper.js';
+import { startStateFormat } from './state-format.js';
 
 /** How long calls may take to finish when a manager stops. */
 const STOP_GRACE_MS = 2_000;
@@ -75,7 +76,7 @@ export interface AssemblyOptions extends Omit<ManagerLoopDependencies, 'store'> 
   /** What the leader does besides control and dispatcher, for managers that ask it. */
   handlers?: LeaderCallHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
-  refuseManager?: () => Promise<SwarmdError | undefined>;
+  refuseManager?: (newcomer?: { externalStore: boolean }) => Promise<SwarmdError | undefined>;
   /** Whether this host's member of the log's consensus leads it. */
   leadsConsensus?: () => boolean;
   /** See `ControlDependencies`. */
@@ -86,6 +87,8 @@ export interface AssemblyOptions extends Omit<ManagerLoopDependencies, 'store'> 
 export interface Manager {
   /** Resolves once it serves; rejects with `unavailable` when the address cannot be had, leaving nothing running. */
   start(): Promise<void>;
+  /** Hands leadership over, before a stop; everything else goes on, and what is to be written is written there. */
+  handOver(): Promise<void>;
   /** Hands leadership over and stops sessions and server; containers and other nodes go on. The store stays open. */
   stop(): Promise<void>;
   /** The port that it listens on, once started. */
@@ -154,6 +157,7 @@ export function assembleManager(options: AssemblyOptions): Manager {
     [
       () => startAbsentManagers({ store, clock, random, logger, managerId: nodeId, attached: attachments }),
       () => startManagerStatuses({ store, nodeId, addr: addr(), attachments, logger: log }),
+      () => startStateFormat({ store, logger: log }),
       ...(options.duties ?? []),
       ...[startRequestReaper, startNodeLoop, ...(options.loops ?? [])].map(
         (start): StartDuty =>
@@ -177,14 +181,17 @@ export function assembleManager(options: AssemblyOptions): Manager {
     const lazily = (): Leadership => leadership!;
     const cluster = createClusterService({ leadership: lazily, attachments, handlers, calls: patient, clock });
     const { service, relay, probe } = dispatcher;
-    port = await network.serve({ authority, dispatcher: service, relay, probe, cluster }, (peer) =>
-      refuseNonMember(store.view, peer.nodeId),
+    port = await network.serve(
+      { authority, dispatcher: service, relay, probe, cluster },
+      ({ nodeId: caller }, access) =>
+        refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
     );
     leadership = startLeadership({
       ...{ store, transport: network, others, clock, random, logger },
       self: { nodeId, addr: addr() },
       version: options.version ?? '',
-      protocol: PROTOCOL,
+      protocol: VERSIONS.protocol.max,
+      stateFormat: VERSIONS.stateFormat,
       leadsConsensus: options.leadsConsensus ?? (() => false),
       mayLead: () => store.view.get('node', nodeId)?.Spec.Role !== 'worker',
     });
@@ -199,6 +206,10 @@ export function assembleManager(options: AssemblyOptions): Manager {
         await stop();
         throw asSwarmdError(error);
       }),
+    handOver: async () => {
+      if (others().length > 0) await duties.set(false);
+      await leadership?.handOver();
+    },
     stop,
     get port() {
       return port;

@@ -87,7 +87,8 @@ async function sameCluster(
   stamp: Stamp,
   place: Node | undefined,
 ): Promise<Made> {
-  const cluster = backedUpCluster(backup);
+  // The store that the backup was made of had other data keys.
+  const { DataKey: _, ...cluster } = backedUpCluster(backup);
   if (cluster.RootCA.Key === '')
     throw new SwarmdError(
       'failed-precondition',

@@ -8,6 +8,7 @@ import {
   SwarmdError,
 } from '@swarmd/model';
 import { createUnlockKey } from '@swarmd/store';
+import { dataKeyRotation } from '../cluster/data-key.js';
 import type { ControlDependencies } from './dependencies.js';
 import { invalid, outOfSequence, rpcError } from './errors.js';
 import { parseBody } from './parse.js';
@@ -24,7 +25,9 @@ export function clusterControl(
   const tlsInfo = createTlsInfoReader();
   return {
     async getCluster() {
-      return clusterToApi(existing(store.view.get('cluster', CLUSTER_KEY)), tlsInfo);
+      const cluster = clusterToApi(existing(store.view.get('cluster', CLUSTER_KEY)), tlsInfo);
+      const rotation = dataKeyRotation(store.view);
+      return rotation === undefined ? cluster : { ...cluster, DataKeyRotation: rotation };
     },
     async getUnlockKey() {
       return { UnlockKey: existing(store.view.get('cluster', CLUSTER_KEY)).UnlockKey ?? '' };

@@ -3,7 +3,8 @@ import type { TlsInfo } from '../ca/issuing-root.js';
 
 /** A node in the API's JSON. `clusterTls` stands in until the node has reported its own. */
 export function nodeToApi(node: Node, clusterTls: TlsInfo | undefined): ApiObject {
-  const { ID, Version, CreatedAt, UpdatedAt, Spec, Description, Status, ManagerStatus, Certificate } = node;
+  const { ID, Version, CreatedAt, UpdatedAt, Spec, Description, Status, ManagerStatus, Certificate, SwarmdVersion } =
+    node;
   const tls = Description?.TLSInfo ?? clusterTls ?? {};
   return {
     ID,
@@ -28,6 +29,7 @@ export function nodeToApi(node: Node, clusterTls: TlsInfo | undefined): ApiObjec
           },
         }
       : {}),
+    ...(SwarmdVersion ? { SwarmdVersion } : {}),
     ...(Certificate ? { Certificate: { NotBefore: Certificate.NotBefore, NotAfter: Certificate.NotAfter } } : {}),
   };
 }

@@ -107,16 +107,18 @@ class AbsentManagers {
   /** Takes the answer for these nodes upon this manager: unknown until they register. */
   #take(sessions: readonly NodeSession[]): void {
     if (sessions.length === 0) return;
-    for (const { nodeId, session } of sessions) this.#expect(nodeId, session);
+    for (const { nodeId, session, backWithinMs } of sessions) this.#expect(nodeId, session, backWithinMs);
     this.#deps.store
       .update((tx) => markUnknown(tx, sessions, UNKNOWN_MESSAGE))
       // What could not be written makes no difference to when they are down.
       .catch((error: unknown) => this.#stopped || this.#log.error({ err: error }, 'nodes not marked unknown'));
   }
 
-  #expect(nodeId: string, session: string | undefined): void {
+  /** Begins to count, unless the node said how long it would be away. */
+  #expect(nodeId: string, session: string | undefined, backWithinMs = 0): void {
     const { store, random } = this.#deps;
-    this.#liveness.expect(nodeId, session, 2 * gracePeriodMs(clusterPeriodMs(store.view), random.float()));
+    const graceMs = 2 * gracePeriodMs(clusterPeriodMs(store.view), random.float());
+    this.#liveness.expect(nodeId, session, Math.max(backWithinMs, graceMs));
   }
 
   #onCommit({ events }: Commit): void {

@@ -2,6 +2,7 @@ import { isErrorCode, type Node, type NodeDescription, type Store, SwarmdError }
 import type { Logger } from 'pino';
 import {
   describeNode,
+  markAway,
   markDown,
   markReady,
   markUnknown,
@@ -27,6 +28,8 @@ export interface NodeReports {
   describe(nodeId: string, description: NodeDescription): Promise<void>;
   /** A node is down. False when that was not to be written: it is known, or the node has registered again. */
   silent(nodeId: string, session: string | undefined, message: string): Promise<boolean>;
+  /** A node stops on purpose and will be back within so long. */
+  away(nodeId: string, session: string, backWithinMs: number): Promise<void>;
   /** Nobody knows how these nodes are. */
   lost(sessions: readonly NodeSession[], message: string): Promise<void>;
   /** These nodes are there: whoever said otherwise could not see them. */
@@ -50,6 +53,7 @@ export function localReports({ store, logger }: { store: Store; logger: Logger }
     },
     describe: (nodeId, description) => store.update((tx) => void describeNode(tx, nodeId, description)),
     silent: (nodeId, session, message) => store.update((tx) => markDown(tx, nodeId, session, message)),
+    away: (nodeId, session, ms) => store.update((tx) => markAway(tx, nodeId, session, ms)),
     lost: (sessions, message) => store.update((tx) => markUnknown(tx, sessions, message)),
     found: (sessions) => store.update((tx) => markReady(tx, sessions)),
     statuses: (submissions) => writeStatuses(store, submissions),

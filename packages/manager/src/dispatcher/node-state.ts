@@ -15,19 +15,23 @@ export interface Registration {
   /** Address it is reached at, without a port. */
   addr: string;
   description: NodeDescription | undefined;
+  /** Of its swarmd; empty when it does not say. */
+  version: string;
 }
 
 /** A session of a node; what is written of a node holds for that session only. `undefined`: it never had one. */
 export interface NodeSession {
   nodeId: string;
   session: string | undefined;
+  /** The node has said goodbye, and is to be waited for this long. */
+  backWithinMs?: number;
 }
 
 /** Writes that a node has registered: it is ready, in a new session. Returns the node, `undefined` when it was removed. */
 export function registerNode(tx: WriteTx, registration: Registration): Node | undefined {
   const node = tx.get('node', registration.nodeId);
   if (node === undefined) return undefined;
-  const { DownSince: _over, ...rest } = node;
+  const { DownSince: _over, SwarmdVersion: _before, ...rest } = node;
   // The leader's roots decide who issued it: another manager's may be behind.
   const cluster = tx.get('cluster', CLUSTER_KEY);
   const description = withTlsInfo(cluster, registration.certificate, registration.description ?? node.Description);
@@ -39,6 +43,7 @@ export function registerNode(tx: WriteTx, registration: Registration): Node | un
     Status: { State: 'ready', Addr: registration.addr },
     Session: { ID: sessionId, BootNonce: bootNonce, Manager: managerId },
     CertificateRole: registration.role,
+    ...(registration.version === '' ? {} : { SwarmdVersion: registration.version }),
     ...(certificate === undefined ? {} : { Certificate: certificate }),
   });
 }
@@ -54,10 +59,24 @@ export function markDown(tx: WriteTx, nodeId: string, session: string | undefine
   return true;
 }
 
+/**
+ * Writes that a node has said goodbye and will be back within so long, compare-and-set on its session: whoever answers for
+ * it then waits for it, also when the manager that it told goes away with it.
+ */
+export function markAway(tx: WriteTx, nodeId: string, session: string, backWithinMs: number): void {
+  const node = tx.get('node', nodeId);
+  if (node?.Session?.ID !== session) return;
+  tx.put('node', { ...node, Session: { ...node.Session, BackWithinMs: backWithinMs } });
+}
+
 /** The sessions of the nodes that `wanted` picks, but of those already down: what a manager answers for anew. */
 export function awaitedSessions(view: ReadView, wanted: (node: Node) => boolean): NodeSession[] {
   const nodes = [...view.all('node')].filter((node) => node.Status.State !== 'down' && wanted(node));
-  return nodes.map((node) => ({ nodeId: node.ID, session: node.Session?.ID }));
+  return nodes.map(({ ID, Session }) => ({
+    nodeId: ID,
+    session: Session?.ID,
+    ...(Session?.BackWithinMs === undefined ? {} : { backWithinMs: Session.BackWithinMs }),
+  }));
 }
 
 /** Writes that nobody knows how these nodes are, each unless it has registered again since or is known to be down. */

@@ -71,7 +71,8 @@ export function createNodeWatch(context: DispatcherContext): NodeWatch {
       const sessions = awaitedSessions(store.view, ({ ID, Session }) => {
         return Session?.Manager === managerId && registry.get(ID) === undefined;
       });
-      for (const { nodeId, session } of sessions) liveness.expect(nodeId, session, 2 * context.graceMs());
+      for (const { nodeId, session, backWithinMs = 0 } of sessions)
+        liveness.expect(nodeId, session, Math.max(backWithinMs, 2 * context.graceMs()));
       if (sessions.length === 0) return;
       try {
         await context.reports.lost(sessions, RESTART_MESSAGE);

@@ -8,6 +8,8 @@ import { probeElsewhere } from './session-probe.js';
 
 /** Part of a heartbeat period, beyond one, in which an older session must give a sign when another claims its node. */
 const PROBE_PERIODS = 1.5;
+/** The most of an agent's version that is kept. */
+const MAX_VERSION_LENGTH = 64;
 /** This manager's store may take this long to show what the leader wrote of a registration. */
 const CATCH_UP_MS = 10_000;
 
@@ -38,7 +40,8 @@ export async function register(
     return;
   }
   const { role, certificate } = peer;
-  const about = { nodeId, sessionId, bootNonce, managerId, role, certificate, addr, description };
+  const version = message.swarmdVersion.slice(0, MAX_VERSION_LENGTH);
+  const about = { nodeId, sessionId, bootNonce, managerId, role, certificate, addr, description, version };
   const written = await reports.register(about, message.seenIndex);
   if (written === undefined)
     throw new SwarmdError('permission-denied', `node ${nodeId} is not a member of this cluster`);
@@ -46,7 +49,7 @@ export async function register(
   // From here on the store names this manager: it counts, even when the stream has closed meanwhile.
   if (!stream.open) return;
   const hostname = written.node.Description?.Hostname;
-  logger.info({ nodeId, hostname, addr, sessionId, version: message.swarmdVersion }, 'node registered');
+  logger.info({ nodeId, hostname, addr, sessionId, version }, 'node registered');
   const clusterId = store.view.get('cluster', CLUSTER_KEY)?.ClusterID ?? peer.clusterId;
   const heartbeat = jittered(periodMs, random);
   stream.send({ $case: 'welcome', value: { sessionId, nodeId, clusterId, heartbeatPeriodMs: heartbeat } });

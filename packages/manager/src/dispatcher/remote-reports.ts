@@ -30,6 +30,8 @@ export function remoteReports(leader: LeaderCalls): NodeReports {
     describe: async (nodeId, description) => void (await leader.call('node.describe', { nodeId, description })),
     silent: async (nodeId, session, message) =>
       (await leader.call('node.silent', { nodeId, session, message })) === true,
+    away: async (nodeId, session, backWithinMs) =>
+      void (await leader.call('node.away', { nodeId, session, backWithinMs })),
     lost: (sessions, message) => eachPart('node.lost', sessions, { message }),
     found: (sessions) => eachPart('node.found', sessions),
     statuses: (submissions) => submitInParts(leader, submissions),
@@ -48,11 +50,13 @@ export function reportHandlers(local: NodeReports): LeaderHandlers {
       const role = args.oneOf('role', ['worker', 'manager']);
       const description = args.has('description') ? descriptionIn(args) : undefined;
       const certificate = args.bytes('certificate');
-      const registration = { nodeId, sessionId, bootNonce, managerId, addr, role, certificate, description };
+      const version = args.optionalText('version') ?? '';
+      const registration = { nodeId, sessionId, bootNonce, managerId, addr, role, certificate, description, version };
       return (await local.register(registration, args.count('seenIndex'))) ?? null;
     },
     'node.describe': (args) => local.describe(args.text('nodeId'), descriptionIn(args)),
     'node.silent': (args) => local.silent(args.text('nodeId'), args.optionalText('session'), args.text('message')),
+    'node.away': (args) => local.away(args.text('nodeId'), args.text('session'), args.count('backWithinMs')),
     'node.lost': (args) => local.lost(sessionsIn(args), args.text('message')),
     'node.found': (args) => local.found(sessionsIn(args)),
     'node.statuses': (args) => local.statuses(args.list('submissions').map(submissionIn)),

@@ -120,11 +120,16 @@ async function onDescription(context: DispatcherContext, { nodeId }: AgentSessio
 async function onGoodbye(context: DispatcherContext, session: AgentSession, { backWithinMs }: Goodbye): Promise<void> {
   const { liveness, logger, reports } = context;
   const { nodeId, sessionId, stream } = session;
-  stream.end();
   if (backWithinMs > 0) {
-    liveness.expect(nodeId, sessionId, Math.min(MAX_GOODBYE_MS, backWithinMs));
+    const boundMs = Math.min(MAX_GOODBYE_MS, backWithinMs);
+    liveness.expect(nodeId, sessionId, boundMs);
+    // The agent stays until this is written: its host's manager may be this one, and go with it.
+    const away = (): Promise<void> => reports.away(nodeId, sessionId, boundMs);
+    await context.overFailover(away).catch((err: unknown) => logger.warn({ err, nodeId }, 'a goodbye was not kept'));
+    stream.end();
     return;
   }
+  stream.end();
   liveness.forget(nodeId);
   logger.info({ nodeId }, 'node says that it will not come back');
   const left = (): Promise<boolean> => reports.silent(nodeId, sessionId, 'the node has left');

@@ -43,8 +43,22 @@ export interface Cluster extends StoredObject {
   RemovedNodes: Record<string, { Expiry: string }>;
   /** The CA of the managers' etcd members, apart from {@link Cluster.RootCA}: made when the cluster moves to etcd. */
   EtcdCA?: { Certificate: string; Key: string };
+  /** The form of the stored state (see `Versions.stateFormat`); absent: 1. It only grows, once all managers can read it. */
+  StateFormat?: number;
   /** `SWMKEY-1-…` while managers are locked at rest (`EncryptionConfig.AutoLockManagers`). */
   UnlockKey?: string;
+  /** There from the first time that the store is on a log of several managers. The keys are on managers' disks alone. */
+  DataKey?: ClusterDataKey;
+}
+
+/** Which data key seals what the managers' shared log holds. Keys go by their IDs, which give nothing away. */
+export interface ClusterDataKey {
+  /** Of the key that seals: every manager holds it. */
+  ID: string;
+  /** Some values may still be sealed with an earlier key, which managers hold on to until this is gone. */
+  Resealing?: boolean;
+  /** The key that takes its place once all managers hold it: `HeldBy` are the nodes that do, `Since` is RFC 3339. */
+  Next?: { ID: string; Since: string; HeldBy: string[] };
 }
 
 /** The key under which the one cluster object is stored. */

@@ -63,12 +63,21 @@ export interface Node extends StoredObject {
   Spec: NodeSpec & { Role: 'worker' | 'manager'; Availability: 'active' | 'pause' | 'drain' };
   Description?: NodeDescription;
   Status: { State: NodeState; Message?: string; Addr: string };
-  ManagerStatus?: { Leader?: boolean; Reachability: 'unknown' | 'unreachable' | 'reachable'; Addr: string };
+  /** The version of its swarmd, as of its last registration. */
+  SwarmdVersion?: string;
+  /** `StateFormat`: the newest that the manager can work on, as of its last line to the leader. */
+  ManagerStatus?: {
+    Leader?: boolean;
+    Reachability: 'unknown' | 'unreachable' | 'reachable';
+    Addr: string;
+    StateFormat?: number;
+  };
   /**
    * Session that the node last registered with; node state is only written compare-and-set on it. `Manager` is the node
-   * ID of the manager that holds the session, and answers for the node as long as it is there.
+   * ID of the manager that holds the session, and answers for the node as long as it is there. `BackWithinMs`: the node
+   * has said goodbye, and is waited for this long.
    */
-  Session?: { ID: string; BootNonce: string; Manager?: string };
+  Session?: { ID: string; BootNonce: string; Manager?: string; BackWithinMs?: number };
   /** When the leader last declared the node down; RFC 3339. After 24 h its tasks are orphaned. */
   DownSince?: string;
   /** The role that the node's own certificate carries today; it follows `Spec.Role`. */

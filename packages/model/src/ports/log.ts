@@ -42,6 +42,9 @@ export interface ResealableLog extends Log {
   reseal(signal: AbortSignal): Promise<void>;
 }
 
+/** A shared log whose leader can seal it anew; `reseal` rejects with `not-leader` elsewhere. */
+export type ResealableSharedLog = SharedLog & ResealableLog;
+
 /** The manager that alone may write a shared log, as its fence key says. */
 export interface Leader {
   nodeId: string;
@@ -69,6 +72,8 @@ export type LogEvent =
 export interface SharedLog extends Log {
   /** The leader as of the last replay or the last event of {@link follow}. */
   readonly leader: Leader | undefined;
+  /** The most that one object's JSON may take, in bytes; without it there is no limit. An append of more rejects. */
+  readonly largestObject?: number;
   /**
    * Calls `onEvent` for everything after the replay, or after the last acknowledged append of this process, whichever is
    * later. Survives interruptions of the connection. One follower at a time; the returned function ends it, and so does a

@@ -1,7 +1,9 @@
 import {
   asSwarmdError,
   type Clock,
+  type Cluster,
   type Commit,
+  formatRefusal,
   isErrorCode,
   type Leader,
   type LogEvent,
@@ -45,6 +47,7 @@ async function readState(log: SharedLog, logger: Logger | undefined): Promise<St
   const sharing = new ReplaySharing();
   try {
     const { index } = await log.replay((table, key, value) => {
+      if (table === 'cluster') refuseNewer(value as Cluster);
       tables[table].apply(key, undefined, sharing.share(table, value));
     });
     return new StoreState(tables, index, logger);
@@ -52,6 +55,12 @@ async function readState(log: SharedLog, logger: Logger | undefined): Promise<St
     await log.close();
     throw error;
   }
+}
+
+/** The cluster's object comes first, in all logs: what a newer swarmd has added is never read before this. */
+function refuseNewer({ StateFormat }: Cluster): void {
+  const refusal = formatRefusal('the cluster’s state', StateFormat);
+  if (refusal !== undefined) throw refusal;
 }
 
 /** Transactions of a term that ended before anyone could say what became of them. */
@@ -72,6 +81,10 @@ class FollowingStore implements SharedStore {
   /** The term that this process has claimed, and may lead once the log has shown it everything before. */
   #claimed: number | undefined;
   #writer: Writer | undefined;
+  /** The term in which the writer writes. */
+  #writerTerm = 0;
+  /** Resolves when what the last writer had under way is settled. */
+  #written: Promise<void> = Promise.resolve();
   #unresolved: Unresolved | undefined;
   #unfollow: (() => void) | undefined;
   #closed: SwarmdError | undefined;
@@ -160,6 +173,7 @@ class FollowingStore implements SharedStore {
       this.#state.take({ index, operations: [] });
       this.#log = next;
       this.#leader = leader;
+      this.#writerTerm = leader.term;
       this.#onFailure = undefined;
     } finally {
       resume();
@@ -170,6 +184,7 @@ class FollowingStore implements SharedStore {
   async close(): Promise<void> {
     this.#closed ??= new SwarmdError('unavailable', 'the store is closed');
     await this.#writer?.end(this.#closed);
+    await this.#written;
     this.#unfollow?.();
     this.#resolve(undefined, this.#closed);
     this.#state.waiters.fail(this.#closed);
@@ -212,9 +227,11 @@ class FollowingStore implements SharedStore {
       state: this.#state,
       clock: this.#clock,
       append: (entries) => this.#log.append(entries),
+      largestObject: () => this.#log.largestObject,
       onFailure: (error, inFlight, queued) => this.#onWriteFailure(writer, error, inFlight, queued),
     });
     this.#writer = writer;
+    this.#writerTerm = this.#leader?.term ?? 0;
     this.#tell();
   }
 
@@ -232,8 +249,8 @@ class FollowingStore implements SharedStore {
     this.#logger?.warn({ err: cause }, 'this manager can no longer write');
     const lost = new SwarmdError('not-leader', `nothing was written: ${cause.message}`, { cause });
     for (const tx of queued) tx.failed(lost);
-    if (isErrorCode(error, 'not-leader') || this.#leader === undefined) for (const tx of inFlight) tx.failed(lost);
-    else this.#unresolved = { term: this.#leader.term, transactions: inFlight };
+    if (isErrorCode(error, 'not-leader')) for (const tx of inFlight) tx.failed(lost);
+    else this.#unresolved = { term: this.#writerTerm, transactions: inFlight };
     if (this.#writer === writer) this.#stepDown();
   }
 
@@ -246,11 +263,12 @@ class FollowingStore implements SharedStore {
     this.#onFailure?.(refusal);
   }
 
+  /** Follows again once nothing is under way: what is settled then must not go over what others have written since. */
   #stepDown(): void {
-    void this.#writer?.end(notLeader('this manager does not lead the cluster at the moment'));
+    const ended = this.#writer?.end(notLeader('this manager does not lead the cluster at the moment'));
     this.#writer = undefined;
     this.#leader = undefined;
-    this.#follow();
+    this.#written = Promise.resolve(ended).then(() => this.#follow());
     this.#tell();
   }
 

@@ -11,6 +11,7 @@ import {
 import { overlayObjects, overlayObjectsByKey } from './head-iteration.js';
 import type { Overlay, PendingOperation } from './overlay.js';
 import { walk } from './table.js';
+import { checkSize } from './value-size.js';
 
 /** A transaction on the head of the store: writes go straight into the overlay and are taken back by {@link abort}. */
 export class Transaction implements WriteTx {
@@ -71,6 +72,11 @@ export class Transaction implements WriteTx {
     if (previous === undefined) return false;
     this.#write(table, id, previous, undefined);
     return true;
+  }
+
+  /** Throws as {@link checkSize} for the first object written here that is larger than `limit` bytes. */
+  checkSizes(limit: number): void {
+    for (const { table, key, value } of this.#operations) if (value) checkSize(table, key, value, limit);
   }
 
   /** Ends the transaction and returns what it did, one operation for each object. */

@@ -33,6 +33,8 @@ export interface WriterDependencies {
   state: StoreState;
   clock: Clock;
   append(entries: readonly LogEntry[]): Promise<void>;
+  /** See `SharedLog.largestObject`. */
+  largestObject?(): number | undefined;
   /** An append failed: nothing more is written. `inFlight` was being appended, `queued` had not begun; neither is settled. */
   onFailure(error: unknown, inFlight: readonly PendingTransaction[], queued: readonly PendingTransaction[]): void;
 }
@@ -137,6 +139,8 @@ export class Writer {
         result.catch(() => {});
         throw new SwarmdError('internal', 'a transaction must be synchronous');
       }
+      const largest = this.#deps.largestObject?.();
+      if (largest !== undefined) tx.checkSizes(largest);
       return { result, operations: tx.end() };
     } catch (error) {
       tx.abort();

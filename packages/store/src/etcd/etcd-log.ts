@@ -7,7 +7,7 @@ import {
   type Leader,
   type LogEntry,
   type LogEvent,
-  type SharedLog,
+  type ResealableSharedLog,
   SwarmdError,
   type TableName,
 } from '@swarmd/model';
@@ -18,6 +18,7 @@ import { layoutOf } from './layout.js';
 import type { LogContext } from './log-context.js';
 import type { LogPosition } from './log-position.js';
 import { replayLog } from './replay.js';
+import { type OpenedRecord, resealAll } from './reseal.js';
 import { leaderOf } from './revision.js';
 import { SharedRead } from './shared-read.js';
 import { type Fence, formatFence, openState, parseFence } from './state-record.js';
@@ -39,6 +40,8 @@ export interface EtcdLogOptions {
 }
 
 const UNKNOWN_MS = 10_000;
+/** More than a record takes besides its object's JSON: its key, seal and frame. */
+const RECORD_BYTES = 1_000;
 const READ_ATTEMPT_MS = 600;
 const READ_ATTEMPTS = 3;
 
@@ -47,7 +50,7 @@ const READ_ATTEMPTS = 3;
  * while following. Learns how much etcd takes at once; entries that are larger are written in parts. Rejects with
  * `unavailable` when etcd does not answer.
  */
-export async function openEtcdLog(options: EtcdLogOptions): Promise<SharedLog> {
+export async function openEtcdLog(options: EtcdLogOptions): Promise<ResealableSharedLog> {
   const { client, prefix = '/swarmd/', dataKey, logger, clock = systemClock(), unknownMs = UNKNOWN_MS } = options;
   const cipher = dataKey instanceof ValueCipher ? dataKey : new ValueCipher(dataKey);
   const layout = layoutOf(prefix);
@@ -56,8 +59,9 @@ export async function openEtcdLog(options: EtcdLogOptions): Promise<SharedLog> {
   return new EtcdLog({ client, layout, cipher, logger, clock }, limits, unknownMs);
 }
 
-class EtcdLog implements SharedLog {
+class EtcdLog implements ResealableSharedLog {
   readonly #context: LogContext;
+  readonly #limits: TxnLimits;
   readonly #writer: LogWriter;
   readonly #barrier: SharedRead<{ index: number; term: number | undefined }>;
   readonly #closed = new AbortController();
@@ -70,12 +74,17 @@ class EtcdLog implements SharedLog {
 
   constructor(context: Omit<LogContext, 'claimant' | 'closed'>, limits: TxnLimits, unknownMs: number) {
     this.#context = { ...context, claimant: randomUUID(), closed: this.#closed.signal };
+    this.#limits = limits;
     this.#writer = new LogWriter(this.#context, limits, unknownMs);
     this.#barrier = new SharedRead(() => this.#readIndex());
   }
 
   get leader(): Leader | undefined {
     return leaderOf(this.#position?.leader);
+  }
+
+  get largestObject(): number {
+    return this.#limits.bytes - RECORD_BYTES;
   }
 
   async replay(onObject: (table: TableName, key: string, value: AnyObject) => void): Promise<{ index: number }> {
@@ -95,14 +104,13 @@ class EtcdLog implements SharedLog {
   }
 
   append(entries: readonly LogEntry[]): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(closedError());
-    const done = this.#last.then(async () => {
-      const position = this.#replayed();
-      await this.#writer.append(position, entries);
-      this.#told = Math.max(this.#told, position.stateRevision);
-    });
-    this.#last = done.catch(() => {});
-    return done;
+    return this.#exclusively((position) => this.#writer.append(position, entries));
+  }
+
+  reseal(signal: AbortSignal): Promise<void> {
+    const write = (records: readonly OpenedRecord[]): Promise<void> =>
+      this.#exclusively((position) => this.#writer.reseal(position, records));
+    return resealAll(this.#context, this.#limits, write, signal);
   }
 
   follow(onEvent: (event: LogEvent) => void): () => void {
@@ -194,6 +202,18 @@ class EtcdLog implements SharedLog {
     const { client, layout } = this.#context;
     const { kvs } = await client.range({ key: Buffer.from(layout.leader) }, { signal });
     return parseFence(layout, kvs[0]);
+  }
+
+  /** One write after another. */
+  #exclusively(write: (position: LogPosition) => Promise<void>): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(closedError());
+    const done = this.#last.then(async () => {
+      const position = this.#replayed();
+      await write(position);
+      this.#told = Math.max(this.#told, position.stateRevision);
+    });
+    this.#last = done.catch(() => {});
+    return done;
   }
 
   #checkOpen(): void {

@@ -1,4 +1,4 @@
-import { prefixEnd, type WatchResponse } from '@swarmd/etcd';
+import { prefixEnd, rangeOp, rangeResult, type WatchResponse } from '@swarmd/etcd';
 import { asSwarmdError, type LogEvent } from '@swarmd/model';
 import { type LogContext, pause } from './log-context.js';
 import type { LogPosition } from './log-position.js';
@@ -6,6 +6,8 @@ import { applyRevision, byRevision, readRevision } from './revision.js';
 
 /** Between attempts to watch again, doubling from the first to the last. */
 const RETRY_MS = { min: 100, max: 1_000 } as const;
+/** A watch is compared with what this host's member has this often; one that is behind twice in a row has fallen silent. */
+const CHECK_MS = 2_000;
 
 /** The follower's side of a log in etcd: a watch, begun again where it was when the connection is lost. */
 export class LogFollower {
@@ -54,7 +56,12 @@ export class LogFollower {
   /** One watch, until it ends. */
   #watch(): Promise<void> {
     const { client, layout, logger } = this.#context;
-    return new Promise((resolve) => {
+    return new Promise((done) => {
+      const stopChecks = this.#checkFromTimeToTime();
+      const resolve = (): void => {
+        stopChecks();
+        done();
+      };
       const request = {
         key: Buffer.from(layout.prefix),
         rangeEnd: prefixEnd(layout.prefix),
@@ -78,6 +85,51 @@ export class LogFollower {
         resolve();
       };
     });
+  }
+
+  /**
+   * Ends a watch on which nothing comes any more, though its connection lives: nobody else would notice before somebody
+   * reads. The returned function ends the checks.
+   */
+  #checkFromTimeToTime(): () => void {
+    const { clock, logger } = this.#context;
+    let ended = false;
+    let behind: number | undefined;
+    const check = async (): Promise<void> => {
+      const newest = await this.#newestRevision();
+      await this.#handling;
+      if (ended) return;
+      const next = this.#next;
+      if (newest >= next && behind === next) {
+        logger.warn({ next, newest }, 'the watch of etcd has fallen silent: it is begun again');
+        this.#endWatch();
+        return;
+      }
+      behind = newest >= next ? next : undefined;
+      plan();
+    };
+    let cancel = (): void => {};
+    const plan = (): void => {
+      cancel = clock.after(CHECK_MS, () => void check());
+    };
+    plan();
+    return () => {
+      ended = true;
+      cancel();
+    };
+  }
+
+  /** When this host's member saw the log or its leader change last; 0 when it does not answer. */
+  async #newestRevision(): Promise<number> {
+    const { client, layout } = this.#context;
+    const keys = [layout.state, layout.leader];
+    try {
+      const response = await client.txn({ success: keys.map((key) => rangeOp(key, { serializable: true })) });
+      return Math.max(...keys.map((_, i) => rangeResult(response, i)[0]?.modRevision ?? 0));
+    } catch {
+      // A connection that is lost ends the watch by itself.
+      return 0;
+    }
   }
 
   /** Tells of an answer; whether the watch goes on. */

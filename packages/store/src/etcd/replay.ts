@@ -74,9 +74,12 @@ async function readObjects(context: LogContext, position: LogPosition, onObject:
   return digest;
 }
 
-/** All keys under a prefix at one revision, in order; the next page is under way while one is worked on. */
-async function* pages(
-  { client }: LogContext,
+/**
+ * All keys under a prefix at one revision (0: each page as it is then), in order; the next page is under way while one is
+ * worked on.
+ */
+export async function* pages(
+  { client }: Pick<LogContext, 'client'>,
   prefix: string,
   revision: number,
 ): AsyncGenerator<readonly KeyValue[], void, void> {

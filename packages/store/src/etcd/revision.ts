@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import { type Event, EventType, type KeyValue } from '@swarmd/etcd';
 import type { LogEvent, LogOperation } from '@swarmd/model';
+import { sameLogState } from '../records/digest.js';
 import { decodeRecord, parseRecordKey } from '../records/record.js';
 import { damaged } from './layout.js';
 import type { LogContext } from './log-context.js';
@@ -14,6 +15,8 @@ const RECORDS_PER_TURN = 500;
 /** What one revision of etcd means for the log. */
 export interface Revision {
   revision: number;
+  /** There when the revision only gave records other seals: the state that it found, sealed anew. */
+  resealed: SharedState | undefined;
   /** There when the revision is a transaction of the log. */
   entry: { state: SharedState; operations: LogOperation[]; versions: number[] } | undefined;
   /** There when the leader changed: to another or, `fence` undefined, to none. */
@@ -49,7 +52,7 @@ export async function readRevision(
   events: readonly KeyEvent[],
 ): Promise<Revision> {
   const { layout, cipher } = context;
-  const result: Revision = { revision, entry: undefined, leader: undefined, pending: undefined };
+  const result: Revision = { revision, resealed: undefined, entry: undefined, leader: undefined, pending: undefined };
   const objects = new Map<string, Buffer | undefined>();
   let state: SharedState | undefined;
   for (const { key, kv } of events) {
@@ -64,6 +67,7 @@ export async function readRevision(
   }
   // Without a new state, objects only got the values that a pending entry gave them before.
   if (state === undefined) return result;
+  if (state.resealed) return { ...result, resealed: state };
   result.entry = { state, operations: [], versions: [] };
   await decodeAll(context, result.pending?.entry?.records ?? objects, result.entry);
   return result;
@@ -94,10 +98,15 @@ async function decodeAll(
  * followers are told. Throws `damaged` when the objects are not those that the state speaks of.
  */
 export function applyRevision(context: LogContext, position: LogPosition, read: Revision): LogEvent[] {
-  const { revision, entry, leader, pending } = read;
+  const { revision, resealed, entry, leader, pending } = read;
   const told: LogEvent[] = [];
   const news = revision > position.revision;
   if (news && pending !== undefined) position.pending = pending.entry;
+  if (news && resealed !== undefined) {
+    if (!sameLogState(resealed, position.state))
+      throw damaged(context.layout, `it was sealed anew, and is not what index ${position.state.index} left`);
+    Object.assign(position, { state: resealed, stateRevision: revision });
+  }
   if (entry !== undefined) {
     const { state, operations } = entry;
     if (news) applyEntry(context, position, entry);

@@ -8,6 +8,8 @@ import { damaged, type Layout } from './layout.js';
 /** The log's state, and the term of the leader who brought it there. */
 export interface SharedState extends LogState {
   term: number;
+  /** There when the last write gave records other seals, and nothing else: it is no entry of the log. */
+  resealed?: true;
 }
 
 /** The leader as the fence says, and which opening of a log claimed it. */
@@ -20,14 +22,16 @@ const PENDING = 'pending';
 
 /** The value of the state's key. */
 export function sealState(cipher: ValueCipher, state: SharedState): Buffer {
-  const text = JSON.stringify({ ...JSON.parse(formatLogState(state)), term: state.term });
+  const { term, resealed } = state;
+  const text = JSON.stringify({ ...JSON.parse(formatLogState(state)), term, resealed });
   return cipher.seal(STATE, state.index, text);
 }
 
 /** The inverse of {@link sealState}. Throws `damaged`, `failed-precondition` when it was sealed with another data key. */
 export function openState(layout: Layout, cipher: ValueCipher, sealed: Buffer): SharedState {
   const text = openText(layout, cipher, STATE, sealed);
-  return { ...parseLogState(text), term: (JSON.parse(text) as { term: number }).term };
+  const { term, resealed } = JSON.parse(text) as Pick<SharedState, 'term' | 'resealed'>;
+  return { ...parseLogState(text), term, ...(resealed ? { resealed } : {}) };
 }
 
 /** The value of the key that says that the entry with `index` is durable in `count` parts. */

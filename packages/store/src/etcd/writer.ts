@@ -1,12 +1,14 @@
 import { deleteOp, type KeyValue, prefixEnd, putOp, type RequestOp } from '@swarmd/etcd';
 import { isErrorCode, type LogEntry, SwarmdError } from '@swarmd/model';
 import { Batch } from '../records/batch.js';
+import { recordKey } from '../records/record.js';
 import { type FencedOutcome, fencedTxn } from './fenced-txn.js';
 import { partKey } from './layout.js';
 import type { LogContext } from './log-context.js';
 import type { LogPosition, SealedRecords } from './log-position.js';
 import { encodePart, splitRecords } from './parts.js';
-import { openState, sealPending, sealState } from './state-record.js';
+import type { OpenedRecord } from './reseal.js';
+import { openState, type SharedState, sealPending, sealState } from './state-record.js';
 import type { TxnLimits } from './txn-limits.js';
 
 /** The leader's side of a log in etcd: writes entries at the log's position and moves it on. One append at a time. */
@@ -27,6 +29,36 @@ export class LogWriter {
 
   /** See `SharedLog.append`. */
   async append(position: LogPosition, entries: readonly LogEntry[]): Promise<void> {
+    await this.#tidily(position, (term) => this.#write(position, term, entries));
+  }
+
+  /**
+   * Seals records anew at the versions that they have, unless they have been written since, and the state with them; leaves
+   * nothing of entries written in parts behind. Few enough for one transaction.
+   */
+  async reseal(position: LogPosition, opened: readonly OpenedRecord[]): Promise<void> {
+    const { layout, cipher } = this.#context;
+    await this.#tidily(position, async (term) => {
+      const records = new Map<string, Buffer>();
+      for (const { table, id, version, plaintext } of opened) {
+        if (position.versions[table].get(id) !== version) continue;
+        const key = recordKey(table, id);
+        records.set(key, cipher.seal(key, version, plaintext));
+      }
+      const state: SharedState = { ...position.state, term, resealed: true };
+      const operations = [...objectOps(layout.objects, records), putOp(layout.state, sealState(cipher, state))];
+      const guard = { key: layout.state, revision: position.stateRevision };
+      const outcome = await fencedTxn(this.#context, { term, guard, operations }, this.#unknownMs);
+      const led = outcome.kind === 'applied' || outcome.fence?.modRevision === term;
+      // Nobody else writes in this term: it was an earlier attempt that changed the state.
+      if (outcome.kind === 'refused' && !(led && outcome.unsure)) throw movedBy(outcome, term);
+      const revision = outcome.kind === 'applied' ? outcome.revision : (outcome.guard?.modRevision ?? 0);
+      Object.assign(position, { state, stateRevision: revision, revision: Math.max(position.revision, revision) });
+    });
+  }
+
+  /** Runs `write` where this process leads, once what others left in parts is in its place or gone. */
+  async #tidily(position: LogPosition, write: (term: number) => Promise<void>): Promise<void> {
     const { leader } = position;
     if (leader?.claimant !== this.#context.claimant) throw notLeader();
     const { term } = leader;
@@ -35,7 +67,7 @@ export class LogWriter {
       if (position.pending !== undefined) await this.#copyPending(position, term);
       else if (this.#tidied !== term && position.parts.size > 0) await this.#removeParts(position, term);
       this.#tidied = term;
-      await this.#write(position, term, entries);
+      await write(term);
     } catch (error) {
       this.#failed = { term, error };
       throw error;

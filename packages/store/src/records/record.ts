@@ -29,6 +29,25 @@ export function openSealed(cipher: ValueCipher, key: string, sealed: Buffer, dam
   throw damaged(`the record ${printable(key)} ${finding}`);
 }
 
+/** A record as read from a log, its object still as text. */
+export interface LoadedText extends Pick<LoadedRecord, 'table' | 'id' | 'version'> {
+  plaintext: string;
+}
+
+/** The text of the object in a sealed record. Throws as {@link openSealed}. */
+export function openText(
+  cipher: ValueCipher,
+  key: string,
+  sealed: Buffer,
+  damaged: (finding: string) => Error,
+): LoadedText {
+  const { version, plaintext } = openSealed(cipher, key, sealed, damaged);
+  const parsed = parseRecordKey(key);
+  // Authentic, so written by a version that knew more tables: the format should have been raised for that.
+  if (parsed === undefined) throw damaged(`the record ${printable(key)} is of no known table`);
+  return { ...parsed, version, plaintext: plaintext.toString() };
+}
+
 /** The object in a sealed record. Throws as {@link openSealed}. */
 export function decodeRecord(
   cipher: ValueCipher,
@@ -36,13 +55,10 @@ export function decodeRecord(
   sealed: Buffer,
   damaged: (finding: string) => Error,
 ): LoadedRecord {
-  const { version, plaintext } = openSealed(cipher, key, sealed, damaged);
-  const parsed = parseRecordKey(key);
-  // Authentic, so written by a version that knew more tables: the format should have been raised for that.
-  if (parsed === undefined) throw damaged(`the record ${printable(key)} is of no known table`);
-  const value = JSON.parse(plaintext.toString()) as AnyObject;
+  const { table, id, version, plaintext } = openText(cipher, key, sealed, damaged);
+  const value = JSON.parse(plaintext) as AnyObject;
   // The same string twice would be kept twice.
-  return { table: parsed.table, id: value.ID === parsed.id ? value.ID : parsed.id, version, value };
+  return { table, id: value.ID === id ? value.ID : id, version, value };
 }
 
 /** Altered keys may hold anything; messages go to terminals. */

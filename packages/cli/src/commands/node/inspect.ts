@@ -59,6 +59,7 @@ export function describeNode(node: ApiNode): string {
           ` Issuer Public Key:\t${TLSInfo.CertIssuerPublicKey ?? ''}`,
         ]
       : []),
+    ...(node.SwarmdVersion ? [`swarmd Version:\t\t${node.SwarmdVersion}`] : []),
     ...(Certificate === undefined ? [] : [`Certificate Expiry:\t${prettyTime(Certificate.NotAfter)}`]),
   ].join('\n');
 }

@@ -25,6 +25,7 @@ const NODE_LAYOUT: ListLayout = {
     ManagerStatus: 'MANAGER STATUS',
     EngineVersion: 'ENGINE VERSION',
     TLSStatus: 'TLS STATUS',
+    SwarmdVersion: 'SWARMD VERSION',
     CertificateExpiry: 'CERTIFICATE EXPIRY',
   },
   table:
@@ -44,10 +45,15 @@ export const nodeLs: Command = command({
   },
 });
 
-/** The docker CLI's table, with one column more when a certificate runs out that should have been renewed. */
+/**
+ * The docker CLI's table, with one column more while nodes run different versions of swarmd, and one when a certificate
+ * runs out that should have been renewed.
+ */
 function layoutFor(nodes: readonly ApiNode[], nowMs: number): ListLayout {
   const soon = nodes.some(({ Certificate }) => Certificate && certificateStage(Certificate, nowMs).stage !== 'fresh');
-  return soon ? { ...NODE_LAYOUT, table: `${NODE_LAYOUT.table}\t{{.CertificateExpiry}}` } : NODE_LAYOUT;
+  const mixed = new Set(nodes.map(({ SwarmdVersion }) => SwarmdVersion)).size > 1;
+  const more = [...(mixed ? ['SwarmdVersion'] : []), ...(soon ? ['CertificateExpiry'] : [])];
+  return { ...NODE_LAYOUT, table: [NODE_LAYOUT.table, ...more.map((column) => `{{.${column}}}`)].join('\t') };
 }
 
 /** Rows of nodes, sorted by host name; `info` is the `Swarm` part of `/info`. */
@@ -63,6 +69,7 @@ export function nodeRows(nodes: readonly ApiNode[], info: ApiInfo['Swarm']): For
       ManagerStatus: prettyPrint(node.ManagerStatus?.Leader === true ? 'leader' : node.ManagerStatus?.Reachability),
       TLSStatus: tlsStatus(node, info),
       EngineVersion: node.Description.Engine?.EngineVersion ?? '',
+      SwarmdVersion: node.SwarmdVersion ?? '',
       CertificateExpiry: node.Certificate?.NotAfter ?? '',
     }));
 }

@@ -1,5 +1,5 @@
 import { DOCKER_FUNCTIONS, parseTemplate, toGoJson } from '@swarmd/template';
-import type { ApiInfo } from '../../client/api-types.js';
+import type { ApiCluster, ApiInfo } from '../../client/api-types.js';
 import { getInfo } from '../../client/resources.js';
 import { inspectFormatFlag, templateFailure } from '../../output/list.js';
 import { type Command, command } from '../../program/command.js';
@@ -70,10 +70,23 @@ function swarmLines(swarm: ApiInfo['Swarm']): string[] {
       `  Heartbeat Period: ${formatDurationNs(Spec?.Dispatcher?.HeartbeatPeriod ?? 0)}`,
       ' CA Configuration:',
       `  Expiry Duration: ${formatDurationNs(Spec?.CAConfig?.NodeCertExpiry ?? 0)}`,
+      ...dataKeyLines(Cluster.DataKeyRotation),
     );
   }
   lines.push(` Node Address: ${swarm.NodeAddr ?? ''}`);
   const managers = (swarm.RemoteManagers ?? []).map(({ Addr }) => Addr).toSorted();
   if (managers.length > 0) lines.push(' Manager Addresses:', ...managers.map((address) => `  ${address}`));
   return lines;
+}
+
+function dataKeyLines(rotation: ApiCluster['DataKeyRotation']): string[] {
+  if (rotation === undefined) return [];
+  const waits = rotation.WaitingFor.map(
+    ({ NodeID, Hostname, Reachability }) => `${Hostname || NodeID} (${Reachability})`,
+  );
+  const how =
+    rotation.State === 'sealing'
+      ? 'replaced, the stored state is being sealed anew'
+      : `being replaced since ${rotation.Since ?? ''}, waits for ${waits.join(', ') || 'the leader'}`;
+  return [` Data Key: ${how}`];
 }

@@ -12,6 +12,7 @@ interface ServerVersion {
   Os?: string;
   Arch?: string;
   KernelVersion?: string;
+  Components?: { Name: string; Version: string }[] | null;
   [field: string]: unknown;
 }
 
@@ -66,6 +67,7 @@ function render(versions: Versions, format: string | undefined): string {
     lines.push(
       '',
       'Server:',
+      ` swarmd version:    ${Server.Components?.find(({ Name }) => Name === 'swarmd')?.Version ?? 'none'}`,
       ` Engine version:    ${Server.Version ?? ''}`,
       ` API version:       ${Server.ApiVersion ?? ''} (minimum version ${Server.MinAPIVersion ?? ''})`,
       ` OS/Arch:           ${Server.Os ?? ''}/${Server.Arch ?? ''}`,
