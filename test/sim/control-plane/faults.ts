@@ -18,6 +18,7 @@ export interface FaultWorld {
   /** The manager that the log says leads. */
   leader(): ManagerHost | undefined;
   compacted(): void;
+  clockJumped(ms: number): void;
   note(text: string): void;
 }
 
@@ -150,6 +151,7 @@ const FAULTS: readonly Fault[] = [
   (world, { manager }) => {
     const ms = world.dice.pick([-20_000, -2_000, 2_000, 20_000]);
     manager.jumpWall(ms);
+    world.clockJumped(ms);
     return `the clock of ${manager.id} jumps by ${ms} ms`;
   },
   (world, { forMs }) =>

@@ -52,7 +52,7 @@ const STEPS = 300;
 const FAULTS = { min: 5, max: 10 } as const;
 /** Once nothing is broken any more, all must be well within this time: longer than any delay that a spec asks for. */
 const SETTLE_MS = 5 * 60_000;
-const TRANSCRIPT_LINES = 400;
+const TRANSCRIPT_LINES = 2_000;
 
 /** Runs three managers and eight agents from one seed: things are asked of them and happen to them, then all must be well. */
 export async function simulateControlPlane(options: ControlPlaneOptions): Promise<ControlPlaneResult> {
@@ -259,6 +259,7 @@ class ControlPlane {
       agents: this.#agents,
       leader: () => this.#managers.find(({ store }) => store?.leads),
       compacted: () => this.#witness.compacted(),
+      clockJumped: (ms) => this.#witness.clockJumped(ms),
       note: (text) => this.#note(text),
     });
   }

@@ -30,7 +30,7 @@ export class Witness {
     checkPlacement,
     createSlotCheck(),
     checkUpdateStatus,
-    createParallelismCheck(),
+    createParallelismCheck(() => this.#skewMs),
   ];
   readonly #entries: { index: number; digest: string }[] = [];
   readonly #progress = new Map<string, Progress>();
@@ -40,6 +40,7 @@ export class Witness {
   #term: number | undefined;
   #index = 0;
   #compacted = false;
+  #skewMs = 0;
   #store!: SharedStore;
   commits = 0;
 
@@ -76,6 +77,11 @@ export class Witness {
   /** The log forgets its events: managers that were behind read all of it anew. */
   compacted(): void {
     this.#compacted = true;
+  }
+
+  /** A manager's clock has jumped: they may differ by that much more from now on. */
+  clockJumped(ms: number): void {
+    this.#skewMs += Math.abs(ms);
   }
 
   /** Whether the write that carries this mark has taken effect. */
