@@ -199,10 +199,13 @@ class Slot implements ManagerSlot {
     await this.#askToMove(bounded);
     const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
     const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
-    // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
-    const promoting = this.#askForVote(bounded);
+    // A learner serves nothing until it has its vote, which it is given once it has caught up. A voter has it already, and
+    // must not wait until managers that are out of reach have said so.
+    const opened = new AbortController();
+    const promoting = this.#askForVote(AbortSignal.any([bounded, opened.signal]));
     try {
       const host = await opening;
+      opened.abort(new SwarmdError('aborted', 'the store is open'));
       await this.questions.answerNoMore();
       return await this.#startOn(host);
     } finally {
