@@ -30,5 +30,6 @@ export function requireControl(membership: Membership): Control {
 function whyNotManager(info: LocalNodeInfo): string {
   if (info.LocalNodeState === 'inactive') return NO_SWARM;
   if (info.LocalNodeState === 'locked') return LOCKED;
+  if (info.Standby) return `This node is not a swarm manager that serves: ${info.Error}`;
   return info.ControlAvailable || info.LocalNodeState === 'pending' ? NOT_READY : WORKER;
 }

@@ -355,6 +355,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     LocalNodeState: localState(node, failure),
     ControlAvailable: node.control !== undefined,
     Error: failure || node.problem || node.manager.problem,
+    ...(node.manager.isStandby ? { Standby: true } : {}),
     RemoteManagers: remote.length > 0 ? remote : null,
     ...(node.manager.questions.warnings.length > 0 ? { Warnings: [...node.manager.questions.warnings] } : {}),
   };

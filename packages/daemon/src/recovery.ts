@@ -34,6 +34,11 @@ export function planRecovery(
         (other) =>
           `if the log of ${nameOf(other)}, which does not answer, is further, what it has beyond ${logOf(self)} is lost`,
       ),
+      ...(self.Standby && silent.length > 0
+        ? [
+            `this manager is a standby: what ${list(silent)} acknowledged in the last moments may not be here; make sure that it is off for good, as it goes on by itself where it does not reach ${addr}`,
+          ]
+        : []),
       ...(silent.length > 1
         ? [
             `${list(silent)} must not be started where they reach each other and not ${addr}: they could go on without it`,

@@ -1,7 +1,14 @@
 import { X509Certificate } from 'node:crypto';
 import { quorumMargin, reachablePeers } from '@swarmd/etcd';
 import { createGrpcTransport } from '@swarmd/manager';
-import { CLUSTER_KEY, type ClusterCheck, type ManagerCheck, type NodeCheck, type ReadView } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type ClusterCheck,
+  isStandby,
+  type ManagerCheck,
+  type NodeCheck,
+  type ReadView,
+} from '@swarmd/model';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { StoreHost } from '../manager/store-host.js';
 import { type Certificates, findingsOf } from './findings.js';
@@ -51,7 +58,7 @@ export async function checkCluster(deps: CheckDependencies): Promise<ClusterChec
   }
 }
 
-type Known = Pick<ManagerCheck, 'NodeID' | 'Hostname' | 'Addr'>;
+type Known = Pick<ManagerCheck, 'NodeID' | 'Hostname' | 'Addr' | 'Standby'>;
 
 const known = ({ NodeID, Hostname }: Pick<Known, 'NodeID' | 'Hostname'>) => ({ NodeID, Hostname });
 
@@ -60,8 +67,9 @@ function knownManagers(view: ReadView | undefined, { own, managers, ownAddr }: C
     return managers.filter((addr) => addr !== ownAddr).map((Addr) => ({ NodeID: '', Hostname: '', Addr }));
   return [...view.all('node')]
     .filter(({ ID, Spec }) => Spec.Role === 'manager' && ID !== own.NodeID)
-    .map(({ ID, Description, ManagerStatus }) => ({
-      ...{ NodeID: ID, Hostname: Description?.Hostname ?? ID, Addr: ManagerStatus?.Addr ?? '' },
+    .map((node) => ({
+      ...{ NodeID: node.ID, Hostname: node.Description?.Hostname ?? node.ID, Addr: node.ManagerStatus?.Addr ?? '' },
+      ...(isStandby(node) ? { Standby: true } : {}),
     }));
 }
 
@@ -88,7 +96,7 @@ async function askManager(
 /** The other's clock was read just before it answered: between the middle of the way and its end. */
 function answered(
   about: Known,
-  { SwarmdVersion, Protocol, ClockMs, Etcd }: OwnCheck,
+  { SwarmdVersion, Protocol, ClockMs, Etcd, Standby }: OwnCheck,
   sentMs: number,
   receivedMs: number,
 ) {
@@ -96,6 +104,7 @@ function answered(
   return {
     ...about,
     Answers: true,
+    ...(Standby ? { Standby } : {}),
     ...{ SwarmdVersion, Protocol },
     ClockAheadMs: isSelf ? 0 : Math.round(ClockMs - (sentMs + receivedMs) / 2),
     RoundTripMs: receivedMs - sentMs,
@@ -120,10 +129,12 @@ async function quorumOf(host: StoreHost | undefined, asked: readonly Asked[]): P
     return capital(quorumMargin(members, new Set((await reachablePeers(members, process!.clientTls, signal)).keys())));
   } catch {
     // Without etcd's own list, the managers that are known stand for its members; this one waits for the others.
-    const healthy = asked.filter(({ manager }) => manager.Answers).length;
-    const quorum = Math.floor(asked.length / 2) + 1;
-    const counted = Math.min(healthy, quorum - 1);
-    return { Voters: asked.length, Healthy: counted, Quorum: quorum, Margin: counted - quorum };
+    const voters = asked.filter(({ manager }) => !manager.Standby);
+    const healthy = voters.filter(({ manager }) => manager.Answers).length;
+    const quorum = Math.floor(voters.length / 2) + 1;
+    // A standby waits for nobody: what answers it may well be a quorum.
+    const counted = asked[0]?.manager.Standby ? healthy : Math.min(healthy, quorum - 1);
+    return { Voters: voters.length, Healthy: counted, Quorum: quorum, Margin: counted - quorum };
   }
 }
 

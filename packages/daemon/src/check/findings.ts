@@ -21,7 +21,7 @@ export type Certificates = ReadonlyMap<string, { NotBefore: string; NotAfter: st
 /** What is wrong, or about to be, the worst first. `nowMs`: wall time. */
 export function findingsOf(checked: Checked, certificates: Certificates, nowMs: number): CheckFinding[] {
   const found = [
-    quorumFinding(checked.Quorum),
+    quorumFinding(checked),
     ...checked.Managers.flatMap(managerFindings),
     ...checked.Nodes.flatMap((node) => nodeFindings(node, certificates.get(node.NodeID), nowMs)),
     rootFinding(checked.RootCertificateNotAfter, nowMs),
@@ -37,7 +37,8 @@ function finding(Level: CheckFinding['Level'], What: string, Do: string): CheckF
   return { Level, What, Do };
 }
 
-function quorumFinding({ Voters, Healthy, Quorum, Margin }: ClusterCheck['Quorum']): CheckFinding | undefined {
+function quorumFinding({ Quorum: { Voters, Healthy, Quorum, Margin }, Managers }: Checked): CheckFinding | undefined {
+  const standby = Managers.find(({ Standby }) => Standby);
   if (Margin < 0) {
     const what = `the managers have no quorum: ${Healthy} of ${Voters} are there, and ${Quorum} are needed; nothing can be changed`;
     return finding(
@@ -46,8 +47,15 @@ function quorumFinding({ Voters, Healthy, Quorum, Margin }: ClusterCheck['Quorum
       'start the others again; if they are gone for good, see "swarmctl cluster recover --show"',
     );
   }
+  if (Voters === 1 && standby?.Answers) {
+    const name = standby.Hostname || standby.Addr;
+    const what = `there is one manager, and a standby, ${name}, that keeps a copy of the state and has no vote`;
+    const advice = `when the manager is lost for good: "swarmctl cluster recover" on ${name}; three managers go on by themselves`;
+    return finding('note', what, advice);
+  }
   if (Voters === 1) {
-    const advice = 'add two managers ("swarmctl node promote"), and keep backups ("swarmctl backup create")';
+    const advice =
+      'add two managers ("swarmctl node promote") or a standby ("swarmctl node promote --standby"), and keep backups ("swarmctl backup create")';
     return finding(
       'note',
       'there is one manager: when its disk is lost, only a backup brings the cluster back',
@@ -56,7 +64,8 @@ function quorumFinding({ Voters, Healthy, Quorum, Margin }: ClusterCheck['Quorum
   }
   if (Voters === 2 && Margin === 0) {
     const what = 'there are two managers, and neither may be lost: that is less safe than one';
-    return finding('warning', what, 'add a third ("swarmctl node promote"), or demote one ("swarmctl node demote")');
+    const advice = 'add a third ("swarmctl node promote"), or demote one and make it a standby, without a vote';
+    return finding('warning', what, `${advice} ("swarmctl node demote", then "swarmctl node promote --standby")`);
   }
   if (Margin === 0) {
     const what = `${Healthy} of ${Voters} managers are there, and none of them may be lost`;
@@ -73,6 +82,10 @@ function quorumFinding({ Voters, Healthy, Quorum, Margin }: ClusterCheck['Quorum
 
 function managerFindings(manager: ManagerCheck): CheckFinding[] {
   const name = manager.Hostname || manager.Addr;
+  if (!manager.Answers && manager.Standby) {
+    const advice = `start swarmd there; if the host is gone for good: swarmctl node demote ${name}, and make another one the standby`;
+    return [finding('warning', `the standby ${name} does not answer: no copy of the state is kept`, advice)];
+  }
   if (!manager.Answers) {
     const advice = `start swarmd there; if the host is gone for good: swarmctl node demote ${name}, then swarmctl node rm --force ${name}`;
     return [finding('error', `manager ${name} (${manager.Addr}) does not answer`, advice)];

@@ -26,6 +26,7 @@ const OwnCheckSchema = z.object({
   Protocol: z.number(),
   ClockMs: z.number(),
   Etcd: EtcdSchema.optional(),
+  Standby: z.boolean().optional(),
   Sessions: z.array(z.object({ nodeId: z.string(), swarmdVersion: z.string(), clockAheadMs: z.number().optional() })),
 });
 
@@ -37,16 +38,18 @@ export function parseOwnCheck(answer: unknown): OwnCheck {
   return OwnCheckSchema.parse(answer);
 }
 
-/** How this manager is; before it serves there is less to say. */
+/** How this manager is; before it serves there is less to say. `standby`: its etcd, while it has no vote. */
 export async function checkOwn(
   about: { nodeId: string; version: string; now: () => number },
   runtime: ManagerRuntime | undefined,
+  standby: EtcdHost | undefined,
 ): Promise<OwnCheck> {
-  const etcd = runtime?.host.etcd;
+  const etcd = standby ?? runtime?.host.etcd;
   const found = etcd && (await etcdCheck(etcd).catch(() => undefined));
   return {
     ...{ NodeID: about.nodeId, Hostname: hostname(), SwarmdVersion: about.version, Protocol: VERSIONS.protocol.max },
     ...(found === undefined ? {} : { Etcd: found }),
+    ...(standby === undefined ? {} : { Standby: true }),
     Sessions: runtime?.manager.sessions() ?? [],
     // Last, so that it is as of the answer.
     ClockMs: about.now(),

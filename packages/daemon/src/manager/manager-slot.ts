@@ -9,15 +9,19 @@ import { startManagerLock } from '../lock/manager-lock.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
+import type { EtcdHost } from './etcd-host.js';
 import { askForVote, enterStore, fetchKeys } from './join-store.js';
-import { loadDriver, removeManager } from './manager-files.js';
+import { isMarkedStandby, loadDriver, removeManager } from './manager-files.js';
+import { pause } from './pause.js';
 import { type ManagerAddress, ManagerQuestions } from './questions.js';
 import { askToMove } from './readdress.js';
+import { standBy, standbyProblem } from './standby.js';
 import {
   openEtcdHost,
   openLevelHost,
   type StoreHost,
   type StoreHostDependencies,
+  startOwnEtcd,
   storeMismatch,
 } from './store-host.js';
 
@@ -51,6 +55,8 @@ export interface ManagerSlot {
   readonly control: Control | undefined;
   /** Why the manager does not serve yet; empty when it does, or when the slot is empty. */
   readonly problem: string;
+  /** Whether it keeps a copy of the state and has no vote. */
+  readonly isStandby: boolean;
   /** What it answers of itself and of the other managers, before it serves, too. */
   readonly questions: ManagerQuestions;
   /** See `Membership.fresh`. */
@@ -81,6 +87,8 @@ class Slot implements ManagerSlot {
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
+  /** This host's etcd, as long as it keeps a copy and has no vote. */
+  #standby: EtcdHost | undefined;
   #loops: Loop[] = [];
   #taken = false;
   #problem = '';
@@ -89,6 +97,7 @@ class Slot implements ManagerSlot {
     this.#deps = deps;
     this.questions = new ManagerQuestions(deps, {
       runtime: () => this.#runtime,
+      standby: () => this.#standby,
       onReplaced: (managers) => {
         deps.onReplaced(managers);
         void this.#onGone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
@@ -104,7 +113,13 @@ class Slot implements ManagerSlot {
     return this.#runtime?.manager.control;
   }
 
+  get isStandby(): boolean {
+    return this.#standby !== undefined;
+  }
+
   get problem(): string {
+    const { managers, member } = this.#deps;
+    if (this.isStandby) return standbyProblem(managers().filter((addr) => addr !== member.advertiseAddr));
     return this.#problem;
   }
 
@@ -167,15 +182,7 @@ class Slot implements ManagerSlot {
         if (message !== this.#problem) ports.logger.warn({ err: error }, 'not yet a manager; will try again');
         this.#problem = message;
       }
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          cancel();
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        const cancel = ports.clock.after(pauseMs, done);
-        signal.addEventListener('abort', done, { once: true });
-      });
+      await pause(ports.clock, pauseMs, signal);
       pauseMs = Math.min(RETRY_MS.max, pauseMs * 2);
     }
   }
@@ -194,11 +201,12 @@ class Slot implements ManagerSlot {
   }
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
     await this.questions.answerOnPort();
-    await this.#askToMove(bounded);
+    const running = await this.#standBy(signal);
+    const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
+    if (running === undefined) await this.#askToMove(bounded);
     const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
-    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
+    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded, running ? { running } : {});
     // A learner serves nothing until it has its vote, which it is given once it has caught up. A voter has it already, and
     // must not wait until managers that are out of reach have said so.
     const opened = new AbortController();
@@ -210,6 +218,23 @@ class Slot implements ManagerSlot {
       return await this.#startOn(host);
     } finally {
       await promoting;
+    }
+  }
+
+  /** As a standby: waits for its vote, with no limit. Resolves with the etcd that has it; `undefined` where there is none. */
+  async #standBy(signal: AbortSignal): Promise<EtcdHost | undefined> {
+    if (!isMarkedStandby(this.#deps.config.dataDir)) return undefined;
+    await this.#askToMove(signal);
+    const etcd = await startOwnEtcd(this.#hostDeps());
+    this.#standby = etcd;
+    try {
+      await standBy({ ...this.#deps, etcd }, signal);
+      return etcd;
+    } catch (error) {
+      await etcd.stop();
+      throw error;
+    } finally {
+      this.#standby = undefined;
     }
   }
 

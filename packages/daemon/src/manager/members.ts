@@ -141,7 +141,8 @@ async function add(
   return {
     ...{ dataKey, dataKeys },
     ...(UnlockKey === undefined ? {} : { unlockKey: UnlockKey }),
-    ...(added === undefined ? {} : { member: added, standby: isStandby(requireManager(host, nodeId)) }),
+    ...(added === undefined ? {} : { member: added }),
+    standby: added !== undefined && isStandby(requireManager(host, nodeId)),
   };
 }
 

@@ -1,5 +1,5 @@
 import { type AnsweringManager, type LeaderHandlers, startAnswering } from '@swarmd/manager';
-import { type ClusterCheck, type RecoveryManager, SwarmdError } from '@swarmd/model';
+import { type ClusterCheck, isStandby, type RecoveryManager, SwarmdError } from '@swarmd/model';
 import type { IdentityHolder } from '@swarmd/wire';
 import { z } from 'zod';
 import { checkCluster } from '../check/cluster.js';
@@ -7,6 +7,7 @@ import { checkOwn, type OwnCheck } from '../check/own.js';
 import type { ManagerRuntime } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
+import type { EtcdHost } from './etcd-host.js';
 import { asManager, type Survey, surveyOthers, surveyOwn } from './survey.js';
 
 const ManagerAddressSchema = z.object({ NodeID: z.string(), Addr: z.string() });
@@ -16,7 +17,7 @@ const ReplacedSchema = z.object({ managers: z.array(ManagerAddressSchema) });
 export type ManagerAddress = z.infer<typeof ManagerAddressSchema>;
 
 const TWO_MANAGERS =
-  'There are two managers, and neither may be lost: add a third, or demote one ("swarmctl cluster check")';
+  'There are two managers, and neither may be lost: add a third, or demote one and make it a standby ("swarmctl node promote --standby")';
 
 /** What {@link ManagerQuestions} need of the node. */
 export interface QuestionDependencies {
@@ -33,6 +34,8 @@ export interface QuestionDependencies {
 export interface QuestionedManager {
   /** While it serves. */
   runtime(): ManagerRuntime | undefined;
+  /** Its etcd, while it is a standby. */
+  standby(): EtcdHost | undefined;
   /** The cluster was recovered from another manager: this one is none any more. */
   onReplaced(managers: readonly ManagerAddress[]): void;
 }
@@ -57,7 +60,9 @@ export class ManagerQuestions {
   /** What whoever keeps this node should know of its managers. */
   get warnings(): readonly string[] {
     const host = this.#manager.runtime()?.host;
-    const managers = [...(host?.store.view.all('node') ?? [])].filter(({ Spec }) => Spec.Role === 'manager');
+    const managers = [...(host?.store.view.all('node') ?? [])].filter(
+      (node) => node.Spec.Role === 'manager' && !isStandby(node),
+    );
     return managers.length === 2 && !host?.isExternal ? [TWO_MANAGERS] : [];
   }
 
@@ -106,13 +111,15 @@ export class ManagerQuestions {
 
   #surveyOwn(): Promise<Survey> {
     const { config, identity } = this.#deps;
-    return surveyOwn(config.dataDir, identity.current.nodeId, this.#manager.runtime()?.host);
+    const { runtime, standby } = this.#manager;
+    const isOne = standby() !== undefined;
+    return surveyOwn(config.dataDir, { nodeId: identity.current.nodeId, isStandby: isOne }, runtime()?.host);
   }
 
   #checkOwn(): Promise<OwnCheck> {
     const { identity, version, ports } = this.#deps;
     const about = { nodeId: identity.current.nodeId, version, now: () => ports.clock.now() };
-    return checkOwn(about, this.#manager.runtime());
+    return checkOwn(about, this.#manager.runtime(), this.#manager.standby());
   }
 
   async #replaced(args: unknown): Promise<void> {

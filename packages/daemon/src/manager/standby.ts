@@ -9,6 +9,7 @@ import type { EtcdHost } from './etcd-host.js';
 import { askForVote, fetchKeys } from './join-store.js';
 import { managerFiles, markStandby } from './manager-files.js';
 import type { StandbyOrders } from './members.js';
+import { pause } from './pause.js';
 
 /** The leader is asked for the vote, and for what this host needs besides, this often. */
 const PERIOD_MS = 1_000;
@@ -66,7 +67,7 @@ export async function standBy(deps: StandbyDependencies, signal: AbortSignal): P
         if (!signal.aborted && message !== problem) ports.logger.warn({ err: error }, 'the standby hears no leader');
         problem = message;
       }
-      await pause(ports, PERIOD_MS, signal);
+      await pause(ports.clock, PERIOD_MS, signal);
     }
   } finally {
     line.end();
@@ -124,17 +125,4 @@ function keepLine({ identity, member, managers, version, ports }: StandbyDepende
       transport.close();
     },
   };
-}
-
-function pause({ clock }: NodePorts, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
-  });
 }

@@ -16,6 +16,7 @@ const SurveySchema = z.object({
   NodeID: z.string(),
   Hostname: z.string(),
   HasQuorum: z.boolean(),
+  Standby: z.boolean().default(false),
   Term: z.string(),
   Index: z.string(),
   LastChange: z.string(),
@@ -25,8 +26,17 @@ const SurveySchema = z.object({
 export type Survey = z.infer<typeof SurveySchema>;
 
 /** How far this manager's log is. Works with a store that is open, and with one that waits for a quorum. */
-export async function surveyOwn(dataDir: string, nodeId: string, host: StoreHost | undefined): Promise<Survey> {
-  const about = { NodeID: nodeId, Hostname: hostname(), LastChange: host ? lastChange(host.store.view) : '' };
+export async function surveyOwn(
+  dataDir: string,
+  { nodeId, isStandby }: { nodeId: string; isStandby: boolean },
+  host: StoreHost | undefined,
+): Promise<Survey> {
+  const about = {
+    NodeID: nodeId,
+    Standby: isStandby,
+    Hostname: hostname(),
+    LastChange: host ? lastChange(host.store.view) : '',
+  };
   if ((await loadDriver(dataDir)) !== 'etcd')
     return { ...about, HasQuorum: true, Term: '0', Index: String(host?.store.index ?? 0) };
   // Without a quorum nothing is appended, so that the files of a member that runs are at rest.

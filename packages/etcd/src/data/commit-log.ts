@@ -23,9 +23,8 @@ export async function commitEtcdLog(dir: string): Promise<number> {
  */
 export async function takeVote(dir: string): Promise<void> {
   const log = await readLogEnd(dir);
-  const { vote, lastIndex, lastTerm } = log;
-  const term = log.term > lastTerm ? log.term : lastTerm;
-  const commit = lastIndex + 1n;
+  const { term, vote } = log;
+  const commit = log.lastIndex + 1n;
   const memberId = BigInt(`0x${log.memberId}`);
   const entry = encodePromotion({ term, index: commit, memberId }, log.end.checksum);
   const state = encodeState({ term, vote, commit }, entry.checksum);

@@ -1,5 +1,12 @@
 import { SwarmdError } from '@swarmd/model';
-import { CertificateAuthorityService, ClusterService, createServer, type IdentityHolder, toGrpcStatus, unaryHandler } from '@swarmd/wire';
+import {
+  CertificateAuthorityService,
+  ClusterService,
+  createServer,
+  type IdentityHolder,
+  toGrpcStatus,
+  unaryHandler,
+} from '@swarmd/wire';
 import { answerWith } from './cluster-service.js';
 import type { LeaderHandlers } from './leader-calls.js';
 
@@ -29,7 +36,8 @@ export interface AnsweringManager {
 export async function startAnswering(options: AnsweringOptions): Promise<AnsweringManager> {
   const { identity, now, answers } = options;
   const server = createServer({ identity, now });
-  const refusal = (): SwarmdError => new SwarmdError('unavailable', 'this manager does not serve: it waits for a quorum, or is a standby');
+  const refusal = (): SwarmdError =>
+    new SwarmdError('unavailable', 'this manager does not serve: it waits for a quorum, or is a standby');
   const refuse = async (): Promise<never> => {
     throw refusal();
   };

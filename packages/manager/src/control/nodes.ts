@@ -104,7 +104,9 @@ function checkStandby(tx: WriteTx, node: Node, Spec: Node['Spec'], refusal: Swar
     throw refuse(`${name} is the standby already, and there is one at most: promote this node without --standby`);
   }
   if (all.length === 1) return;
-  throw refuse(`a standby is for a cluster with one manager, and this one has ${all.length}: promote without --standby`);
+  throw refuse(
+    `a standby is for a cluster with one manager, and this one has ${all.length}: promote without --standby`,
+  );
 }
 
 function nextSpec(node: Node, spec: NodeSpec): Node['Spec'] {

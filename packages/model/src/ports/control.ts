@@ -217,7 +217,7 @@ export interface RecoveryManager {
   Self: boolean;
   Answers: boolean;
   /** It has no vote: what others acknowledged it may not have yet. */
-  Standby: boolean;
+  Standby?: boolean;
   /** Whether it reaches more than half of all managers. */
   HasQuorum: boolean;
   /** Of the last entry in its log, decimal; whose are higher (the term first) is further. */

@@ -64,9 +64,10 @@ function describe(
   if (Findings.length === 0) context.out.write('Nothing is to be done.\n');
 }
 
-function managerRow({ Hostname, NodeID, Addr, Answers, SwarmdVersion, Protocol, ClockAheadMs, Etcd }: ManagerCheck) {
+function managerRow(manager: ManagerCheck) {
+  const { Hostname, NodeID, Addr, Answers, Standby, SwarmdVersion, Protocol, ClockAheadMs, Etcd } = manager;
   return {
-    Manager: Hostname || NodeID || '?',
+    Manager: `${Hostname || NodeID || '?'}${Standby ? ' (standby)' : ''}`,
     Addr,
     Answers: Answers ? 'yes' : 'no',
     Version: SwarmdVersion ?? '',

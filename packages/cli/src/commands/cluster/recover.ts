@@ -79,11 +79,11 @@ function printPlan(context: CommandContext, { Managers, Steps, Warnings }: Recov
   context.out.write(`\nA recovery from this manager:\n${items(Steps)}${warnings}`);
 }
 
-function rowOf({ Hostname, Addr, Self, Answers, HasQuorum, Term, Index, LastChange }: RecoveryManager) {
+function rowOf({ Hostname, Addr, Self, Answers, Standby, HasQuorum, Term, Index, LastChange }: RecoveryManager) {
   return {
     Manager: `${Hostname || '?'}${Self ? ' *' : ''}`,
     Addr,
-    Quorum: Answers ? (HasQuorum ? 'yes' : 'no') : 'no answer',
+    Quorum: Answers ? (Standby ? 'standby' : HasQuorum ? 'yes' : 'no') : 'no answer',
     ...{ Term, Index, LastChange },
   };
 }

@@ -1,4 +1,4 @@
-import type { NodeSpec } from '@swarmd/model';
+import { type NodeSpec, STANDBY_LABEL } from '@swarmd/model';
 import { objectPath } from '../../client/client.js';
 import { getInfo, getNode } from '../../client/resources.js';
 import { forEachRef } from '../../output/each.js';
@@ -83,41 +83,55 @@ export const nodeUpdate: Command = command({
 });
 
 /** `node promote`. */
-export const nodePromote: Command = roleCommand('promote', 'manager', {
+export const nodePromote: Command = command({
+  name: 'promote',
   summary: 'Promote one or more nodes to manager in the swarm',
-  done: (ref) => `Node ${ref} promoted to a manager in the swarm.`,
-  already: (ref) => `Node ${ref} is already a manager.`,
+  synopsis: 'NODE [NODE...]',
+  arity: { min: 1 },
+  argument: 'node',
+  flags: {
+    standby: bool('As a standby beside the only manager: keeps a copy of the state and has no vote'),
+  },
+  async run(context, { flags, args }) {
+    await changeRole(context, args, {
+      edit: flags.standby
+        ? (spec) => ({ ...spec, Role: 'manager', Labels: { ...spec.Labels, [STANDBY_LABEL]: 'true' } })
+        : (spec) => (spec.Role === 'manager' ? spec : { ...spec, Role: 'manager' }),
+      done: (ref) => `Node ${ref} promoted to a ${flags.standby ? 'standby' : 'manager'} in the swarm.`,
+      already: (ref) => `Node ${ref} is already a manager.`,
+    });
+  },
 });
 
 /** `node demote`. */
-export const nodeDemote: Command = roleCommand('demote', 'worker', {
+export const nodeDemote: Command = command({
+  name: 'demote',
   summary: 'Demote one or more nodes from manager in the swarm',
-  done: (ref) => `Manager ${ref} demoted in the swarm.`,
-  already: (ref) => `Node ${ref} is already a worker.`,
+  synopsis: 'NODE [NODE...]',
+  arity: { min: 1 },
+  argument: 'node',
+  async run(context, { args }) {
+    await changeRole(context, args, {
+      edit: (spec) => (spec.Role === 'worker' ? spec : { ...spec, Role: 'worker' }),
+      done: (ref) => `Manager ${ref} demoted in the swarm.`,
+      already: (ref) => `Node ${ref} is already a worker.`,
+    });
+  },
 });
 
-function roleCommand(
-  name: string,
-  Role: (typeof ROLES)[number],
-  words: { summary: string; done: (ref: string) => string; already: (ref: string) => string },
-): Command {
-  return command({
-    name,
-    summary: words.summary,
-    synopsis: 'NODE [NODE...]',
-    arity: { min: 1 },
-    argument: 'node',
-    async run(context, { args }) {
-      for (const ref of args) {
-        const { id, changed } = await editNode(context, ref, (spec) => (spec.Role === Role ? spec : { ...spec, Role }));
-        if (changed) context.out.write(`${words.done(id)}\n`);
-        else context.err.write(`${words.already(id)}\n`);
-      }
-      const { Warnings } = (await getInfo(context.client)).Swarm;
-      const two = Warnings?.find((warning) => warning.startsWith('There are two managers'));
-      if (two !== undefined) context.err.write(`WARNING: ${two}\n`);
-    },
-  });
+async function changeRole(
+  context: CommandContext,
+  refs: readonly string[],
+  words: { edit: (spec: NodeSpec) => NodeSpec; done: (id: string) => string; already: (id: string) => string },
+): Promise<void> {
+  for (const ref of refs) {
+    const { id, changed } = await editNode(context, ref, words.edit);
+    if (changed) context.out.write(`${words.done(id)}\n`);
+    else context.err.write(`${words.already(id)}\n`);
+  }
+  const { Warnings } = (await getInfo(context.client)).Swarm;
+  const two = Warnings?.find((warning) => warning.startsWith('There are two managers'));
+  if (two !== undefined) context.err.write(`WARNING: ${two}\n`);
 }
 
 /** `node rm`. */
