@@ -133,10 +133,22 @@ t.test('standby › keeps a copy of the state, and is what a lost manager is rec
     await serves(two);
   });
 
-  await t.test('without its label a standby has its vote within seconds', async () => {
-    for (const host of [one, three]) await docker(two, 'node', 'demote', host.name);
+  await t.test('demoted it is a worker again, and without its label it has its vote within seconds', async () => {
+    for (const host of [one, three]) {
+      await waitFor(
+        `${host.name} is demoted`,
+        async () => (await tryDocker(two, 'node', 'demote', host.name)).code === 0,
+      );
+    }
+    const isWorker = (): Promise<void> =>
+      waitFor('it is a worker', async () => /Worker nodes/.test((await tryDocker(three, 'node', 'ls')).stderr));
+    await isWorker();
     await waitFor('one voter', async () => (await check(two)).Quorum.Voters === 1);
-    await waitFor('it is a worker', async () => /Worker nodes/.test((await tryDocker(three, 'node', 'ls')).stderr));
+    await swarmctl(two, 'node', 'promote', '--standby', three.name);
+    await isStandby(three);
+    await waitFor('it is listed', async () => (await swarmctl(two, 'node', 'ls')).includes('Standby'));
+    await swarmctl(two, 'node', 'demote', three.name);
+    await isWorker();
     await swarmctl(two, 'node', 'promote', '--standby', three.name);
     await isStandby(three);
     await docker(two, 'node', 'update', '--label-rm', 'swarmd.standby', three.name);

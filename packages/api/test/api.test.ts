@@ -42,6 +42,7 @@ const NOT_MANAGER: [string, 'inactive' | 'active' | 'pending' | 'locked', boolea
   ['outside a cluster', 'inactive', false, /Use "docker swarm init" or "docker swarm join" to connect this node/],
   ['on a worker', 'active', false, /Worker nodes can't be used to view or modify cluster state/],
   ['on a manager that does not serve yet', 'pending', false, /Manager is being prepared or has trouble connecting/],
+  ['on a standby', 'pending', false, /it keeps a copy of the state and has no vote/],
   ['on a locked manager', 'locked', true, /Swarm is encrypted and needs to be unlocked/],
 ];
 
@@ -51,6 +52,8 @@ for (const [where, state, manager, words] of NOT_MANAGER) {
     world.serving.on = false;
     world.info.LocalNodeState = state;
     world.info.ControlAvailable = manager;
+    if (where === 'on a standby')
+      Object.assign(world.info, { Standby: true, Error: 'it keeps a copy of the state and has no vote' });
     for (const path of ['/services', '/nodes', '/tasks', '/secrets', '/configs', '/swarm', '/swarmd/services/x/why']) {
       const answer = await world.request('GET', path);
       t.equal(answer.status, 503);

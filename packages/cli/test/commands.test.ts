@@ -114,6 +114,16 @@ worker2                       worker2    Ready     Active                       
   });
   t.match((await swarmctl(['node', 'inspect', '--pretty', 'self'])).stdout, /Leader:\t\tYes/);
   t.match(await swarmctl(['node', 'promote', 'boss']), { code: 0, stderr: `Node ${SELF} is already a manager.\n` });
+  t.match(await swarmctl(['node', 'promote', '--standby', 'worker2']), {
+    code: 0,
+    stdout: 'Node worker2 promoted to a standby in the swarm.\n',
+  });
+  const roleOf = async (): Promise<string> =>
+    (await swarmctl(['node', 'inspect', '--format', '{{.Spec.Role}} {{.Spec.Labels}}', 'worker2'])).stdout;
+  t.equal(await roleOf(), 'manager map[swarmd.standby:true]\n');
+  t.match(await swarmctl(['node', 'promote', 'worker2']), { code: 0, stdout: /promoted to a manager/ });
+  t.equal(await roleOf(), 'manager map[]\n');
+  await swarmctl(['node', 'demote', 'worker2']);
   t.match(await swarmctl(['node', 'rm', 'worker2']), { code: 1, stderr: /is not down and can't be removed/ });
   t.match(await swarmctl(['node', 'rm', '--force', 'worker2', 'nope']), {
     code: 1,

@@ -59,6 +59,19 @@ t.test('cluster check › the quorum’s margin decides how bad it is', async (t
   t.match(find({ Quorum: { Voters: 3, Healthy: 1, Quorum: 2, Margin: -1 } })[0], { Do: /cluster recover --show/ });
 });
 
+t.test('cluster check › two managers are offered a standby, and one that is there is no problem', async (t) => {
+  const Quorum = { Voters: 2, Healthy: 2, Quorum: 2, Margin: 0 };
+  t.match(find({ Quorum })[0], { Level: 'warning', Do: /swarmctl node promote --standby/ });
+  const alone = { Voters: 1, Healthy: 1, Quorum: 1, Margin: 0 };
+  const one = (standby: ManagerCheck) => find({ Quorum: alone, Managers: [manager('a'), standby] });
+  const there = one(manager('b', { Standby: true }));
+  t.match(there, [{ Level: 'note', What: /a standby, b, that keeps a copy/, Do: /cluster recover" on b/ }]);
+  const silent = one({ NodeID: 'b', Hostname: 'b', Addr: 'b:2377', Answers: false, Standby: true });
+  t.match(silent[0], { Level: 'warning', What: /the standby b does not answer: no copy/ });
+  t.match(silent[1], { Level: 'note', What: /only a backup/ });
+  t.equal(silent.length, 2);
+});
+
 t.test('cluster check › a manager’s trouble is named with its host, the worst first', async (t) => {
   const found = find({
     Managers: [

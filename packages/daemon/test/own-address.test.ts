@@ -85,6 +85,16 @@ t.test('recovery plan › a manager with a quorum is left alone unless it is for
   t.end();
 });
 
+t.test('recovery plan › from a standby a single manager that is silent is one to keep off', (t) => {
+  const warnings = (Standby: boolean): string => {
+    const self = manager('self', [5, 100], { Self: true, Standby });
+    return planRecovery([self, manager('b', undefined)], 'self:2377', {}).Warnings.join('\n');
+  };
+  t.match(warnings(true), /what b acknowledged in the last moments may not be here; make sure that it is off for good/);
+  t.notMatch(warnings(false), /off for good/);
+  t.end();
+});
+
 t.test('recovery plan › it says what may be lost, and what is to be done afterwards', (t) => {
   const self = manager('self', [5, 100], { Self: true });
   const managers = [self, manager('b', [5, 99]), manager('c', undefined), manager('d', undefined)];

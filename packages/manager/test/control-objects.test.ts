@@ -33,6 +33,31 @@ t.test('control › the last manager is neither demoted nor removed', async (t) 
   t.match(await refusal(control.removeNode('m1', true)), /It must be demoted to worker before removal/);
 });
 
+t.test('control › a standby is one beside the only manager, from the start, and is missed by nobody', async (t) => {
+  const { control, store } = await controlCluster([buildNode('n1'), buildNode('n2')]);
+  const standby = { Role: 'manager', Labels: { 'swarmd.standby': 'true' } } as const;
+  const update = (id: string, spec: object): Promise<void> =>
+    control.updateNode(id, store.view.get('node', id)!.Version.Index, spec);
+  t.match(await refusal(update('m1', standby)), /m1 is a manager with a vote and cannot become a standby as it is/);
+  await update('n1', { Labels: standby.Labels });
+  await update('n1', standby);
+  t.match(await refusal(update('n2', standby)), /n1 is the standby already, and there is one at most/);
+  t.match(await refusal(update('m1', { Role: 'worker' })), /last manager/);
+  await update('n1', { ...standby, Availability: 'drain' });
+  await update('n1', { Role: 'worker' });
+  await update('n1', { Role: 'manager' });
+  t.match(await refusal(update('n2', standby)), /with one manager, and this one has 2/);
+});
+
+t.test('control › where managers have no votes there is no standby', async (t) => {
+  const { control, store } = await controlCluster([buildNode('n1')], {
+    refuseStandby: () => new SwarmdError('failed-precondition', 'every manager serves'),
+  });
+  const version = store.view.get('node', 'n1')!.Version.Index;
+  const standby = { Role: 'manager', Labels: { 'swarmd.standby': 'true' } } as const;
+  t.match(await refusal(control.updateNode('n1', version, standby)), /^failed-precondition: .*every manager serves/);
+});
+
 t.test('control › a worker is not promoted where only one manager can be', async (t) => {
   const { control, store } = await controlCluster([buildNode('n1')], {
     refuseManager: async () => new SwarmdError('failed-precondition', 'there is no etcd'),

@@ -8,6 +8,7 @@ import {
   type Node,
   type Random,
   type ReadView,
+  type Store,
   SwarmdError,
   withVote,
 } from '@swarmd/model';
@@ -192,7 +193,9 @@ async function giveStandbysTheirVotes(
 }
 
 /** Takes the label off a standby that has its vote, or is to have it. */
-export async function standbyNoMore(store: StoreHost['store'], nodeId: string, logger: Logger): Promise<void> {
+export async function standbyNoMore(store: Store, nodeId: string, logger: Logger): Promise<void> {
+  const seen = store.view.get('node', nodeId);
+  if (seen === undefined || !isStandby(seen)) return;
   const done = await store.update((tx) => {
     const node = tx.get('node', nodeId);
     if (node === undefined || !isStandby(node)) return false;

@@ -6,6 +6,7 @@ import {
   DEFAULTS,
   durationMs,
   idFromBytes,
+  isStandby,
   type Node,
   type NodeDescription,
   type Random,
@@ -14,6 +15,7 @@ import {
   type StoredObject,
   SwarmdError,
   type TableName,
+  withVote,
 } from '@swarmd/model';
 import { type Identity, parseIdentity } from '@swarmd/wire';
 import { createKeyAndCsr, createRootCa, issueCertificate } from '../ca/certificate.js';
@@ -155,7 +157,8 @@ function newNode(ID: string, options: RestoreOptions, stamp: Stamp): Node {
 function returned(node: Node, options: RestoreOptions, stamp: Stamp): Node {
   // It gets another certificate now; what is written of the one that it had could end a rotation too early.
   const { Certificate: _had, RenewFrom: _asked, ...rest } = node;
-  return { ...rest, ...asManager(options), UpdatedAt: stamp.UpdatedAt, Description: options.description };
+  const Spec = isStandby(node) ? withVote(node.Spec) : node.Spec;
+  return { ...rest, Spec, ...asManager(options), UpdatedAt: stamp.UpdatedAt, Description: options.description };
 }
 
 function asManager({ advertiseAddr }: RestoreOptions): Pick<Node, 'Status' | 'ManagerStatus' | 'CertificateRole'> {

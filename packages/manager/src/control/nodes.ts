@@ -101,12 +101,10 @@ function checkStandby(tx: WriteTx, node: Node, Spec: Node['Spec'], refusal: Swar
   const standby = all.find(isStandby);
   if (standby !== undefined) {
     const name = standby.Description?.Hostname || standby.ID;
-    throw refuse(`${name} is the standby already, and there is one at most: promote this node without --standby`);
+    throw refuse(`${name} is the standby already, and there is one at most: promote this node with a vote`);
   }
   if (all.length === 1) return;
-  throw refuse(
-    `a standby is for a cluster with one manager, and this one has ${all.length}: promote without --standby`,
-  );
+  throw refuse(`a standby is for a cluster with one manager, and this one has ${all.length}: promote with a vote`);
 }
 
 function nextSpec(node: Node, spec: NodeSpec): Node['Spec'] {

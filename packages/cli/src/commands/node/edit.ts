@@ -1,4 +1,4 @@
-import { type NodeSpec, STANDBY_LABEL } from '@swarmd/model';
+import { isStandby, type NodeSpec, STANDBY_LABEL, withVote } from '@swarmd/model';
 import { objectPath } from '../../client/client.js';
 import { getInfo, getNode } from '../../client/resources.js';
 import { forEachRef } from '../../output/each.js';
@@ -96,7 +96,8 @@ export const nodePromote: Command = command({
     await changeRole(context, args, {
       edit: flags.standby
         ? (spec) => ({ ...spec, Role: 'manager', Labels: { ...spec.Labels, [STANDBY_LABEL]: 'true' } })
-        : (spec) => (spec.Role === 'manager' ? spec : { ...spec, Role: 'manager' }),
+        : (spec) =>
+            spec.Role === 'manager' && !isStandby({ Spec: spec }) ? spec : withVote({ ...spec, Role: 'manager' }),
       done: (ref) => `Node ${ref} promoted to a ${flags.standby ? 'standby' : 'manager'} in the swarm.`,
       already: (ref) => `Node ${ref} is already a manager.`,
     });
@@ -112,7 +113,7 @@ export const nodeDemote: Command = command({
   argument: 'node',
   async run(context, { args }) {
     await changeRole(context, args, {
-      edit: (spec) => (spec.Role === 'worker' ? spec : { ...spec, Role: 'worker' }),
+      edit: (spec) => (spec.Role === 'worker' ? spec : withVote({ ...spec, Role: 'worker' })),
       done: (ref) => `Manager ${ref} demoted in the swarm.`,
       already: (ref) => `Node ${ref} is already a worker.`,
     });

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { certificateStage } from '@swarmd/model';
+import { certificateStage, isStandby } from '@swarmd/model';
 import type { FormatRow } from '@swarmd/template';
 import type { ApiInfo, ApiNode } from '../../client/api-types.js';
 import { getInfo, listNodes } from '../../client/resources.js';
@@ -66,7 +66,7 @@ export function nodeRows(nodes: readonly ApiNode[], info: ApiInfo['Swarm']): For
       Hostname: node.Description.Hostname ?? '',
       Status: prettyPrint(node.Status.State),
       Availability: prettyPrint(node.Spec.Availability),
-      ManagerStatus: prettyPrint(node.ManagerStatus?.Leader === true ? 'leader' : node.ManagerStatus?.Reachability),
+      ManagerStatus: prettyPrint(managerStatus(node)),
       TLSStatus: tlsStatus(node, info),
       EngineVersion: node.Description.Engine?.EngineVersion ?? '',
       SwarmdVersion: node.SwarmdVersion ?? '',
@@ -79,4 +79,10 @@ function tlsStatus(node: ApiNode, { Cluster }: ApiInfo['Swarm']): string {
   const ofNode = node.Description.TLSInfo ?? {};
   if (Object.keys(ofCluster).length === 0 || Object.keys(ofNode).length === 0) return 'Unknown';
   return isDeepStrictEqual(ofCluster, ofNode) ? 'Ready' : 'Needs Rotation';
+}
+
+/** A standby that is there has another word than Docker's for a manager. */
+function managerStatus({ Spec, ManagerStatus }: ApiNode): string | undefined {
+  if (ManagerStatus?.Leader === true) return 'leader';
+  return ManagerStatus?.Reachability === 'reachable' && isStandby({ Spec }) ? 'standby' : ManagerStatus?.Reachability;
 }
