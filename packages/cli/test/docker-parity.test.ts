@@ -42,7 +42,6 @@ const SAME_HELP = [
   ['node', 'demote'],
   ['node', 'inspect'],
   ['node', 'ls'],
-  ['node', 'promote'],
   ['node', 'ps'],
   ['node', 'rm'],
   ['node', 'update'],

@@ -22,7 +22,7 @@ export function planRecovery(
     Managers: [...managers],
     Steps: [
       `${self.Hostname} becomes the only manager, at ${addr}, with the state that it has`,
-      'everything in its log counts as acknowledged; whoever led before can write nothing any more',
+      `everything in its log counts as acknowledged${self.Standby ? '' : '; whoever led before can write nothing any more'}`,
       ...(others.length > 0 ? [`no manager any more, but a worker: ${list(others)}`] : []),
       'containers go on running; nodes are connected to this manager as soon as they find it',
     ],

@@ -32,6 +32,8 @@ export interface EtcdHostOptions {
   membership: EtcdMembership;
   /** Makes this member the only one, with the data that it has. */
   forceNewCluster?: boolean;
+  /** See `EtcdMemberOptions`. */
+  quotaBytes?: number;
   /** The member cannot go on with the data that it has. */
   onGone(reason: GoneReason): void;
   /** etcd had to take another port: who uses it must begin anew. */
@@ -72,6 +74,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
     dataDir: managerFiles(config.dataDir).etcdData,
     keyDir: join(config.runDir, 'etcd'),
     forceNewCluster: options.forceNewCluster ?? false,
+    ...(options.quotaBytes === undefined ? {} : { quotaBytes: options.quotaBytes }),
     onGone: options.onGone,
     onEndpoint: options.onMoved,
   });

@@ -15,7 +15,7 @@ import { isMarkedStandby, loadDriver, removeManager } from './manager-files.js';
 import { pause } from './pause.js';
 import { type ManagerAddress, ManagerQuestions } from './questions.js';
 import { askToMove } from './readdress.js';
-import { standBy, standbyProblem } from './standby.js';
+import { STANDBY_QUOTA_BYTES, standBy, standbyProblem } from './standby.js';
 import {
   openEtcdHost,
   openLevelHost,
@@ -225,7 +225,7 @@ class Slot implements ManagerSlot {
   async #standBy(signal: AbortSignal): Promise<EtcdHost | undefined> {
     if (!isMarkedStandby(this.#deps.config.dataDir)) return undefined;
     await this.#askToMove(signal);
-    const etcd = await startOwnEtcd(this.#hostDeps());
+    const etcd = await startOwnEtcd(this.#hostDeps(), { quotaBytes: STANDBY_QUOTA_BYTES });
     this.#standby = etcd;
     try {
       await standBy({ ...this.#deps, etcd }, signal);

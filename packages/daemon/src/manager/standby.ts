@@ -14,6 +14,11 @@ import { pause } from './pause.js';
 /** The leader is asked for the vote, and for what this host needs besides, this often. */
 const PERIOD_MS = 1_000;
 const STATUS_TIMEOUT_MS = 1_000;
+/**
+ * The most that etcd takes, whatever the disk has: a member whose space is used up stops the writes of all, and a standby
+ * must not. One whose disk is full ends alone.
+ */
+export const STANDBY_QUOTA_BYTES = 8 * 1024 ** 3;
 
 /** What {@link standBy} needs. */
 export interface StandbyDependencies extends Omit<JoinStoreOptions, 'signal'> {

@@ -172,7 +172,7 @@ export async function openEtcdHost(
 /** Starts the etcd of this host with the data that is there. `damaged` without its membership. */
 export async function startOwnEtcd(
   deps: StoreHostDependencies,
-  options: { forceNewCluster?: boolean } = {},
+  options: { forceNewCluster?: boolean; quotaBytes?: number } = {},
 ): Promise<EtcdHost> {
   const { dataDir } = deps.config;
   const membership = await loadEtcdMembership(dataDir, deps.vault);
