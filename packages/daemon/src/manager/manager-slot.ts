@@ -10,7 +10,7 @@ import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { askForVote, enterStore, fetchKeys } from './join-store.js';
-import { loadDriver, removeManager } from './manager-files.js';
+import { loadDriver, removeAside, removeState, setManagerAside } from './manager-files.js';
 import {
   openEtcdHost,
   openLevelHost,
@@ -220,6 +220,7 @@ class Slot implements ManagerSlot {
       dataDir: config.dataDir,
     });
     this.#tell();
+    void removeAside(config.dataDir, this.#deps.vault, this.#deps.ports.logger);
   }
 
   #refuseNewer({ StateFormat }: Cluster): void {
@@ -249,7 +250,9 @@ class Slot implements ManagerSlot {
       this.#deps.onStoreFailure(new SwarmdError('damaged', `${problem}: restore the cluster from a backup`));
       return;
     }
-    await removeManager(config.dataDir);
+    // Others may be damaged as well: this may be what the cluster is recovered from.
+    if (kind === 'damaged') await setManagerAside(config.dataDir, this.#deps.vault);
+    else await removeState(config.dataDir);
     if (kind !== 'removed') await this.start();
   }
 
