@@ -75,6 +75,10 @@ class Slot implements ManagerSlot {
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
   #loops: Loop[] = [];
+  /** What is left of the manager before is being cleared away. */
+  #clearing: Promise<void> = Promise.resolve();
+  /** How often it was stopped from outside. */
+  #stops = 0;
   #taken = false;
   #problem = '';
 
@@ -102,6 +106,7 @@ class Slot implements ManagerSlot {
     if (this.#taken) return;
     this.#taken = true;
     this.#abort = new AbortController();
+    await this.#clearing;
     const { config } = this.#deps;
     const driver = await loadDriver(config.dataDir);
     if (driver === 'level' || (driver === undefined && this.#isAlone())) {
@@ -127,6 +132,12 @@ class Slot implements ManagerSlot {
   }
 
   async stop(): Promise<void> {
+    this.#stops += 1;
+    await this.#end();
+    await this.#clearing;
+  }
+
+  async #end(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
     for (const loop of this.#loops.splice(0)) await loop.stop();
@@ -234,26 +245,32 @@ class Slot implements ManagerSlot {
       ...{ config, ports, member, vault, onFailure: onStoreFailure },
       nodeId: identity.current.nodeId,
       clusterId: identity.current.clusterId,
-      onGone: (reason) => void this.#onGone(reason),
+      onGone: (reason) => {
+        this.#onGone(reason).catch((error: unknown) => onStoreFailure(asSwarmdError(error)));
+      },
     };
   }
 
   /** etcd on this host is over: for good when the others removed it; else this manager joins them anew. */
   async #onGone({ kind, detail }: GoneReason): Promise<void> {
-    const { ports, config } = this.#deps;
-    ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
-    const alone = this.#isAlone();
-    await this.stop();
-    if (kind === 'damaged' && alone) {
+    this.#deps.ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
+    const isLost = kind === 'damaged' && this.#isAlone();
+    const stops = this.#stops;
+    const clearing = this.#end().then(() => (isLost ? undefined : this.#clear(kind)));
+    this.#clearing = clearing.catch(() => {});
+    await clearing;
+    if (isLost) {
       // What is left of it is all that is left: for whoever can make something of it.
       const problem = `the data of etcd cannot be read (${detail}), and no other manager is known to have it from`;
-      this.#deps.onStoreFailure(new SwarmdError('damaged', `${problem}: restore the cluster from a backup`));
-      return;
+      throw new SwarmdError('damaged', `${problem}: restore the cluster from a backup`);
     }
-    // Others may be damaged as well: this may be what the cluster is recovered from.
-    if (kind === 'damaged') await setManagerAside(config.dataDir, this.#deps.vault);
-    else await removeState(config.dataDir);
-    if (kind !== 'removed') await this.start();
+    if (kind !== 'removed' && stops === this.#stops) await this.start();
+  }
+
+  /** Others may be damaged as well: then what is damaged here may be what the cluster is recovered from. */
+  #clear(kind: GoneReason['kind']): Promise<void> {
+    const { config, vault } = this.#deps;
+    return kind === 'damaged' ? setManagerAside(config.dataDir, vault) : removeState(config.dataDir);
   }
 
   /** Without others to have it from, a store that is not there is lost. */
