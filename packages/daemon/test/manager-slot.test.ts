@@ -143,17 +143,21 @@ t.test('manager slot › damaged data is kept aside until a manager serves here 
   await until('what nothing needs any more is removed', () => !existsSync(damagedDir(dir)));
 });
 
-t.test('manager slot › what fails after etcd on this host was over is the failure of its store', { skip }, async (t) => {
-  const only = await onlyManager(t);
-  const { dir, member } = only;
-  damage(dir);
-  // The list of managers changes while the data is set aside.
-  const { slot, failed } = slotOf(t, only, () =>
-    existsSync(managerFiles(dir).directory) ? [member.advertiseAddr, '127.0.0.1:1'] : [member.advertiseAddr],
-  );
-  await slot.start();
-  t.match(await failed, { code: 'damaged', message: /is missing/ });
-});
+t.test(
+  'manager slot › what fails after etcd on this host was over is the failure of its store',
+  { skip },
+  async (t) => {
+    const only = await onlyManager(t);
+    const { dir, member } = only;
+    damage(dir);
+    // The list of managers changes while the data is set aside.
+    const { slot, failed } = slotOf(t, only, () =>
+      existsSync(managerFiles(dir).directory) ? [member.advertiseAddr, '127.0.0.1:1'] : [member.advertiseAddr],
+    );
+    await slot.start();
+    t.match(await failed, { code: 'damaged', message: /is missing/ });
+  },
+);
 
 t.test('manager slot › one that is stopped while its etcd ends does not start again', { skip }, async (t) => {
   const only = await onlyManager(t);

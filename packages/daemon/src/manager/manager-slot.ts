@@ -11,6 +11,7 @@ import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import { askForVote, enterStore, fetchKeys } from './join-store.js';
 import { loadDriver, removeAside, removeState, setManagerAside } from './manager-files.js';
+import { keepAsking, openTimeoutMs, pause } from './patience.js';
 import {
   openEtcdHost,
   openLevelHost,
@@ -21,8 +22,6 @@ import {
 
 /** Between two attempts to become a manager, doubling to the maximum. */
 const RETRY_MS = { min: 500, max: 10_000 } as const;
-/** One attempt to open the store may take this long: without a quorum it waits. */
-const OPEN_TIMEOUT_MS = 30_000;
 
 /** What a {@link ManagerSlot} needs. */
 export interface ManagerSlotDependencies {
@@ -151,11 +150,12 @@ class Slot implements ManagerSlot {
   async #prepare(signal: AbortSignal): Promise<void> {
     const { ports, config } = this.#deps;
     let pauseMs: number = RETRY_MS.min;
-    while (!signal.aborted) {
+    for (let attempt = 0; !signal.aborted; ) {
+      let bounded = signal;
       try {
         if ((await loadDriver(config.dataDir)) === undefined) await enterStore({ ...this.#deps, signal });
-        const runtime = await this.#openShared(signal);
-        this.#serve(runtime);
+        bounded = AbortSignal.any([signal, AbortSignal.timeout(openTimeoutMs(attempt))]);
+        this.#serve(await this.#openShared(bounded));
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -163,15 +163,8 @@ class Slot implements ManagerSlot {
         if (message !== this.#problem) ports.logger.warn({ err: error }, 'not yet a manager; will try again');
         this.#problem = message;
       }
-      await new Promise<void>((resolve) => {
-        const done = (): void => {
-          cancel();
-          signal.removeEventListener('abort', done);
-          resolve();
-        };
-        const cancel = ports.clock.after(pauseMs, done);
-        signal.addEventListener('abort', done, { once: true });
-      });
+      if (bounded.aborted) attempt += 1;
+      await pause(ports.clock, pauseMs, signal);
       pauseMs = Math.min(RETRY_MS.max, pauseMs * 2);
     }
   }
@@ -190,23 +183,23 @@ class Slot implements ManagerSlot {
   }
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
-    const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
-    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded);
+    const { clock, logger } = this.#deps.ports;
+    const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal }, dataKeys);
+    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, signal);
     // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
-    const promoting = this.#askForVote(bounded);
+    const over = new AbortController();
+    const bounded = AbortSignal.any([signal, over.signal]);
+    const promoting = keepAsking(
+      () => askForVote({ ...this.#deps, signal: bounded }),
+      clock,
+      bounded,
+      (error) => logger.debug({ err: error }, 'no vote was given'),
+    );
     try {
       return await this.#startOn(await opening);
     } finally {
+      over.abort();
       await promoting;
-    }
-  }
-
-  async #askForVote(signal: AbortSignal): Promise<void> {
-    try {
-      await askForVote({ ...this.#deps, signal });
-    } catch (error) {
-      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'no vote was given');
     }
   }
 
