@@ -55,6 +55,9 @@ async function main(socket: string, nodes: number, services: number, replicas: n
   const membership = {
     ...{ init: async () => info.NodeID, join: nothing, leave: nothing, unlock: nothing },
     restore: () => Promise.reject(new Error('nothing is restored here')),
+    recover: () => Promise.reject(new Error('nothing is recovered here')),
+    check: () => Promise.reject(new Error('nothing is checked here')),
+    findManagers: nothing,
     info: () => info,
     control: () => control,
     fresh: async () => {},

@@ -1,21 +1,36 @@
 import { globSync } from 'glob';
 import { type FileResult, runFile } from './run-file.js';
 
-/** A kind of test: where its compiled files are, how many run side by side, and how long one file may take. */
+/** A kind of test: where its compiled files are, and how long one file may take. */
 interface Group {
   name: string;
   patterns: string[];
-  concurrency: number;
   timeoutMs: number;
 }
 
-const GROUPS: readonly Group[] = [
-  { name: 'unit', patterns: ['packages/*/dist/test/**/*.test.js'], concurrency: 2, timeoutMs: 240_000 },
-  { name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], concurrency: 2, timeoutMs: 300_000 },
-  { name: 'compat', patterns: ['test/dist/compat/**/*.test.js'], concurrency: 1, timeoutMs: 600_000 },
-  { name: 'e2e', patterns: ['test/dist/e2e/**/*.test.js'], concurrency: 1, timeoutMs: 900_000 },
-  { name: 'chaos', patterns: ['test/dist/chaos/**/*.test.js'], concurrency: 1, timeoutMs: 1_200_000 },
+/** Groups whose files are run side by side, so many at a time; the stages follow one another. */
+interface Stage {
+  concurrency: number;
+  groups: readonly Group[];
+}
+
+const STAGES: readonly Stage[] = [
+  {
+    concurrency: 2,
+    groups: [{ name: 'unit', patterns: ['packages/*/dist/test/**/*.test.js'], timeoutMs: 240_000 }],
+  },
+  { concurrency: 2, groups: [{ name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], timeoutMs: 300_000 }] },
+  // Hosts mostly wait for one another. The longest file comes first.
+  {
+    concurrency: 2,
+    groups: [
+      { name: 'compat', patterns: ['test/dist/compat/**/*.test.js'], timeoutMs: 900_000 },
+      { name: 'e2e', patterns: ['test/dist/e2e/**/*.test.js'], timeoutMs: 900_000 },
+    ],
+  },
+  { concurrency: 1, groups: [{ name: 'chaos', patterns: ['test/dist/chaos/**/*.test.js'], timeoutMs: 1_200_000 }] },
 ];
+const GROUPS: readonly Group[] = STAGES.flatMap(({ groups }) => groups);
 
 /** Runs the groups named in the arguments (all without any), prints what failed and one closing line. */
 async function main(names: readonly string[]): Promise<number> {
@@ -25,20 +40,24 @@ async function main(names: readonly string[]): Promise<number> {
     return 2;
   }
   const results: FileResult[] = [];
-  for (const group of GROUPS) {
-    if (names.length > 0 && !names.includes(group.name)) continue;
-    results.push(...(await runGroup(group)));
+  for (const { concurrency, groups } of STAGES) {
+    const wanted = groups.filter(({ name }) => names.length === 0 || names.includes(name));
+    results.push(...(await runStage(wanted, concurrency)));
   }
   for (const file of names.filter((name) => name.endsWith('.js'))) results.push(await runFile(file, 900_000));
   return report(results);
 }
 
-async function runGroup(group: Group): Promise<FileResult[]> {
-  const files = globSync(group.patterns).sort();
+async function runStage(groups: readonly Group[], concurrency: number): Promise<FileResult[]> {
   const results: FileResult[] = [];
-  const queue = [...files];
+  const queue = groups.flatMap((group) =>
+    globSync(group.patterns)
+      .sort()
+      .map((file) => ({ file, group })),
+  );
   const worker = async (): Promise<void> => {
-    for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { file, group } = next;
       const result = await runFile(file, group.timeoutMs);
       results.push(result);
       const verdict = result.failed > 0 ? 'FAILED' : 'ok';
@@ -48,7 +67,7 @@ async function runGroup(group: Group): Promise<FileResult[]> {
       for (const failure of result.failures) console.log(failure.replace(/^/gm, '    '));
     }
   };
-  await Promise.all(Array.from({ length: group.concurrency }, worker));
+  await Promise.all(Array.from({ length: concurrency }, worker));
   return results;
 }
 

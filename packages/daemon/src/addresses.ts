@@ -55,6 +55,20 @@ export function guessAdvertiseHost(): string {
   return found[0]?.address ?? '127.0.0.1';
 }
 
+/** The name of this machine's network interface that has the address `host`; `undefined` when none has. */
+export function interfaceOf(host: string): string | undefined {
+  const found = Object.entries(networkInterfaces()).find(([, addresses]) =>
+    addresses?.some(({ address }) => address === host),
+  );
+  return found?.[0];
+}
+
+/** The first address of an interface, of the family of `like`; `undefined` when it has none or is not there. */
+export function addressLike(name: string, like: string): string | undefined {
+  const family = isIP(like) === 6 ? 'IPv6' : 'IPv4';
+  return networkInterfaces()[name]?.find((entry) => entry.family === family)?.address;
+}
+
 function addressOfInterface(name: string): string | undefined {
   const addresses = networkInterfaces()[name] ?? [];
   return (addresses.find(({ family }) => family === 'IPv4') ?? addresses[0])?.address;

@@ -1,4 +1,11 @@
-import { createManager, MANAGER_LOOPS, type Manager, perHostNetworkWarnings, startLostManagers } from '@swarmd/manager';
+import {
+  createManager,
+  type LeaderHandlers,
+  MANAGER_LOOPS,
+  type Manager,
+  perHostNetworkWarnings,
+  startLostManagers,
+} from '@swarmd/manager';
 import type { IdentityHolder } from '@swarmd/wire';
 import { keyHandlers } from './lock/key-exchange.js';
 import { startMemberKeeper } from './manager/member-keeper.js';
@@ -21,6 +28,7 @@ export async function startManager(
   addresses: { listenAddr: string; advertiseAddr: string },
   version: string,
   ports: NodePorts,
+  answers: LeaderHandlers,
 ): Promise<ManagerRuntime> {
   const { clock, random } = ports;
   const { nodeId } = identity.current;
@@ -29,6 +37,7 @@ export async function startManager(
     ...{ listenAddr: addresses.listenAddr, advertiseAddr: addresses.advertiseAddr },
     loops: MANAGER_LOOPS,
     warnings: perHostNetworkWarnings,
+    answers,
     handlers: { ...memberHandlers(host, clock, random), ...keyHandlers(host) },
     // Managers have no votes in an etcd that others run.
     duties: [

@@ -9,6 +9,8 @@ const MemberSchema = z.object({
   listenAddr: z.string(),
   /** `host:port` under which others reach it. */
   advertiseAddr: z.string(),
+  /** The network interface that had the advertised address: then the address follows it. Unset behind a NAT. */
+  interface: z.string().optional(),
   /** Managers known at the last start, `host:port`. */
   managers: z.array(z.string()),
   /** While an init, a join or a leave is under way: what a crash leaves of it is cleared away at the next start. */

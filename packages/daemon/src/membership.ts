@@ -9,11 +9,13 @@ import {
   type LocalNodeInfo,
   type Membership,
   type NodeDescription,
+  type RecoveryReport,
+  type RecoveryRequest,
   SwarmdError,
 } from '@swarmd/model';
 import type { UnlockKey, Vault } from '@swarmd/store';
 import { type Identity, removeIdentity } from '@swarmd/wire';
-import { formatAddress, guessAdvertiseHost, parseAddress } from './addresses.js';
+import { formatAddress, parseAddress } from './addresses.js';
 import type { DaemonConfig } from './config.js';
 import {
   type LockedNode,
@@ -27,15 +29,20 @@ import { identityDir, keepIdentity, keptIdentity, openVault } from './lock/secre
 import { becomeManager, leaveManagers, whyNoManager } from './manager/change-of-role.js';
 import { eraseExternal } from './manager/external-etcd.js';
 import { managerDir, removeManager } from './manager/manager-files.js';
+import { recoverStore } from './manager/recover-store.js';
 import { openEmbedded } from './manager/store-host.js';
-import { loadMember, type Member, removeMember, saveMember } from './member-file.js';
+import { type Member, removeMember, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
 import { type NodeRuntime, startNode } from './node-runtime.js';
+import { loadPresentMember, resolveAddresses } from './own-address.js';
+import { planRecovery, tellReplaced } from './recovery.js';
 import { checkInit, checkJoin } from './requests.js';
 import { readForRestore, restoredUnlockKey, writeRestored } from './restore.js';
 
 /** How long a join may look for a manager. */
 const JOIN_TIMEOUT_MS = 30_000;
+/** How long a recovery waits for the manager, whose store is open by then. */
+const SERVING_TIMEOUT_MS = 60_000;
 
 /** The membership of this node, with the daemon's own hold on it. */
 export interface DaemonMembership extends Membership {
@@ -123,10 +130,45 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
       throw error;
     }
   };
+  /** Stops this node, makes its store the only one, and starts it again at `addresses`; what fails starts it as it was. */
+  const rebuild = async (running: NodeRuntime, addresses: Member): Promise<NodeRuntime> => {
+    const { nodeId, identity } = running;
+    const [before, secrets] = [member!, vault!];
+    const again = async (at: Member): Promise<void> =>
+      run((await keptIdentity(config.dataDir, secrets)) ?? identity.current, at, secrets);
+    await running.stop();
+    try {
+      const ends = (reason: unknown): void => ports.logger.error({ reason }, 'the store ended while it was recovered');
+      const names = { nodeId, clusterId: identity.current.clusterId, member: addresses };
+      await recoverStore({ config, ports, ...names, vault: secrets, onFailure: ends, onGone: ends });
+      await saveMember(config.dataDir, addresses);
+    } catch (error) {
+      await again(before);
+      throw error;
+    }
+    await again(addresses);
+    await node!.manager.serving(AbortSignal.timeout(SERVING_TIMEOUT_MS));
+    return node!;
+  };
+  const recover = async (request: RecoveryRequest): Promise<RecoveryReport> => {
+    if (locked !== undefined) throw new SwarmdError('unavailable', locked.info.Error);
+    if (node === undefined || member === undefined) throw new SwarmdError('unavailable', NOT_IN);
+    if (!node.manager.taken) throw new SwarmdError('unavailable', NO_MANAGER);
+    if (config.store !== undefined) throw new SwarmdError('failed-precondition', NOT_OURS);
+    const present = { ...config, listenAddr: member.listenAddr, advertiseAddr: member.advertiseAddr };
+    const addresses = resolveAddresses(present, request);
+    const report = planRecovery(await node.manager.questions.survey(), addresses.advertiseAddr, request);
+    if (request.DryRun) return report;
+    if (report.Refusal !== '') throw new SwarmdError('failed-precondition', report.Refusal);
+    const { nodeId, identity } = await rebuild(node, addresses);
+    const others = report.Managers.filter(({ Self, Answers }) => Answers && !Self).map(({ Addr }) => Addr);
+    await tellReplaced(identity, others, [{ NodeID: nodeId, Addr: addresses.advertiseAddr }], ports);
+    return report;
+  };
   return {
     resume: () =>
       exclusively(async () => {
-        const kept = await loadMember(config.dataDir);
+        const kept = await loadPresentMember(deps);
         if (kept?.unfinished !== undefined) {
           ports.logger.warn({ unfinished: kept.unfinished }, 'clearing away a change of membership that was cut off');
           return forget();
@@ -146,6 +188,10 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
     init: (body) =>
       exclusively(async () => {
         const request = checkInit(body);
+        if (request.ForceNewCluster && (node !== undefined || locked !== undefined)) {
+          const { ListenAddr = '', AdvertiseAddr = '' } = request;
+          return (await recover({ ListenAddr, AdvertiseAddr, AllowOlder: true, Force: true })).NodeID;
+        }
         if (node !== undefined || locked !== undefined) throw new SwarmdError('unavailable', ALREADY_IN);
         const addresses = resolveAddresses(config, request);
         const key = newUnlockKey(request);
@@ -219,6 +265,17 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
         await run(identity, locked.member, secrets);
         ports.logger.info('unlocked');
       }),
+    recover: (request) => exclusively(() => recover(request)),
+    check: async () => {
+      if (locked !== undefined) throw new SwarmdError('unavailable', locked.info.Error);
+      if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
+      if (!node.manager.taken) throw new SwarmdError('unavailable', NO_MANAGER);
+      return node.manager.questions.check();
+    },
+    findManagers: async (addrs) => {
+      if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
+      await node.findManagers(addrs.map((addr) => formatAddress(parseAddress(addr, 'address'))));
+    },
     info: () => locked?.info ?? describeMembership(node, member, failure),
     control: (): Control | undefined => node?.control,
     fresh: async (signal) => node?.manager.fresh(signal),
@@ -227,6 +284,9 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
 
 const ALREADY_IN = 'this node is in a cluster already';
 const NOT_IN = 'This node is not part of a swarm';
+const NOT_OURS =
+  'the state is in an etcd that others run: they recover it; another address is taken up when swarmd starts';
+const NO_MANAGER = 'This node is not participating as a Swarm manager';
 
 /** Throws `damaged` when part of a membership is there and part is missing: what is left may be a whole cluster's state. */
 function refuseRemains(dataDir: string, kept: Member | undefined, identity: Identity | undefined): void {
@@ -277,17 +337,6 @@ async function describeHost(config: DaemonConfig): Promise<NodeDescription> {
   }
 }
 
-function resolveAddresses(config: DaemonConfig, request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr'>): Member {
-  const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
-  const wanted = request.AdvertiseAddr || config.advertiseAddr;
-  const unspecified = listen.host === '0.0.0.0' || listen.host === '::';
-  const advertise = wanted
-    ? parseAddress(wanted, 'AdvertiseAddr', listen.port)
-    : { host: unspecified ? guessAdvertiseHost() : listen.host, port: listen.port };
-  const advertiseAddr = formatAddress(advertise);
-  return { listenAddr: formatAddress(listen), advertiseAddr, managers: [advertiseAddr] };
-}
-
 /** `pending`: a manager that does not serve yet. */
 function localState({ manager, control }: NodeRuntime, failure: string): LocalNodeInfo['LocalNodeState'] {
   if (failure !== '') return 'error';
@@ -307,5 +356,6 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     ControlAvailable: node.control !== undefined,
     Error: failure || node.problem || node.manager.problem,
     RemoteManagers: remote.length > 0 ? remote : null,
+    ...(node.manager.questions.warnings.length > 0 ? { Warnings: [...node.manager.questions.warnings] } : {}),
   };
 }

@@ -10,15 +10,16 @@ import {
   createIdentityHolder,
   DispatcherClient,
   type Identity,
+  type IdentityHolder,
 } from '@swarmd/wire';
 import type { DaemonConfig } from './config.js';
 import { createIdentityKeeper } from './identity-keeper.js';
 import { keepIdentity } from './lock/secret-files.js';
-import { removeManager } from './manager/manager-files.js';
+import { loadDriver, removeManager } from './manager/manager-files.js';
 import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
+import { createRoleFollower } from './manager/role-follower.js';
 import { type Member, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
-import { asNodeRole } from './node-role.js';
 
 /** What a running node needs. */
 export interface NodeOptions {
@@ -46,6 +47,9 @@ export interface NodeRuntime {
   /** Managers that this node knows, with their addresses. */
   managers(): { NodeID: string; Addr: string }[];
   connected(): boolean;
+  readonly identity: IdentityHolder;
+  /** Managers are there now, `host:port`. */
+  findManagers(addrs: readonly string[]): Promise<void>;
   /** Why managers cannot work with this node's version; empty when they do. */
   readonly problem: string;
   /** Stops and leaves containers running. */
@@ -53,9 +57,6 @@ export interface NodeRuntime {
   /** Stops for good and removes the cluster's containers from this host. */
   leave(): Promise<void>;
 }
-
-/** How long a demoted manager waits for the others to let it go; then it goes by itself. */
-const RETIRE_TIMEOUT_MS = 30_000;
 
 /** Starts a node of a cluster: the manager first if it is one, then the agent, which finds its managers by itself. */
 export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
@@ -73,7 +74,23 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const manager = createManagerSlot({
     ...{ config, ports, version: options.version, identity: holder, member, managers: addresses },
     ...{ vault, renewCertificate: () => renewal.renewNow() },
+    onReplaced: (managers) => {
+      peers = [...managers];
+      agent.reconnect();
+    },
+    // It is told anew what it is.
+    onRemoved: () => agent.reconnect(),
     onStoreFailure: options.onStoreFailure,
+  });
+  const follower = createRoleFollower({
+    ...{ manager, role: () => holder.current.role, onStoreFailure: options.onStoreFailure },
+    hasState: async () => (await loadDriver(config.dataDir)) !== undefined,
+    clear: async () => {
+      await removeManager(config.dataDir);
+      // A worker keeps nothing that the lock is for.
+      if (vault.key !== undefined) await vault.rekey(undefined);
+    },
+    renewCertificate: () => renewal.renewNow(),
   });
   try {
     if (identity.role === 'manager') await manager.start();
@@ -89,22 +106,9 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       });
     }
     if (update.rootCertificatePem.length > 0) keeper.trust(Buffer.from(update.rootCertificatePem).toString('utf8'));
-    if (update.renewCertificate) void changeRole(update);
+    follower.told(update);
   };
-  /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
-  const changeRole = async (update: ClusterUpdate): Promise<void> => {
-    if (manager.taken && asNodeRole(update.node) === 'worker') {
-      await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
-      await removeManager(config.dataDir);
-      // A worker keeps nothing that the lock is for.
-      await vault.rekey(undefined);
-    }
-    renewal.renewNow();
-  };
-  const unfollow = holder.onChange((renewed) => {
-    if (renewed.role !== 'manager' || manager.taken) return;
-    manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
-  });
+  const unfollow = holder.onChange(() => follower.renewed());
   let problem = '';
   const agent = createAgent({
     ...ports,
@@ -153,6 +157,12 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       return manager.control;
     },
     managers: () => peers,
+    identity: holder,
+    findManagers: async (addrs) => {
+      peers = addrs.map((Addr) => ({ NodeID: '', Addr }));
+      await saveMember(config.dataDir, { ...member, managers: [...addrs] });
+      agent.reconnect();
+    },
     connected: () => agent.connected(),
     get problem() {
       return problem;

@@ -85,7 +85,12 @@ function slotOf(
   });
   const slot = createManagerSlot({
     ...{ config, ports: { ...ports, logger }, version: '0', identity, member, vault, managers },
-    ...{ renewCertificate: () => {}, onStoreFailure: (reason) => fail(reason) },
+    ...{
+      renewCertificate: () => {},
+      onReplaced: () => {},
+      onRemoved: () => {},
+      onStoreFailure: (reason) => fail(reason),
+    },
   });
   t.teardown(() => slot.stop());
   return { slot, failed };

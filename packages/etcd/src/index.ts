@@ -1,6 +1,7 @@
 export type { EtcdAdmin, EtcdAlarm, EtcdClusterMember, EtcdProbe, EtcdStatus } from './admin/admin.js';
 export { type EtcdErrorKind, etcdErrorKind } from './admin/errors.js';
 export { createEtcdAdmin, etcdAdminOver } from './admin/grpc-admin.js';
+export { fsyncP99Ms, histogramP99 } from './admin/metrics.js';
 export type { EtcdEndpoint } from './admin/target.js';
 export { type EtcdBinary, findEtcd } from './binary/find-etcd.js';
 export {

@@ -6,7 +6,14 @@ import t from 'tap';
 import { etcdEnvironment } from '../src/binary/find-etcd.js';
 import { crc32c } from '../src/data/crc32c.js';
 import { encodeState, readWal, type WalRecord } from '../src/data/wal.js';
-import { compareEtcdData, createEtcdCa, createEtcdKeyAndCsr, findEtcd, issueEtcdCertificate } from '../src/index.js';
+import {
+  compareEtcdData,
+  createEtcdCa,
+  createEtcdKeyAndCsr,
+  findEtcd,
+  histogramP99,
+  issueEtcdCertificate,
+} from '../src/index.js';
 import { quotaBytesFor } from '../src/process/flags.js';
 import { createLineForwarder, parseEtcdLine } from '../src/process/log-lines.js';
 import { type EtcdExit, verdictOf } from '../src/process/verdict.js';
@@ -156,5 +163,18 @@ t.test('etcd log › records are read back, an interrupted write is cut off, dam
     [-1, 1, 0],
     'term, then index',
   );
+  t.end();
+});
+
+t.test('etcd metrics › the 99th percentile is the step that 99 of 100 are within', (t) => {
+  const metrics = (counts: readonly number[]): string =>
+    ['0.001', '0.002', '0.004', '+Inf'].map((le, i) => `x_bucket{le="${le}"} ${counts[i]}`).join('\n');
+  const p99 = (counts: readonly number[]): number | undefined =>
+    histogramP99(`# HELP x\n${metrics(counts)}\nx_sum 1`, 'x');
+  t.equal(p99([99, 100, 100, 100]), 1);
+  t.equal(p99([98, 99, 100, 100]), 2);
+  t.equal(p99([0, 0, 50, 100]), 4, 'beyond the last step there is only that');
+  t.equal(p99([0, 0, 0, 0]), undefined);
+  t.equal(histogramP99('y_bucket{le="1"} 1', 'x'), undefined);
   t.end();
 });

@@ -171,7 +171,7 @@ t.test('dispatcher › a manager that starts anew', async (t) => {
   t.teardown(() => back.close());
   await back.next('welcome');
   t.equal(stateOf(test, returning.nodeId), 'ready');
-  const beat = setInterval(() => back.send({ $case: 'heartbeat', value: {} }), 5);
+  const beat = setInterval(() => back.send({ $case: 'heartbeat', value: { clockMs: 0 } }), 5);
   t.teardown(() => clearInterval(beat));
   const passedMs = await advanceUntil(() => stateOf(test, lost.nodeId) === 'down', 20_000);
   t.ok(passedMs >= 6_500 && passedMs <= 9_000, `down after twice the grace: ${passedMs} ms`);

@@ -271,7 +271,7 @@ t.test('managers › without a leader', async (t) => {
     await agent.until(() => true);
     while (calls() === 0) await new Promise((resolve) => setImmediate(resolve));
     for (let i = 0; i < 4; i++) {
-      agent.send({ $case: 'heartbeat', value: {} });
+      agent.send({ $case: 'heartbeat', value: { clockMs: 0 } });
       await agent.next('heartbeat');
       await advanceUntil(() => false, 500);
     }

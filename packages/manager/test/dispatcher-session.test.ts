@@ -104,7 +104,7 @@ t.test('dispatcher › a session', async (t) => {
 
   t.test('answers heartbeats', async (t) => {
     const { agent } = await worker(t, test);
-    agent.send({ $case: 'heartbeat', value: {} });
+    agent.send({ $case: 'heartbeat', value: { clockMs: 0 } });
     t.ok((await agent.next('heartbeat')).heartbeatPeriodMs > 0);
   });
 
@@ -138,13 +138,13 @@ t.test('dispatcher › a session', async (t) => {
 
   t.test('keeps out another start of swarmd while it lives: the disk was copied', async (t) => {
     const { agent, identity } = await worker(t, test);
-    const beating = setInterval(() => agent.send({ $case: 'heartbeat', value: {} }), 50);
+    const beating = setInterval(() => agent.send({ $case: 'heartbeat', value: { clockMs: 0 } }), 50);
     t.teardown(() => clearInterval(beating));
     const copy = startTestAgent(test.addr, identity, { bootNonce: 'copy', advertiseAddr: '10.9.9.9' });
     t.teardown(() => copy.close());
     t.equal((await copy.ended)?.code, 'already-exists');
     t.match(test.node(identity.nodeId)?.Status.Message, /another machine at 10.9.9.9/);
-    agent.send({ $case: 'heartbeat', value: {} });
+    agent.send({ $case: 'heartbeat', value: { clockMs: 0 } });
     t.ok(await agent.next('heartbeat'));
   });
 
@@ -233,7 +233,7 @@ t.test('dispatcher › who may not open a session', async (t) => {
   const open = async (channel: ReturnType<typeof createChannel>): Promise<string> => {
     t.teardown(() => channel.close());
     const stream = new DispatcherClient(...clientArguments(channel)).session();
-    stream.write({ body: { $case: 'heartbeat', value: {} } });
+    stream.write({ body: { $case: 'heartbeat', value: { clockMs: 0 } } });
     return new Promise((resolve) => stream.on('error', (error) => resolve(fromGrpcError(error).code)));
   };
   t.test('a client without a certificate', async (t) => {

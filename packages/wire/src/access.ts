@@ -16,6 +16,7 @@ export const METHOD_ACCESS: AccessTable = {
   '/swarmd.v1.Cluster/Call': 'manager',
   '/swarmd.v1.Cluster/CallInParts': 'manager',
   '/swarmd.v1.Cluster/Relay': 'manager',
+  '/swarmd.v1.Cluster/Ask': 'manager',
   '/swarmd.v1.Cluster/Hears': 'manager',
   '/swarmd.v1.LogRelay/ReadLogs': 'manager',
   '/swarmd.v1.SessionProbe/Probe': 'manager',

@@ -149,7 +149,7 @@ export class SimulatedNode {
 
   #beat(link: Link, periodMs: number): void {
     this.#later(periodMs, () => {
-      if (this.#link === link) link.send({ $case: 'heartbeat', value: {} });
+      if (this.#link === link) link.send({ $case: 'heartbeat', value: { clockMs: 0 } });
     });
   }
 

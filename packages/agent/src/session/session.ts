@@ -90,7 +90,7 @@ export function openSession(
     cancelTimeout = clock.after(GOODBYE_TIMEOUT_MS, () => end(new SwarmdError('aborted', 'swarmd stops')));
   };
   const beat = (): void => {
-    send({ $case: 'heartbeat', value: {} });
+    send({ $case: 'heartbeat', value: { clockMs: clock.now() } });
     cancelTimeout = clock.after(silenceMs(periodMs) - LAST_LOOK_MS, () => {
       cancelTimeout = clock.after(LAST_LOOK_MS, () => end(late('heartbeat')));
     });

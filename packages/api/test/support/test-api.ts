@@ -90,6 +90,13 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     restore: async () => {
       throw new SwarmdError('unimplemented', 'nothing is restored here');
     },
+    recover: async () => {
+      throw new SwarmdError('unimplemented', 'nothing is recovered here');
+    },
+    check: async () => {
+      throw new SwarmdError('unimplemented', 'nothing is checked here');
+    },
+    findManagers: async () => {},
     info: () => info,
     control: () => (serving.on ? control : undefined),
     fresh: async () => {},

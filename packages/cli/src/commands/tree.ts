@@ -3,6 +3,8 @@ import type { Command, Group } from '../program/command.js';
 import { backupCreate } from './backup/create.js';
 import { backupRestore } from './backup/restore.js';
 import { backupVerify } from './backup/verify.js';
+import { clusterCheck } from './cluster/check.js';
+import { clusterFind, clusterRecover } from './cluster/recover.js';
 import { dataCommands } from './data/commands.js';
 import { networkCreate, networkInspect, networkLs, networkRm } from './network/commands.js';
 import { nodeDemote, nodePromote, nodeRm, nodeUpdate } from './node/edit.js';
@@ -61,6 +63,11 @@ export function commandTree(): CommandTree {
         name: 'backup',
         summary: 'Back up and restore the cluster',
         commands: [backupCreate, backupRestore, backupVerify],
+      },
+      {
+        name: 'cluster',
+        summary: 'Look after the managers',
+        commands: [clusterCheck, clusterFind, clusterRecover],
       },
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
       {

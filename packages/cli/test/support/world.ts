@@ -50,6 +50,10 @@ export interface World {
   fate: Fate;
   /** What a restore does. */
   restore: Membership['restore'];
+  /** What a check finds. */
+  check: Membership['check'];
+  /** What a recovery does. */
+  recover: Membership['recover'];
   stop(): Promise<void>;
 }
 
@@ -94,6 +98,9 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     leave: async (force) => void asked.push({ method: 'leave', request: force }),
     unlock: async (key) => void asked.push({ method: 'unlock', request: key }),
     restore: (request, file) => world.restore(request, file),
+    recover: (request) => world.recover(request),
+    check: () => world.check(),
+    findManagers: async (addrs) => void asked.push({ method: 'findManagers', request: addrs }),
     info: () => info,
     control: () => (info.ControlAvailable ? control : undefined),
     fresh: async () => {},
@@ -112,6 +119,12 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     fate: () => undefined,
     restore: async () => {
       throw new SwarmdError('unimplemented', 'this world restores nothing');
+    },
+    check: async () => {
+      throw new SwarmdError('unimplemented', 'this world checks nothing');
+    },
+    recover: async () => {
+      throw new SwarmdError('unimplemented', 'this world recovers nothing');
     },
     async stop() {
       await api.close();

@@ -5,6 +5,7 @@ import {
   type EtcdAdmin,
   type EtcdClient,
   type EtcdMaintenance,
+  type EtcdMember,
   etcdErrorKind,
   findEtcd,
   type GoneReason,
@@ -41,6 +42,8 @@ export interface EtcdHostOptions {
 export interface EtcdHost {
   /** Through which its members are added and removed; none when they are somebody else's. */
   readonly members: EtcdAdmin | undefined;
+  /** The member that this host runs; none when it is somebody else's. */
+  readonly process: EtcdMember | undefined;
   /** The log on it. Waits for a quorum. The log is closed by whoever opened it. */
   openLog(cipher: ValueCipher, signal: AbortSignal): Promise<ResealableSharedLog>;
   /** The log that was opened last. */
@@ -91,6 +94,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
   void look();
   return {
     members: admin,
+    process: member,
     openLog: async (cipher, signal) => {
       await member.ready(signal);
       const { caPem, certificatePem, keyPem } = member.clientTls;

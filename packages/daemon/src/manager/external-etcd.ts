@@ -65,6 +65,7 @@ export async function openExternalEtcd({ store, ports, clusterId }: ExternalEtcd
   let opened: ResealableSharedLog | undefined;
   return {
     members: undefined,
+    process: undefined,
     leadsConsensus: () => false,
     maintain: () => {},
     maintenance: undefined,

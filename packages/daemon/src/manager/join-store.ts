@@ -1,13 +1,10 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { createEtcdKeyAndCsr } from '@swarmd/etcd';
-import { createGrpcTransport } from '@swarmd/manager';
-import { isErrorCode, SwarmdError, VERSIONS } from '@swarmd/model';
-import { parseUnlockKey, saveDataKeys, type Vault } from '@swarmd/store';
-import type { IdentityHolder } from '@swarmd/wire';
-import type { DaemonConfig } from '../config.js';
+import { SwarmdError, VERSIONS } from '@swarmd/model';
+import { parseUnlockKey, saveDataKeys } from '@swarmd/store';
 import type { DataKeys } from '../lock/data-keys.js';
 import { keysFromWire, syncKeys } from '../lock/key-exchange.js';
-import type { Member } from '../member-file.js';
+import { askLeader, type JoinStoreOptions } from './ask-leader.js';
 import {
   type EtcdMembership,
   loadEtcdMembership,
@@ -22,43 +19,6 @@ import { peerUrl } from './peer-url.js';
 /** Moving a large store to etcd, when the second manager joins, takes its time. */
 const ADD_TIMEOUT_MS = 120_000;
 const PROMOTE_TIMEOUT_MS = 15_000;
-
-/** What a node needs that is to become a manager. */
-export interface JoinStoreOptions {
-  config: DaemonConfig;
-  identity: IdentityHolder;
-  member: Member;
-  /** What this node keeps its secrets in. */
-  vault: Vault;
-  /** Managers that may pass a call on to the leader, `host:port`. */
-  managers(): readonly string[];
-  signal: AbortSignal;
-}
-
-/** Asks any manager to have the leader run `method`. Rejects with the leader's refusal, or `unavailable`. */
-export async function askLeader(
-  { identity, managers, member, signal }: Omit<JoinStoreOptions, 'config' | 'vault'>,
-  method: string,
-  args: unknown,
-  timeoutMs: number,
-): Promise<unknown> {
-  const transport = createGrpcTransport(identity);
-  try {
-    let last: unknown = new SwarmdError('unavailable', 'no manager’s address is known');
-    for (const addr of managers()) {
-      if (addr === member.advertiseAddr) continue;
-      try {
-        return await transport.relay(addr, method, args, { timeoutMs, signal });
-      } catch (error) {
-        if (signal.aborted || !isErrorCode(error, 'unavailable', 'not-leader', 'deadline-exceeded')) throw error;
-        last = error;
-      }
-    }
-    throw last;
-  } finally {
-    transport.close();
-  }
-}
 
 /**
  * Has the leader let this host's etcd in, and keeps all that is needed to start it. What was there of an earlier member is

@@ -12,6 +12,8 @@ import type { NodePorts } from '../node-ports.js';
 import { askForVote, enterStore, fetchKeys } from './join-store.js';
 import { loadDriver, removeAside, removeState, setManagerAside } from './manager-files.js';
 import { keepAsking, openTimeoutMs, pause } from './patience.js';
+import { type ManagerAddress, ManagerQuestions } from './questions.js';
+import { askToMove } from './readdress.js';
 import {
   openEtcdHost,
   openLevelHost,
@@ -36,6 +38,10 @@ export interface ManagerSlotDependencies {
   renewCertificate(): void;
   /** Managers known to this node, `host:port`. */
   managers(): readonly string[];
+  /** The cluster was recovered from another manager: `managers` are those that there are now. */
+  onReplaced(managers: readonly ManagerAddress[]): void;
+  /** The others have removed this host from their store, and its place is empty: whether it stays so is for them to say. */
+  onRemoved(): void;
   onStoreFailure(reason: SwarmdError): void;
 }
 
@@ -46,6 +52,8 @@ export interface ManagerSlot {
   readonly control: Control | undefined;
   /** Why the manager does not serve yet; empty when it does, or when the slot is empty. */
   readonly problem: string;
+  /** What it answers of itself and of the other managers, before it serves, too. */
+  readonly questions: ManagerQuestions;
   /** See `Membership.fresh`. */
   fresh(signal: AbortSignal): Promise<void>;
   /**
@@ -70,6 +78,7 @@ export function createManagerSlot(deps: ManagerSlotDependencies): ManagerSlot {
 class Slot implements ManagerSlot {
   readonly #deps: ManagerSlotDependencies;
   readonly #watchers = new Set<() => void>();
+  readonly questions: ManagerQuestions;
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
   #runtime: ManagerRuntime | undefined;
@@ -83,6 +92,13 @@ class Slot implements ManagerSlot {
 
   constructor(deps: ManagerSlotDependencies) {
     this.#deps = deps;
+    this.questions = new ManagerQuestions(deps, {
+      runtime: () => this.#runtime,
+      onReplaced: (managers) => {
+        deps.onReplaced(managers);
+        this.#gone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
+      },
+    });
   }
 
   get taken(): boolean {
@@ -139,6 +155,7 @@ class Slot implements ManagerSlot {
   async #end(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
+    await this.questions.answerNoMore();
     for (const loop of this.#loops.splice(0)) await loop.stop();
     const runtime = this.#runtime;
     this.#runtime = undefined;
@@ -183,6 +200,8 @@ class Slot implements ManagerSlot {
   }
 
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
+    await this.questions.answerOnPort();
+    await this.#askToMove(signal);
     const { clock, logger } = this.#deps.ports;
     const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal }, dataKeys);
     const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, signal);
@@ -196,16 +215,26 @@ class Slot implements ManagerSlot {
       (error) => logger.debug({ err: error }, 'no vote was given'),
     );
     try {
-      return await this.#startOn(await opening);
+      const host = await opening;
+      await this.questions.answerNoMore();
+      return await this.#startOn(host);
     } finally {
       over.abort();
       await promoting;
     }
   }
 
+  async #askToMove(signal: AbortSignal): Promise<void> {
+    try {
+      await askToMove({ ...this.#deps, signal });
+    } catch (error) {
+      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'the leader was not told of the new address');
+    }
+  }
+
   #startOn(host: StoreHost): Promise<ManagerRuntime> {
     const { identity, member, version, ports } = this.#deps;
-    return startManager(host, identity, member, version, ports);
+    return startManager(host, identity, member, version, ports, this.questions.answers);
   }
 
   #serve(runtime: ManagerRuntime): void {
@@ -238,10 +267,12 @@ class Slot implements ManagerSlot {
       ...{ config, ports, member, vault, onFailure: onStoreFailure },
       nodeId: identity.current.nodeId,
       clusterId: identity.current.clusterId,
-      onGone: (reason) => {
-        this.#onGone(reason).catch((error: unknown) => onStoreFailure(asSwarmdError(error)));
-      },
+      onGone: (reason) => this.#gone(reason),
     };
+  }
+
+  #gone(reason: GoneReason): void {
+    this.#onGone(reason).catch((error: unknown) => this.#deps.onStoreFailure(asSwarmdError(error)));
   }
 
   /** etcd on this host is over: for good when the others removed it; else this manager joins them anew. */
@@ -257,7 +288,9 @@ class Slot implements ManagerSlot {
       const problem = `the data of etcd cannot be read (${detail}), and no other manager is known to have it from`;
       throw new SwarmdError('damaged', `${problem}: restore the cluster from a backup`);
     }
-    if (kind !== 'removed' && stops === this.#stops) await this.start();
+    if (stops !== this.#stops) return;
+    if (kind === 'removed') this.#deps.onRemoved();
+    else await this.start();
   }
 
   /** Others may be damaged as well: then what is damaged here may be what the cluster is recovered from. */

@@ -2,7 +2,7 @@ import { type EtcdClusterMember, removeMember } from '@swarmd/etcd';
 import type { Duty } from '@swarmd/manager';
 import type { ReadView } from '@swarmd/model';
 import type { NodePorts } from '../node-ports.js';
-import { memberOperation } from './members.js';
+import { memberOperation } from './member-operation.js';
 import type { StoreHost } from './store-host.js';
 
 /** Members are compared with the managers this often, and whenever a node changes. */

@@ -1,12 +1,4 @@
-import {
-  addLearner,
-  type EtcdAdmin,
-  type EtcdClusterMember,
-  issueEtcdCertificate,
-  type MemberOperation,
-  promoteLearner,
-  removeMember,
-} from '@swarmd/etcd';
+import { addLearner, type EtcdAdmin, type EtcdClusterMember, promoteLearner, removeMember } from '@swarmd/etcd';
 import type { LeaderCallHandlers } from '@swarmd/manager';
 import {
   CLUSTER_KEY,
@@ -19,12 +11,10 @@ import {
 } from '@swarmd/model';
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
+import { memberOperation, PATIENCE_MS } from './member-operation.js';
 import { peerIp } from './peer-url.js';
-import { ETCD_CERTIFICATE_MS } from './share-store.js';
+import { MoveSchema, memberCertificate, tellMembers } from './readdress.js';
 import { type StoreHost, storeMismatch } from './store-host.js';
-
-/** Less than a forwarded call may take, so that its caller hears why. */
-const PATIENCE_MS = 8_000;
 
 /** `member` is the etcd of the new manager's host; it has none when it is to use one that somebody else runs. */
 const AddSchema = z.object({
@@ -60,14 +50,9 @@ export function parseAdded(answer: unknown): Added {
   return AddedSchema.parse(answer);
 }
 
-/** A bounded operation on members through `admin`. */
-export function memberOperation(admin: EtcdAdmin, clock: Clock): MemberOperation {
-  return { admin, clock, patienceMs: PATIENCE_MS, signal: AbortSignal.timeout(2 * PATIENCE_MS) };
-}
-
 /**
  * What the leader does for a node that is to become a manager: `managers.add` lets it into the store as a learner (moving
- * the store to etcd first if it must), `managers.promote` gives it its vote once it has caught up. Both may be repeated.
+ * the store to etcd first if it must), `managers.move` tells the members of another address of one, `managers.promote` gives it its vote once it has caught up. Both may be repeated.
  */
 export function memberHandlers(host: StoreHost, clock: Clock, random: Random): LeaderCallHandlers {
   let turn: Promise<unknown> = Promise.resolve();
@@ -79,6 +64,16 @@ export function memberHandlers(host: StoreHost, clock: Clock, random: Random): L
   };
   return {
     'managers.add': (args) => inTurn(() => add(host, AddSchema.parse(args), clock, random)),
+    'managers.move': (args) =>
+      inTurn(async () => {
+        const request = MoveSchema.parse(args);
+        requireManager(host, request.nodeId);
+        const { members } = await host.share();
+        if (members === undefined) throw new SwarmdError('failed-precondition', 'etcd’s members are not ours');
+        const certificatePem = await memberCertificate(host.store, request, clock, random);
+        await tellMembers(members, request.nodeId, request.peerUrl, clock);
+        return { certificatePem };
+      }),
     'managers.promote': async (args) => {
       const { nodeId, peerUrl } = PromoteSchema.parse(args);
       requireManager(host, nodeId);
@@ -128,14 +123,7 @@ async function addMember(
 ): Promise<NonNullable<Added['member']>> {
   const { EtcdCA } = host.store.view.get('cluster', CLUSTER_KEY) ?? {};
   if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');
-  const ca = { certificatePem: EtcdCA.Certificate, keyPem: EtcdCA.Key };
-  const certificatePem = await issueEtcdCertificate(
-    {
-      ...{ ca, csrPem, nodeId, ips: [peerIp(peerUrl)] },
-      ...{ nowMs: clock.now(), validityMs: ETCD_CERTIFICATE_MS },
-    },
-    random,
-  );
+  const certificatePem = await memberCertificate(host.store, { nodeId, peerUrl, csrPem }, clock, random);
   await removeReplaced(host, admin, nodeId, peerUrl, clock);
   await addLearner(memberOperation(admin, clock), peerUrl);
   const initialCluster = (await list(admin)).flatMap(({ name, peerUrls }) =>

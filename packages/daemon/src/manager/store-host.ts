@@ -18,6 +18,8 @@ import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { openExternalEtcd } from './external-etcd.js';
 import { loadDriver, loadEtcdMembership, managerFiles, removeLeftBehind } from './manager-files.js';
+import { peerUrl } from './peer-url.js';
+import { moveOwnMember } from './readdress.js';
 import { shareStore } from './share-store.js';
 
 /** What a {@link StoreHost} needs. */
@@ -121,19 +123,30 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
   };
 }
 
-/** Opens the store that several managers can share: waits until a quorum of its etcd is there. */
-export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSignal): Promise<StoreHost> {
+/**
+ * Opens the store that several managers can share: waits until a quorum of its etcd is there. Tells the others when this
+ * host has another address. `forceNewCluster`: makes this host's member the only one, with the data that it has.
+ */
+export async function openEtcdHost(
+  deps: StoreHostDependencies,
+  signal: AbortSignal,
+  options: { forceNewCluster?: boolean } = {},
+): Promise<StoreHost> {
   const { config, ports, vault } = deps;
   const isExternal = (await loadDriver(config.dataDir)) === 'external';
   const { directory, dataKey: path } = managerFiles(config.dataDir);
   if (!existsSync(path)) throw incomplete('data.key', directory);
   const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
-  const etcd = isExternal ? await connectExternal(deps) : await startOwn(deps, directory);
+  const etcd = isExternal ? await connectExternal(deps) : await startOwn(deps, directory, options);
   try {
     const open = () => openReplica(etcd, dataKeys.cipher, ports, signal);
     const store = await open().catch(async (error: unknown) => {
       if (!isErrorCode(error, 'failed-precondition') || !(await deps.lacksKeys?.(dataKeys))) throw error;
       return open();
+    });
+    await moveOwnMember({ ...deps, etcd, store }).catch(async (error: unknown) => {
+      await store.close();
+      throw error;
     });
     followDataKey(store, dataKeys);
     await removeLeftBehind(config.dataDir, ports.logger);
@@ -154,11 +167,16 @@ export async function openEtcdHost(deps: StoreHostDependencies, signal: AbortSig
   }
 }
 
-async function startOwn(deps: StoreHostDependencies, directory: string): Promise<EtcdHost> {
+async function startOwn(
+  deps: StoreHostDependencies,
+  directory: string,
+  options: { forceNewCluster?: boolean },
+): Promise<EtcdHost> {
   const membership = await loadEtcdMembership(deps.config.dataDir, deps.vault);
   if (membership === undefined) throw incomplete('etcd.json', directory);
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
-  return startEtcdHost({ ...deps, membership, onMoved });
+  const listening = { ...membership, listenPeerUrl: peerUrl(deps.member.listenAddr) };
+  return startEtcdHost({ ...deps, ...options, membership: listening, onMoved });
 }
 
 async function connectExternal({ config, ports, clusterId }: StoreHostDependencies): Promise<EtcdHost> {

@@ -14,7 +14,7 @@ import {
 import type { Attachments } from './attachments.js';
 import { serve } from './forward.js';
 import { jsonBytes, parseJson } from './grpc-transport.js';
-import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
+import type { LeaderCallHandlers, LeaderCalls, LeaderHandlers } from './leader-calls.js';
 import type { Leadership } from './leadership.js';
 import { SIGN_PERIOD_MS } from './takeover.js';
 
@@ -27,6 +27,8 @@ export interface ClusterServiceDependencies {
   leadership(): Leadership;
   attachments: Attachments;
   handlers: LeaderCallHandlers;
+  /** What this manager answers by itself, whoever leads. */
+  answers: LeaderHandlers;
   calls: LeaderCalls;
   clock: Clock;
 }
@@ -62,8 +64,16 @@ export function createClusterService(deps: ClusterServiceDependencies): ClusterS
     call: unaryHandler(call),
     callInParts: clientStreamHandler(callInParts),
     relay: unaryHandler(relay),
+    ask: unaryHandler(answerWith(deps.answers)),
     hears: unaryHandler(async ({ term }) => ({ hears: deps.leadership().hears(term) })),
   };
+}
+
+/** Serves questions that need no leader. */
+export function answerWith(answers: LeaderHandlers): (request: CallRequest) => Promise<CallResponse> {
+  return async ({ method, arguments: args }) => ({
+    result: jsonBytes(await serve(answers, method, parseJson(args), undefined)),
+  });
 }
 
 /** Serves a manager's line for as long as this manager leads; it signs only while it is sure that it does. */

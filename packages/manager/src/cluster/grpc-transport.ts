@@ -24,6 +24,8 @@ export interface GrpcTransport extends ManagerTransport {
   channel(addr: string): ChannelInterface;
   /** As `call`, through any manager, which passes it on to the leader. */
   relay(addr: string, method: string, args: unknown, options: ManagerCallOptions): Promise<unknown>;
+  /** Asks the manager at `addr` what it answers by itself. */
+  ask(addr: string, method: string, args: unknown, options: ManagerCallOptions): Promise<unknown>;
 }
 
 /** Channels to other managers, made when they are first needed and kept. */
@@ -57,6 +59,10 @@ export function createGrpcTransport(identity: IdentityHolder): GrpcTransport {
     relay: (addr, method, args, options) => {
       const to = client(addr);
       return callJson(to.relay.bind(to), method, args, options);
+    },
+    ask: (addr, method, args, options) => {
+      const to = client(addr);
+      return callJson(to.ask.bind(to), method, args, options);
     },
     async hears(addr, term, { timeoutMs }) {
       const to = client(addr);

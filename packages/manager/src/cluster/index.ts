@@ -1,8 +1,15 @@
+export { type AnsweringManager, type AnsweringOptions, startAnswering } from './answering.js';
 export { type BootstrapOptions, bootstrapCluster, defaultClusterSpec } from './bootstrap.js';
 export { type DataKeyRotation, dataKeyRotation, managersWithoutNextKey } from './data-key.js';
 export type { Duty, StartDuty } from './duties.js';
 export { createGrpcTransport, type GrpcTransport } from './grpc-transport.js';
-export type { LeaderCallHandler, LeaderCallHandlers, LeaderCalls, LeaderContact } from './leader-calls.js';
+export type {
+  LeaderCallHandler,
+  LeaderCallHandlers,
+  LeaderCalls,
+  LeaderContact,
+  LeaderHandlers,
+} from './leader-calls.js';
 export type { Leadership } from './leadership.js';
 export { MANAGER_LOOPS } from './loops.js';
 export { LOST_MS, managerToReplace, startLostManagers } from './lost-managers.js';

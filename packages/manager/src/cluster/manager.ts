@@ -38,7 +38,7 @@ import { createDuties, type StartDuty } from './duties.js';
 import { createLeaderCalls, patientCalls } from './forward.js';
 import { controlHandlers, forwardingControl } from './forwarding-control.js';
 import { createGrpcTransport } from './grpc-transport.js';
-import type { LeaderCallHandlers, LeaderCalls } from './leader-calls.js';
+import type { LeaderCallHandlers, LeaderCalls, LeaderHandlers } from './leader-calls.js';
 import { type Leadership, startLeadership } from './leadership.js';
 import { startManagerStatuses } from './manager-statuses.js';
 import { onceStore, randomOf } from './once.js';
@@ -76,6 +76,8 @@ export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
   duties?: readonly StartDuty[];
   /** What the leader does besides control and dispatcher, for managers that ask it. */
   handlers?: LeaderCallHandlers;
+  /** What this manager answers by itself when another one asks, whoever leads. */
+  answers?: LeaderHandlers;
   /** Why the cluster cannot take another manager; asked on the leader, before one is let in. */
   refuseManager?: (newcomer?: { externalStore: boolean }) => Promise<SwarmdError | undefined>;
   /** Whether this host's member of the log's consensus leads it. */
@@ -104,6 +106,8 @@ export interface Manager {
   readonly leadership: Leadership | undefined;
   /** Nodes with a session here. */
   connectedNodes(): string[];
+  /** What is known of the agents that have a session here. */
+  sessions: Dispatcher['sessions'];
 }
 
 /** A manager, not yet started. The store must hold a cluster (see `bootstrapCluster`), or follow one that does. */
@@ -186,7 +190,8 @@ export function createManager(options: ManagerOptions): Manager {
     server.addService(LogRelayService, dispatcher.relay);
     server.addService(SessionProbeService, dispatcher.probe);
     const lazily = (): Leadership => leadership!;
-    const service = createClusterService({ leadership: lazily, attachments, handlers, calls: patient, clock });
+    const answers = options.answers ?? {};
+    const service = createClusterService({ leadership: lazily, attachments, handlers, answers, calls: patient, clock });
     server.addService(ClusterService, service);
     port = await server.listen(options.listenAddr);
     leadership = startLeadership({
@@ -223,6 +228,7 @@ export function createManager(options: ManagerOptions): Manager {
     get leadership() {
       return leadership;
     },
+    sessions: () => dispatcher.sessions(),
     connectedNodes: () => dispatcher.connectedNodes(),
   };
 }

@@ -13,6 +13,10 @@ export interface AgentSession {
   readonly addr: string;
   readonly peer: Peer;
   readonly stream: SessionStream;
+  /** Of the agent's program. */
+  readonly swarmdVersion: string;
+  /** How far its wall clock is ahead of this manager's, in milliseconds, by its last heartbeat. */
+  clockAheadMs: number | undefined;
   /** Whether the agent was sent the thing with this key (see `itemKey`). */
   holds(key: string): boolean;
   /** Whether the agent was welcomed: what is sent before that, it does not expect. */
@@ -34,7 +38,7 @@ const NOTHING: AssignmentSet = new Map();
 
 /** An {@link AgentSession} over a stream. `managers` gives the same array as long as it holds the same. */
 export function createAgentSession(
-  about: Pick<AgentSession, 'sessionId' | 'nodeId' | 'bootNonce' | 'addr' | 'peer' | 'stream'>,
+  about: Pick<AgentSession, 'sessionId' | 'nodeId' | 'bootNonce' | 'addr' | 'peer' | 'stream' | 'swarmdVersion'>,
   store: Pick<Store, 'view' | 'index'>,
   managers: () => readonly ManagerPeer[],
 ): AgentSession {
@@ -75,6 +79,7 @@ export function createAgentSession(
   };
   return {
     ...about,
+    clockAheadMs: undefined,
     get begun() {
       return begun;
     },

@@ -48,6 +48,14 @@ export interface DispatcherDependencies {
   peers?: ManagerPeers;
 }
 
+/** An agent with a session. */
+export interface SessionAbout {
+  nodeId: string;
+  swarmdVersion: string;
+  /** How far its wall clock is ahead of this manager's, in milliseconds; `undefined` while it has not said. */
+  clockAheadMs: number | undefined;
+}
+
 /** One manager's side of its agents: sessions, assignments, statuses, liveness, logs. */
 export interface Dispatcher {
   /** To be added to the gRPC server. */
@@ -60,6 +68,8 @@ export interface Dispatcher {
   readonly logs: Pick<LogBroker, 'subscribe'>;
   /** Nodes with a session here. */
   connectedNodes(): string[];
+  /** What is known of the agents that have a session here. */
+  sessions(): SessionAbout[];
   /** Begins: nodes that were connected here are unknown until they register, with twice the usual grace to do so. */
   start(): Promise<void>;
   /** Ends all sessions; writes nothing. */
@@ -109,6 +119,8 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
     probe: createSessionProbe(registry),
     logs: broker,
     connectedNodes: () => [...registry.all()].map((session) => session.nodeId),
+    sessions: () =>
+      [...registry.all()].map(({ nodeId, swarmdVersion, clockAheadMs }) => ({ nodeId, swarmdVersion, clockAheadMs })),
     start: async () => {
       unwatch = store.watch(onCommit);
       cancelUpkeep = clock.after(UPKEEP_MS, upkeep);

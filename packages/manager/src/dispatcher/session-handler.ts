@@ -1,5 +1,13 @@
 import { idFromBytes, SwarmdError } from '@swarmd/model';
-import { type AgentMessage, fromGrpcError, type Goodbye, peerOf, type Register, type StatusBatch } from '@swarmd/wire';
+import {
+  type AgentMessage,
+  fromGrpcError,
+  type Goodbye,
+  type Heartbeat,
+  peerOf,
+  type Register,
+  type StatusBatch,
+} from '@swarmd/wire';
 import { type AgentSession, createAgentSession } from './agent-session.js';
 import type { DispatcherContext } from './context.js';
 import { parseDescription } from './description.js';
@@ -72,7 +80,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
     context.liveness.heard(session.nodeId, session.sessionId, context.graceMs());
     session.sign(true);
     if (body === undefined) return;
-    if (body.$case === 'heartbeat') onHeartbeat(context, session);
+    if (body.$case === 'heartbeat') onHeartbeat(context, session, body.value);
     else if (body.$case === 'statuses') onStatuses(body.value, session);
     else if (body.$case === 'description') describe(session, body.value.description);
     else if (body.$case === 'goodbye') onGoodbye(context, session, body.value).catch(fail);
@@ -100,13 +108,22 @@ function openSession(
   const addr = hostOf(register.advertiseAddr) || peerHost(call.getPeer());
   const sessionId = idFromBytes(random.bytes(17));
   return createAgentSession(
-    { sessionId, nodeId: peer.nodeId, bootNonce: register.bootNonce, addr, peer, stream },
+    {
+      ...{ sessionId, nodeId: peer.nodeId, bootNonce: register.bootNonce, addr, peer, stream },
+      swarmdVersion: register.swarmdVersion,
+    },
     store,
     managers,
   );
 }
 
-function onHeartbeat({ periodMs, random, clock }: DispatcherContext, { stream, peer }: AgentSession): void {
+function onHeartbeat(
+  { periodMs, random, clock }: DispatcherContext,
+  session: AgentSession,
+  { clockMs }: Heartbeat,
+): void {
+  const { stream, peer } = session;
+  if (clockMs > 0) session.clockAheadMs = clockMs - clock.now();
   if (clock.now() >= peer.notAfter) throw new SwarmdError('unauthenticated', 'the session’s certificate has expired');
   stream.send({ $case: 'heartbeat', value: { heartbeatPeriodMs: jittered(periodMs(), random) } });
 }

@@ -138,6 +138,6 @@ export function startTestAgent(addr: string, identity: Identity, over: Partial<R
 
 /** Lets an agent send heartbeats until its session ends. */
 export function keepBeating(agent: TestAgent): void {
-  const beating = setInterval(() => agent.send({ $case: 'heartbeat', value: {} }), 300);
+  const beating = setInterval(() => agent.send({ $case: 'heartbeat', value: { clockMs: 0 } }), 300);
   void agent.ended.then(() => clearInterval(beating));
 }

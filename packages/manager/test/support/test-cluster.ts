@@ -63,7 +63,7 @@ export function steppedClock(): SteppedClock {
 }
 
 async function beat(agent: TestAgent): Promise<void> {
-  agent.send({ $case: 'heartbeat', value: {} });
+  agent.send({ $case: 'heartbeat', value: { clockMs: 0 } });
   await Promise.race([agent.next('heartbeat'), agent.ended]);
 }
 

@@ -194,6 +194,105 @@ export interface RestoreReport {
   Warnings: string[];
 }
 
+/** How a cluster without a quorum is recovered from this manager: body of `POST /swarmd/recover`. */
+export interface RecoveryRequest {
+  /** Only says what would be done. */
+  DryRun?: boolean;
+  /** Although another manager that answers has a log that is further. */
+  AllowOlder?: boolean;
+  /** Although the managers have a quorum. */
+  Force?: boolean;
+  ListenAddr?: string;
+  AdvertiseAddr?: string;
+}
+
+/** A manager as a recovery sees it; of one that does not answer there is only what was known before. */
+export interface RecoveryManager {
+  NodeID: string;
+  Hostname: string;
+  /** `host:port`. */
+  Addr: string;
+  Self: boolean;
+  Answers: boolean;
+  /** Whether it reaches more than half of all managers. */
+  HasQuorum: boolean;
+  /** Of the last entry in its log, decimal; whose are higher (the term first) is further. */
+  Term: string;
+  Index: string;
+  /** When the newest object that it knows was changed (RFC 3339); empty when it cannot tell. */
+  LastChange: string;
+}
+
+/** What a recovery did, or would do. */
+export interface RecoveryReport {
+  NodeID: string;
+  /** This manager first. */
+  Managers: RecoveryManager[];
+  /** What happens, a sentence each, for people. */
+  Steps: string[];
+  /** What may be lost, and what is to be done afterwards, a sentence each. */
+  Warnings: string[];
+  /** Why it is not done as it was asked for; empty when it can be. */
+  Refusal: string;
+}
+
+/** Something about the cluster that somebody should know. What is only a note is as it may be. */
+export interface CheckFinding {
+  Level: 'error' | 'warning' | 'note';
+  What: string;
+  /** What is to be done about it. */
+  Do: string;
+}
+
+/** How a manager is, as `GET /swarmd/check` has it. Of one that does not answer, the first four fields are all. */
+export interface ManagerCheck {
+  NodeID: string;
+  Hostname: string;
+  Addr: string;
+  Answers: boolean;
+  SwarmdVersion?: string;
+  Protocol?: number;
+  /** Ahead of the clock of the manager that was asked, in milliseconds, give or take half of {@link RoundTripMs}. */
+  ClockAheadMs?: number;
+  RoundTripMs?: number;
+  /** Its member of etcd, when the cluster has had several managers. Sizes in bytes. */
+  Etcd?: {
+    Version: string;
+    SizeBytes: number;
+    UsedBytes: number;
+    QuotaBytes: number;
+    /** 99 of 100 syncs of its log took at most this long since it was started. */
+    FsyncP99Ms?: number;
+    Alarms: string[];
+    CertificateNotAfter: string;
+  };
+}
+
+/** How a node is, as `GET /swarmd/check` has it. */
+export interface NodeCheck {
+  NodeID: string;
+  Hostname: string;
+  State: string;
+  EngineVersion: string;
+  /** Known while the node has a session at a manager that answers. */
+  SwarmdVersion?: string;
+  ClockAheadMs?: number;
+  CertificateNotAfter?: string;
+}
+
+/** Answer to `GET /swarmd/check`. */
+export interface ClusterCheck {
+  /** No finding is an error or a warning. */
+  Healthy: boolean;
+  Findings: CheckFinding[];
+  /** `Margin`: so many more managers can be lost; negative: so many are missing for any write. */
+  Quorum: { Voters: number; Healthy: number; Quorum: number; Margin: number };
+  /** RFC 3339. */
+  RootCertificateNotAfter: string;
+  Managers: ManagerCheck[];
+  Nodes: NodeCheck[];
+}
+
 /** The life of the local node's membership. Implemented by the daemon. */
 export interface Membership {
   /** Creates a cluster; resolves with the node's ID once this manager serves. `failed-precondition` when already in one. */
@@ -207,6 +306,15 @@ export interface Membership {
   unlock(unlockKey: string): Promise<void>;
   /** Makes this node the one manager of a backed-up cluster; all or nothing. `file` is the backup, read once. */
   restore(request: RestoreRequest, file: AsyncIterable<Uint8Array>): Promise<RestoreReport>;
+  /**
+   * Makes this manager the only one, with the state that it has: for a cluster that has lost its quorum. Resolves once it
+   * serves. `failed-precondition` with the report's refusal; `unavailable` where this node is no manager.
+   */
+  recover(request: RecoveryRequest): Promise<RecoveryReport>;
+  /** Looks after the cluster's health. `unavailable` where this node is no manager. */
+  check(): Promise<ClusterCheck>;
+  /** Tells this node where managers of its cluster are (`host:port`): it could find none where they were. */
+  findManagers(addrs: readonly string[]): Promise<void>;
   info(): LocalNodeInfo;
   /** This node's control, when it is a manager that serves. */
   control(): Control | undefined;

@@ -1,12 +1,12 @@
 import { createReadStream } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { createInterface } from 'node:readline/promises';
 import type { BackupSecret, RestoreReport } from '@swarmd/model';
 import { getCluster, getInfo } from '../../client/resources.js';
 import { type Command, type CommandContext, command } from '../../program/command.js';
 import { CommandError } from '../../program/errors.js';
 import { bool, text } from '../../program/flag-types.js';
+import { agreed } from '../../program/question.js';
 import { givenSecret, SECRET_FLAGS, told } from './secret.js';
 
 const IN_CLUSTER =
@@ -77,15 +77,4 @@ function describePlan({ Steps, Warnings, Counts }: RestoreReport, only: boolean)
   const items = (lines: readonly string[]): string => lines.map((line) => `  - ${line}\n`).join('');
   const afterwards = Warnings.length === 0 ? '' : `Afterwards:\n${items(Warnings)}`;
   return `This ${only ? 'would happen' : 'will happen'}:\n${items(Steps)}${afterwards}Objects: ${counts.join(', ')}\n`;
-}
-
-async function agreed({ stdin, out }: CommandContext): Promise<boolean> {
-  out.write('Go on? [y/N] ');
-  const lines = createInterface({ input: stdin });
-  try {
-    const { value } = await lines[Symbol.asyncIterator]().next();
-    return /^y(es)?$/i.test(String(value ?? '').trim());
-  } finally {
-    lines.close();
-  }
 }

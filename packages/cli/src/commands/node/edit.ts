@@ -1,6 +1,6 @@
 import type { NodeSpec } from '@swarmd/model';
 import { objectPath } from '../../client/client.js';
-import { getNode } from '../../client/resources.js';
+import { getInfo, getNode } from '../../client/resources.js';
 import { forEachRef } from '../../output/each.js';
 import { type Command, type CommandContext, command } from '../../program/command.js';
 import { CommandError } from '../../program/errors.js';
@@ -113,6 +113,9 @@ function roleCommand(
         if (changed) context.out.write(`${words.done(id)}\n`);
         else context.err.write(`${words.already(id)}\n`);
       }
+      const { Warnings } = (await getInfo(context.client)).Swarm;
+      const two = Warnings?.find((warning) => warning.startsWith('There are two managers'));
+      if (two !== undefined) context.err.write(`WARNING: ${two}\n`);
     },
   });
 }
