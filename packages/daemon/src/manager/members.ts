@@ -11,6 +11,7 @@ import {
 } from '@swarmd/model';
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
+import { createTurns } from './in-turn.js';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
 import { peerIp } from './peer-url.js';
 import { MoveSchema, memberCertificate, tellMembers } from './readdress.js';
@@ -55,25 +56,24 @@ export function parseAdded(answer: unknown): Added {
  * the store to etcd first if it must), `managers.move` tells the members of another address of one, `managers.promote` gives it its vote once it has caught up. Both may be repeated.
  */
 export function memberHandlers(host: StoreHost, clock: Clock, random: Random): LeaderCallHandlers {
-  let turn: Promise<unknown> = Promise.resolve();
   /** Managers come in one at a time: etcd has one learner at a time. */
-  const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
-    const done = turn.then(work);
-    turn = done.catch(() => {});
-    return done;
-  };
+  const turns = createTurns();
   return {
-    'managers.add': (args) => inTurn(() => add(host, AddSchema.parse(args), clock, random)),
-    'managers.move': (args) =>
-      inTurn(async () => {
-        const request = MoveSchema.parse(args);
+    'managers.add': async (args) => {
+      const request = AddSchema.parse(args);
+      return turns.run(request.nodeId, () => add(host, request, clock, random));
+    },
+    'managers.move': async (args) => {
+      const request = MoveSchema.parse(args);
+      return turns.run(request.nodeId, async () => {
         requireManager(host, request.nodeId);
         const { members } = await host.share();
         if (members === undefined) throw new SwarmdError('failed-precondition', 'etcd’s members are not ours');
         const certificatePem = await memberCertificate(host.store, request, clock, random);
         await tellMembers(members, request.nodeId, request.peerUrl, clock);
         return { certificatePem };
-      }),
+      });
+    },
     'managers.promote': async (args) => {
       const { nodeId, peerUrl } = PromoteSchema.parse(args);
       requireManager(host, nodeId);
