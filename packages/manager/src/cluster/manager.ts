@@ -172,7 +172,7 @@ export function createManager(options: ManagerOptions): Manager {
             start({ store, clock, random, logger }),
       ),
     ],
-    log,
+    { clock, logger: log, giveUp: async () => (await leadership?.giveUp()) ?? false },
   );
 
   const stop = async (): Promise<void> => {
