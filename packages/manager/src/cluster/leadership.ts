@@ -269,7 +269,7 @@ class LeaderWatch implements Leadership {
           if (!current()) return;
           this.#line = undefined;
           this.#lostSinceMs ??= this.#countedMs;
-          if (isErrorCode(reason, 'incompatible')) this.#refused(reason);
+          if (isErrorCode(reason, 'incompatible', 'permission-denied')) this.#refused(reason);
           // One that has just claimed, or no longer leads, is there: only its silence counts, not a broken line.
           else if (!isErrorCode(reason, 'not-leader')) this.#brokenSinceMs ??= this.#countedMs;
         },
@@ -279,7 +279,7 @@ class LeaderWatch implements Leadership {
     this.#nextSignMs = this.#countedMs + SIGN_PERIOD_MS;
   }
 
-  /** The leader is there and does not speak with this manager's version: no reason to take its place. */
+  /** The leader is there and does not speak with this version, or not with a node that it knows as a worker: no reason to take its place. */
   #refused(reason: SwarmdError): void {
     this.#lastSignMs = this.#countedMs;
     this.#brokenSinceMs = undefined;

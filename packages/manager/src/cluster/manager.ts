@@ -191,7 +191,15 @@ export function createManager(options: ManagerOptions): Manager {
     server.addService(SessionProbeService, dispatcher.probe);
     const lazily = (): Leadership => leadership!;
     const answers = options.answers ?? {};
-    const service = createClusterService({ leadership: lazily, attachments, handlers, answers, calls: patient, clock });
+    const service = createClusterService({
+      store,
+      leadership: lazily,
+      attachments,
+      handlers,
+      answers,
+      calls: patient,
+      clock,
+    });
     server.addService(ClusterService, service);
     port = await server.listen(options.listenAddr);
     leadership = startLeadership({
