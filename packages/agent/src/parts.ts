@@ -1,4 +1,5 @@
 import type { AgentOptions } from './agent.js';
+import { assembleAgent } from './assemble.js';
 import { containerName } from './convert/names.js';
 import { createBridgeNetworks } from './engine/bridge-networks.js';
 import { createImages } from './engine/images.js';
@@ -9,10 +10,9 @@ import type { EngineWatchHandlers } from './engine/watch.js';
 import { createHost, type Host } from './host.js';
 import { publishLogs } from './logs/publish.js';
 import { createLogSource } from './logs/source.js';
-import { SessionClient } from './session/client.js';
-import { createStatusReporter } from './session/reporter.js';
+import type { SessionClient } from './session/client.js';
 import type { AgentState } from './worker/state.js';
-import { Worker } from './worker/worker.js';
+import type { Worker } from './worker/worker.js';
 
 /** The agent's parts, wired and not yet running. */
 export interface AgentParts {
@@ -27,7 +27,6 @@ export interface AgentParts {
 export function buildParts(options: AgentOptions, state: AgentState, backWithinMs: () => number): AgentParts {
   const { clock, random, logger, nodeId, clusterId } = options;
   const child = (component: string) => logger.child({ component });
-  const reporter = createStatusReporter();
   const networks = options.networks ?? createBridgeNetworks({ clusterId, logger: child('networks') });
   const payloadStore = createPayloadStore(options.runDir, { ownerOffset: () => host.userOffset() });
   const ingress = options.ingress ?? createIngressPublisher({ clock, logger: child('ingress') });
@@ -42,15 +41,20 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     payloadStore,
     ingress,
   });
-  const worker = new Worker({
-    engine,
-    networks,
-    payloadStore,
-    state,
+  const { worker, sessions } = assembleAgent({
+    ...{ engine, networks, payloadStore, state, backWithinMs, clock, random, logger },
     containerName: (assignment) => containerName(assignment, nodeId),
-    onStatus: (taskId, status) => reporter.changed(taskId, status),
-    clock,
-    logger: child('worker'),
+    connect: options.connect,
+    managers: options.managers,
+    description: (signal) => host.description(signal),
+    trustRoot: () => options.trustRoot?.() ?? '',
+    onWelcome: (welcome) => options.onWelcome?.(welcome),
+    onCluster: (update) => options.onCluster?.(update),
+    onSessionEnd: (reason) => options.onSessionEnd?.(reason),
+    publishLogs: (dispatcher, subscription, signal) =>
+      publishLogs({ dispatcher, source, logger: child('logs') }, subscription, signal),
+    swarmdVersion: options.swarmdVersion,
+    advertiseAddr: options.advertiseAddr,
   });
   const host = createHost({
     nodeId,
@@ -62,27 +66,6 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     logger: child('host'),
   });
   const source = createLogSource(worker);
-  const sessions = new SessionClient({
-    connect: options.connect,
-    managers: options.managers,
-    description: (signal) => host.description(signal),
-    trustRoot: () => options.trustRoot?.() ?? '',
-    worker,
-    reporter,
-    state,
-    onWelcome: (welcome) => options.onWelcome?.(welcome),
-    onCluster: (update) => options.onCluster?.(update),
-    onSessionEnd: (reason) => options.onSessionEnd?.(reason),
-    publishLogs: (dispatcher, subscription, signal) =>
-      publishLogs({ dispatcher, source, logger: child('logs') }, subscription, signal),
-    backWithinMs,
-    bootNonce: Buffer.from(random.bytes(16)).toString('hex'),
-    swarmdVersion: options.swarmdVersion,
-    advertiseAddr: options.advertiseAddr,
-    clock,
-    random,
-    logger: child('session'),
-  });
   const engineHandlers: EngineWatchHandlers = {
     onUp: (client, containers) => {
       host.engineUp(client);

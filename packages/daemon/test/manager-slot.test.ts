@@ -1,4 +1,4 @@
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { readConfig } from '../src/config.js';
 import { openVault } from '../src/lock/secret-files.js';
-import { damagedDir, managerFiles, setManagerAside } from '../src/manager/manager-files.js';
+import { damagedDir, managerFiles, removeManager, setManagerAside } from '../src/manager/manager-files.js';
 import { createManagerSlot, type ManagerSlot } from '../src/manager/manager-slot.js';
 import { openEmbedded, openLevelHost } from '../src/manager/store-host.js';
 import type { Member } from '../src/member-file.js';
@@ -78,6 +78,7 @@ function slotOf(
   { config, member, vault, identity }: Awaited<ReturnType<typeof onlyManager>>,
   managers: () => string[],
   logger = ports.logger,
+  onRemoved = (): void => {},
 ): { slot: ManagerSlot; failed: Promise<SwarmdError> } {
   let fail = (_reason: SwarmdError): void => {};
   const failed = new Promise<SwarmdError>((resolve) => {
@@ -88,7 +89,7 @@ function slotOf(
     ...{
       renewCertificate: () => {},
       onReplaced: () => {},
-      onRemoved: () => {},
+      onRemoved,
       onStoreFailure: (reason) => fail(reason),
     },
   });
@@ -180,4 +181,27 @@ t.test('manager slot › one that is stopped while its etcd ends does not start 
   await new Promise((resolve) => setImmediate(resolve));
   t.notOk(slot.taken);
   t.ok(existsSync(damagedDir(dir)), 'what was under way is done');
+});
+
+t.test('manager slot › asks what it is when the others have removed this host', { skip }, async (t) => {
+  const only = await onlyManager(t);
+  const { dir, member } = only;
+  mkdirSync(damagedDir(dir));
+  const asked = new Promise<ManagerSlot>((resolve) => {
+    const { slot } = slotOf(
+      t,
+      only,
+      () => [member.advertiseAddr, '127.0.0.1:1'],
+      ports.logger,
+      () => resolve(slot),
+    );
+    // Before it has a quorum: then it is for another manager to say that this one is none.
+    void slot.start().then(() => slot.questions.answers['recovery.replaced']?.({ managers: [] }));
+  });
+  const slot = await asked;
+  t.notOk(slot.taken);
+  t.notOk(existsSync(managerFiles(dir).directory), 'its part of the store is gone');
+  t.ok(existsSync(damagedDir(dir)), 'what was set aside is not, until it is a worker or serves');
+  await removeManager(dir);
+  t.notOk(existsSync(damagedDir(dir)));
 });

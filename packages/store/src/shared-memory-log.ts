@@ -41,9 +41,15 @@ export function createSharedMemory(): SharedMemory {
     events.push({ revision: ++revision, event });
     for (const wake of [...followers]) wake();
   };
-  const write = ({ table, key, value }: LogOperation): void => {
-    if (value === undefined) tables[table].delete(key);
-    else tables[table].set(key, JSON.stringify(value));
+  /** Writes it, and gives what another process would read of it: nothing is shared with the writer's objects. */
+  const write = ({ table, key, value }: LogOperation): LogOperation => {
+    if (value === undefined) {
+      tables[table].delete(key);
+      return { table, key, value };
+    }
+    const json = JSON.stringify(value);
+    tables[table].set(key, json);
+    return { table, key, value: JSON.parse(json) as AnyObject };
   };
 
   const open = (
@@ -71,11 +77,11 @@ export function createSharedMemory(): SharedMemory {
           onEvent({ kind: 'lost', reason: 'what happened meanwhile has been forgotten' });
         }
         // The follower may end itself while it is told.
-        for (const { revision: at, event } of events.filter((stamped) => stamped.revision > position)) {
+        for (const { revision: at, event } of events.slice(Math.max(0, position - forgotten))) {
           if (ended) return;
           position = at;
           if (event.kind === 'leader') known = event.leader;
-          onEvent(copyOf(event));
+          onEvent(event);
         }
       };
       const wake = (): void => {
@@ -109,9 +115,9 @@ export function createSharedMemory(): SharedMemory {
           if (leader === undefined || leader.term !== claimed)
             throw new SwarmdError('not-leader', 'another manager leads');
           for (const entry of entries) {
-            for (const operation of entry.operations) write(operation);
+            const operations = entry.operations.map(write);
             index = entry.index;
-            happen({ kind: 'entry', entry, term: leader.term });
+            happen({ kind: 'entry', entry: { index, operations }, term: leader.term });
           }
           const reached = revision;
           await reply();
@@ -163,15 +169,4 @@ export function createSharedMemory(): SharedMemory {
       forgotten = revision;
     },
   };
-}
-
-/** What another process would have read: nothing is shared with the writer's objects. */
-function copyOf(event: LogEvent): LogEvent {
-  if (event.kind !== 'entry') return event;
-  const operations = event.entry.operations.map(({ table, key, value }) => ({
-    table,
-    key,
-    value: value === undefined ? undefined : (JSON.parse(JSON.stringify(value)) as AnyObject),
-  }));
-  return { ...event, entry: { index: event.entry.index, operations } };
 }

@@ -185,6 +185,10 @@ t.test('etcd log › an append whose answer was lost is told the truth, whoever 
   t.strictSame(indexes(a.events), [1, 2, 3]);
   t.strictSame(indexes(b.events), [1, 2, 3]);
   t.equal(await code(a.log.append([write(4)])), 'not-leader');
+  await a.lead();
+  await a.log.append([write(4)]);
+  await b.told(upTo(4));
+  t.strictSame(indexes(b.events), [1, 2, 3, 4], 'and it knows where the log is when it leads again');
 });
 
 t.test('etcd log › an append that never arrived is told so once another leads', skip, async (t) => {

@@ -57,6 +57,78 @@ t.test('shared store › who claims takes over, and the one before can write no 
   t.equal(a.leader?.nodeId, 'b');
 });
 
+t.test('shared store › who was paused and has lost leadership refuses nothing by what it knew', async (t) => {
+  const memory = createSharedMemory();
+  const [a, b] = [await open(memory), await open(memory)];
+  await a.claim(self('a'), forever());
+  await a.update((tx) => tx.create('task', newTask('x')));
+  await b.claim(self('b'), forever());
+  await b.update((tx) => tx.delete('task', 'x'));
+  t.equal(a.leads, true, 'nobody has told it');
+  const refuse = a.update((tx) => {
+    if (tx.get('task', 'x') !== undefined) throw new SwarmdError('already-exists', 'there is an x');
+  });
+  await t.rejects(refuse, { code: 'not-leader' });
+  t.equal(a.leads, false);
+
+  await a.fresh(forever());
+  t.equal(await a.claim(self('a'), forever()), true);
+  t.equal(b.leads, true);
+  await t.rejects(
+    b.update((tx) => tx.get('task', 'x')),
+    { code: 'not-leader' },
+    'nor does it tell what a transaction read',
+  );
+});
+
+t.test(
+  'shared store › a write whose answer comes late is not put over what another leader wrote after it',
+  async (t) => {
+    const memory = createSharedMemory();
+    let held: Promise<void> | undefined;
+    const a = await open(memory, { reply: () => held ?? Promise.resolve() });
+    const b = await open(memory);
+    await a.claim(self('a'), forever());
+    let release = (): void => {};
+    held = new Promise((resolve) => {
+      release = resolve;
+    });
+    const late = a.update((tx) => tx.create('task', newTask('x')));
+    await until(b, 1);
+    held = undefined;
+    await b.claim(self('b'), forever());
+    await b.update((tx) => tx.delete('task', 'x'));
+    await b.update((tx) => tx.create('task', newTask('y')));
+    const told: number[] = [];
+    a.watch(({ index }) => told.push(index));
+    const seen = a.fresh(forever());
+    await new Promise<void>((resolve) => a.onLeadership(resolve));
+    t.equal(a.leads, false);
+    release();
+    await late;
+    await seen;
+    t.strictSame(contentOf(a.view), contentOf(b.view));
+    t.strictSame(told, [1, 2, 3]);
+  },
+);
+
+t.test('shared store › a leader that reaches nobody refuses nothing', async (t) => {
+  const memory = createSharedMemory();
+  let cut = false;
+  const request = async (): Promise<void> => {
+    if (cut) throw new SwarmdError('unavailable', 'no way there');
+  };
+  const a = await open(memory, { request });
+  await a.claim(self('a'), forever());
+  const refuse = (): Promise<never> =>
+    a.update(() => {
+      throw new SwarmdError('out-of-sequence', 'of an older version');
+    });
+  await t.rejects(refuse(), { code: 'out-of-sequence' });
+  cut = true;
+  await t.rejects(refuse(), { code: 'not-leader' });
+});
+
 t.test('shared store › of several that claim at once one leads', async (t) => {
   const memory = createSharedMemory();
   const stores = await Promise.all(['a', 'b', 'c'].map(() => open(memory)));

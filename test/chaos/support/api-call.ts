@@ -13,15 +13,18 @@ export interface ApiCall {
   path: string;
   body?: object;
   timeoutMs: number;
+  /** Rather no answer than one that is marked as stale. */
+  strict?: boolean;
 }
 
 /** Nobody listens at the socket, or there is none: not a byte has left. */
 const NOT_SENT = new Set(['ECONNREFUSED', 'ENOENT']);
 
 /** Makes one call and never rejects. */
-export function callApi({ body, timeoutMs, ...options }: ApiCall): Promise<Reply> {
+export function callApi({ body, timeoutMs, strict, ...options }: ApiCall): Promise<Reply> {
   return new Promise((resolve) => {
-    const headers = { host: 'swarmd', 'content-type': 'application/json' };
+    const consistency = strict === true ? { 'swarmd-consistency': 'strict' } : {};
+    const headers = { host: 'swarmd', 'content-type': 'application/json', ...consistency };
     const outgoing = request({ ...options, headers, signal: AbortSignal.timeout(timeoutMs) }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));

@@ -29,12 +29,20 @@ export async function beginFault(world: World, fault: PlannedFault): Promise<Und
       await host.disconnect();
       return () => host.reconnect();
     case 'cut-pair':
-      return cut(world, [
-        [fault.host, fault.peer!],
-        [fault.peer!, fault.host],
-      ]);
+    case 'cut-managers':
+    case 'cut-agents':
+      return cut(
+        world,
+        fault.peers.flatMap((peer) => [
+          [fault.host, peer],
+          [peer, fault.host],
+        ]),
+      );
     case 'cut-one-way':
-      return cut(world, [[fault.host, fault.peer!]]);
+      return cut(
+        world,
+        fault.peers.map((peer) => [fault.host, peer]),
+      );
     case 'disk-full':
       return fillDisk(host);
     case 'disk-stalls':
@@ -71,9 +79,15 @@ async function cut(world: World, ways: readonly (readonly [from: string, to: str
   return () => change('unblock');
 }
 
+/** Takes the free blocks at once, and what is left of them by writing until there is no space left on the device. */
+const FILL_DISK = `
+cd /var/lib/swarmd
+fallocate -l "$(($(df --output=avail -B1 . | tail -n 1) * 99 / 100))" ballast
+dd if=/dev/zero of=ballast bs=64K oflag=append conv=notrunc
+echo >>ballast`;
+
 async function fillDisk(host: Host): Promise<Undo> {
-  // It ends with "No space left on device": that is the point.
-  await host.exec('dd if=/dev/zero of=/var/lib/swarmd/ballast bs=1M 2>/dev/null; echo >>/var/lib/swarmd/ballast');
+  await host.exec(FILL_DISK);
   return async () => {
     await host.exec(['rm', '-f', '/var/lib/swarmd/ballast']);
   };

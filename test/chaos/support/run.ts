@@ -1,5 +1,6 @@
 import { absentRegister, type Call, checkHistory, createHistory, type Register, type Verdict } from '@swarmd/testkit';
 import { nodeNames } from '../../e2e/support/observe.js';
+import { type Casting, createCasting } from './casting.js';
 import { askAll, type Notes, runClient } from './clients.js';
 import { createDice } from './dice.js';
 import { beginFault, type Undo, waitUntilHealed } from './faults.js';
@@ -39,12 +40,20 @@ const CLIENT_PAUSE_MS = [60, 240] as const;
 const OPERATOR_PAUSE_MS = [300, 1_500] as const;
 /** What a host may still hold after it was out of reach: until its agent is back and has stopped it. */
 const EXCUSED_SECONDS = 20;
+/** And so many times what taking a fault back took, on a machine that is short of time. */
+const EXCUSED_FACTOR = 5;
 
 /** The services with containers; `first` is the one whose updates start the new task first. */
 const RUNNING: readonly Resource[] = [
   runningService('web', {}),
   runningService('first', { UpdateConfig: { Parallelism: 1, Order: 'start-first', FailureAction: 'continue' } }),
   runningService('all', { Mode: { Global: {} } }),
+];
+/** What has no tasks, and is changed often. */
+const IDLE: readonly Resource[] = [
+  ...Array.from({ length: 5 }, (_, index) => blob('config', `c-${index}`)),
+  ...Array.from({ length: 3 }, (_, index) => blob('secret', `s-${index}`)),
+  ...Array.from({ length: 3 }, (_, index) => idleService(`idle-${index}`)),
 ];
 const runningNames = RUNNING.map(({ key }) => key.slice(key.indexOf('/') + 1));
 
@@ -54,15 +63,11 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   const beganAt = Date.now();
   const seconds = (): number => (performance.now() - began) / 1000;
   const say = (text: string): void => options.say(`${seconds().toFixed(1).padStart(7)}  ${text}`);
+  say(`begins at ${beganAt} by the logs`);
   const history = createHistory(() => performance.now() - began);
   const notes: Notes = { surprises: [], acknowledgedAt: [] };
   const nodes = [...(await nodeNames(world.managers[0]!.host)).keys()].sort().map(nodeLabels);
-  const idle = [
-    ...Array.from({ length: 5 }, (_, index) => blob('config', `c-${index}`)),
-    ...Array.from({ length: 3 }, (_, index) => blob('secret', `s-${index}`)),
-    ...Array.from({ length: 3 }, (_, index) => idleService(`idle-${index}`)),
-    ...nodes,
-  ];
+  const idle = [...IDLE, ...nodes];
   const dice = (stream: number) => createDice(options.seed, stream);
   const client = { managers: world.managers, history };
   await askAll('read', { ...client, name: 'setup', resources: nodes, dice: dice(0) }, notes);
@@ -70,9 +75,14 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   await askAll('create', { ...client, name: 'setup', resources: RUNNING, dice: dice(0) }, notes);
   await waitUntilSettled(world, runningNames);
 
-  const excuses: { hosts: string[]; from: number; to: number }[] = [];
-  const excused = (host: string, at: number): boolean =>
-    excuses.some(({ hosts, from, to }) => hosts.includes(host) && at >= from && at <= to + EXCUSED_SECONDS);
+  const stage: Stage = {
+    ...{ world, seconds, say, excuses: [], slowestUndo: 0, began: seconds() },
+    casting: createCasting(world.managers, options.maxHurtManagers),
+  };
+  const excused = (host: string, at: number): boolean => {
+    const later = EXCUSED_SECONDS + EXCUSED_FACTOR * stage.slowestUndo;
+    return stage.excuses.some(({ hosts, from, to }) => hosts.includes(host) && at >= from && at <= to + later);
+  };
   const ending = new AbortController();
   const watching = new AbortController();
   const engines = watchEngines(world.places, (wallMs) => (wallMs - beganAt) / 1000);
@@ -92,7 +102,7 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   const faults = planFaults({ ...options, dice: dice(3), hosts });
   const work = Promise.all([versions, ...clients]);
   try {
-    await Promise.race([playFaults(world, faults, seconds, say, excuses), work.then(() => {})]);
+    await Promise.race([playFaults(stage, faults), work.then(() => {})]);
     ending.abort();
     await Promise.all(clients);
     say('all faults are taken back');
@@ -101,7 +111,9 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
     say('all nodes are ready');
     await waitUntilSettled(world, runningNames);
     say('all services have converged');
-    await askAll('read', { ...client, name: 'end', resources: [...idle, ...RUNNING], dice: dice(4) }, notes);
+    const end = { ...client, name: 'end', dice: dice(4) };
+    await askAll('create', { ...end, resources: [blob('config', 'last')] }, notes);
+    await askAll('read', { ...end, resources: [...idle, ...RUNNING] }, notes);
   } finally {
     ending.abort();
     watching.abort();
@@ -116,30 +128,41 @@ export async function runChaos(world: World, options: RunOptions): Promise<RunRe
   return { faults, calls, verdicts, lives, problems, versions: await versions, notes };
 }
 
+interface Stage {
+  world: World;
+  casting: Casting;
+  /** Seconds since the run began, and how many those were when the faults did. */
+  seconds: () => number;
+  began: number;
+  say: (text: string) => void;
+  excuses: { hosts: string[]; from: number; to: number }[];
+  /** Seconds that it took at most to take a fault back: how slow this machine is just now. */
+  slowestUndo: number;
+}
+
 /** Begins and takes back each fault in its time; in the end all are taken back, whatever happened. */
-async function playFaults(
-  world: World,
-  faults: readonly PlannedFault[],
-  seconds: () => number,
-  say: (text: string) => void,
-  excuses: { hosts: string[]; from: number; to: number }[],
-): Promise<void> {
+async function playFaults(stage: Stage, faults: readonly PlannedFault[]): Promise<void> {
+  const { world, casting, began, seconds, say, excuses } = stage;
   const until = (at: number): Promise<void> =>
     new Promise((resolve) => setTimeout(resolve, Math.max(0, (at - seconds()) * 1000)));
-  const play = async (fault: PlannedFault): Promise<void> => {
-    await until(fault.from);
-    const excuse = {
-      hosts: [fault.host, ...(fault.peer === undefined ? [] : [fault.peer])],
-      from: seconds(),
-      to: Infinity,
-    };
+  const play = async (planned: PlannedFault): Promise<void> => {
+    await until(began + planned.from);
+    const fault = await casting.cast(planned);
+    const excuse = { hosts: [fault.host, ...fault.peers], from: seconds(), to: Infinity };
     if (FAULT_KINDS[fault.kind].hurts) excuses.push(excuse);
-    say(`begin ${describeFault(fault)}`);
-    const undo: Undo = await beginFault(world, fault);
-    await until(fault.to);
-    await undo();
-    excuse.to = seconds();
-    say(`end   ${describeFault(fault)}`);
+    const told = `${describeFault(fault)}${fault.atLeader ? ', leads' : ''}`;
+    say(`begin ${told}`);
+    try {
+      const undo: Undo = await beginFault(world, fault);
+      await until(excuse.from + fault.to - fault.from);
+      const undoing = seconds();
+      await undo();
+      excuse.to = seconds();
+      stage.slowestUndo = Math.max(stage.slowestUndo, excuse.to - undoing);
+    } finally {
+      casting.free(fault);
+    }
+    say(`end   ${told}`);
   };
   const played = await Promise.allSettled(faults.map(play));
   const failed = played.find(({ status }) => status === 'rejected') as PromiseRejectedResult | undefined;

@@ -10,11 +10,16 @@ import {
   specKey,
   type Task,
 } from '@swarmd/model';
-import type { SimulatedNode } from './node.js';
 import { hostPorts, isLive } from './task-checks.js';
 
+/** A node, as far as containers are concerned. */
+export interface RunningContainers {
+  /** IDs of the tasks whose containers run there. */
+  readonly running: readonly string[];
+}
+
 /** What is not as it should be once everything has come to rest: a dumb reading of what each service wants. */
-export function checkSettled(view: ReadView, agents: ReadonlyMap<string, SimulatedNode>): string[] {
+export function checkSettled(view: ReadView, agents: ReadonlyMap<string, RunningContainers>): string[] {
   const wrong: string[] = [];
   for (const service of view.all('service')) {
     if (service.PendingDelete) wrong.push(`removed service ${service.Spec.Name} is still there`);
@@ -221,7 +226,7 @@ function checkPorts(view: ReadView): string[] {
 }
 
 /** What runs on the nodes is what the cluster believes to run. */
-function checkContainers(view: ReadView, agents: ReadonlyMap<string, SimulatedNode>): string[] {
+function checkContainers(view: ReadView, agents: ReadonlyMap<string, RunningContainers>): string[] {
   const wrong: string[] = [];
   for (const [id, agent] of agents) {
     if (view.get('node', id) === undefined) continue;

@@ -30,8 +30,11 @@ function stateOf(service: Service | undefined): State {
   return service?.UpdateStatus?.State ?? 'none';
 }
 
-/** An update touches only as many slots at a time as it may, holding each for its delay; and none while it is paused. */
-export function createParallelismCheck(): CommitCheck {
+/**
+ * An update touches only as many slots at a time as it may, holding each for its delay; and none while it is paused.
+ * Where one clock says when a task came to run and another what time it is now, `skewMs` is how far they may differ.
+ */
+export function createParallelismCheck(skewMs: () => number = () => 0): CommitCheck {
   /** Tasks that updates have put in the place of others, by service. */
   const replacements = new Map<string, Set<string>>();
   return (commit, view) => {
@@ -58,7 +61,7 @@ export function createParallelismCheck(): CommitCheck {
         .filter((task) => task?.SpecVersion === service.SpecVersion)
         // Those of the update that this rolls back to are its own no more.
         .filter((task) => task!.CreatedAt >= (service.UpdateProgress?.StartedAt ?? ''))
-        .filter((task) => holdsPlace(task!, nowMs, durationMs(config?.Delay, 0)));
+        .filter((task) => holdsPlace(task!, nowMs, durationMs(config?.Delay, 0) - skewMs()));
       if (held.length > parallelism)
         wrong.push(
           `${service.Spec.Name} has ${held.length} slots in flight of ${parallelism}: ${held.map((t) => t!.ID)}`,

@@ -4,23 +4,17 @@ import { asSwarmdError, type Cluster, type Control, formatRefusal, SwarmdError }
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
-import type { DataKeys } from '../lock/data-keys.js';
 import { startManagerLock } from '../lock/manager-lock.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
-import { askForVote, enterStore, fetchKeys } from './join-store.js';
+import { enterStore } from './join-store.js';
 import { loadDriver, removeAside, removeState, setManagerAside } from './manager-files.js';
-import { keepAsking, openTimeoutMs, pause } from './patience.js';
+import { openOnly, openShared } from './open-store.js';
+import { openTimeoutMs, pause } from './patience.js';
 import { type ManagerAddress, ManagerQuestions } from './questions.js';
-import { askToMove } from './readdress.js';
-import {
-  openEtcdHost,
-  openLevelHost,
-  type StoreHost,
-  type StoreHostDependencies,
-  storeMismatch,
-} from './store-host.js';
+import { type StoreHost, type StoreHostDependencies, storeMismatch } from './store-host.js';
+import { Watchers } from './watchers.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
 const RETRY_MS = { min: 500, max: 10_000 } as const;
@@ -77,7 +71,7 @@ export function createManagerSlot(deps: ManagerSlotDependencies): ManagerSlot {
 
 class Slot implements ManagerSlot {
   readonly #deps: ManagerSlotDependencies;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   readonly questions: ManagerQuestions;
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -125,7 +119,7 @@ class Slot implements ManagerSlot {
     const { config } = this.#deps;
     const driver = await loadDriver(config.dataDir);
     if (driver === 'level' || (driver === undefined && this.#isAlone())) {
-      this.#serve(await this.#startOn(await this.#openOnly()));
+      this.#serve(await this.#startOn(await openOnly(this.#hostDeps())));
       return;
     }
     const mismatch = driver && storeMismatch(driver === 'external', config.store !== undefined);
@@ -135,11 +129,11 @@ class Slot implements ManagerSlot {
   }
 
   serving(signal: AbortSignal): Promise<void> {
-    return this.#until(() => this.#runtime !== undefined, signal);
+    return this.#watchers.until(() => this.#runtime !== undefined, signal);
   }
 
   retired(signal: AbortSignal): Promise<void> {
-    return this.#until(() => !this.#taken, signal);
+    return this.#watchers.until(() => !this.#taken, signal);
   }
 
   async handOver(): Promise<void> {
@@ -161,7 +155,7 @@ class Slot implements ManagerSlot {
     this.#runtime = undefined;
     await runtime?.stop();
     this.#taken = false;
-    this.#tell();
+    this.#watchers.tell();
   }
 
   async #prepare(signal: AbortSignal): Promise<void> {
@@ -186,50 +180,12 @@ class Slot implements ManagerSlot {
     }
   }
 
-  /** The store of the only manager; told of an etcd that others run, it moves there before it serves. */
-  async #openOnly(): Promise<StoreHost> {
-    const host = await openLevelHost(this.#hostDeps());
-    if (!host.isExternal) return host;
-    try {
-      await host.share();
-      return host;
-    } catch (error) {
-      await host.close();
-      throw error;
-    }
-  }
-
   async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
     await this.questions.answerOnPort();
-    await this.#askToMove(signal);
-    const { clock, logger } = this.#deps.ports;
-    const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal }, dataKeys);
-    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, signal);
-    // A learner serves nothing until it has its vote, which it is given once it has caught up; a voter has it already.
-    const over = new AbortController();
-    const bounded = AbortSignal.any([signal, over.signal]);
-    const promoting = keepAsking(
-      () => askForVote({ ...this.#deps, signal: bounded }),
-      clock,
-      bounded,
-      (error) => logger.debug({ err: error }, 'no vote was given'),
-    );
-    try {
-      const host = await opening;
+    return openShared({ ...this.#deps, signal }, this.#hostDeps(), async (host) => {
       await this.questions.answerNoMore();
-      return await this.#startOn(host);
-    } finally {
-      over.abort();
-      await promoting;
-    }
-  }
-
-  async #askToMove(signal: AbortSignal): Promise<void> {
-    try {
-      await askToMove({ ...this.#deps, signal });
-    } catch (error) {
-      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'the leader was not told of the new address');
-    }
+      return this.#startOn(host);
+    });
   }
 
   #startOn(host: StoreHost): Promise<ManagerRuntime> {
@@ -252,7 +208,7 @@ class Slot implements ManagerSlot {
       ...{ ...this.#deps, host, nodeId, calls: manager.calls },
       dataDir: config.dataDir,
     });
-    this.#tell();
+    this.#watchers.tell();
     void removeAside(config.dataDir, this.#deps.vault, this.#deps.ports.logger);
   }
 
@@ -303,24 +259,5 @@ class Slot implements ManagerSlot {
   #isAlone(): boolean {
     const { managers, member } = this.#deps;
     return managers().every((addr) => addr === member.advertiseAddr);
-  }
-
-  #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (!condition() && !signal.aborted) return;
-        this.#watchers.delete(look);
-        signal.removeEventListener('abort', look);
-        if (condition()) resolve();
-        else reject(signal.reason as Error);
-      };
-      this.#watchers.add(look);
-      signal.addEventListener('abort', look);
-      look();
-    });
-  }
-
-  #tell(): void {
-    for (const look of [...this.#watchers]) look();
   }
 }

@@ -18,20 +18,42 @@ export interface ForwardDependencies {
   clock: Clock;
 }
 
-/** Calls to the leader: to this manager itself while it leads. Each is tried once. */
+/** Calls to the leader: to this manager itself while it leads. Each is tried once, and given up when another leads. */
 export function createLeaderCalls({ store, transport, handlers }: ForwardDependencies): LeaderCalls {
   return {
     call: async (method, args, { requestId, signal } = {}) => {
       if (store.leads) return serve(handlers, method, args, requestId);
       const leader = store.leader;
       if (leader === undefined) throw new SwarmdError('not-leader', 'no manager leads the cluster at the moment');
-      return transport.call(leader.addr, method, args, {
-        timeoutMs: ATTEMPT_TIMEOUT_MS,
-        ...(requestId === undefined ? {} : { requestId }),
-        ...(signal === undefined ? {} : { signal }),
-      });
+      return whileLeading(store, leader.term, (replaced) =>
+        transport.call(leader.addr, method, args, {
+          timeoutMs: ATTEMPT_TIMEOUT_MS,
+          ...(requestId === undefined ? {} : { requestId }),
+          signal: signal === undefined ? replaced : AbortSignal.any([signal, replaced]),
+        }),
+      );
     },
   };
+}
+
+/** Whoever led in `term` may be out of reach, and never answer: a call is given up as soon as another leads. */
+async function whileLeading<R>(
+  store: SharedStore,
+  term: number,
+  call: (replaced: AbortSignal) => Promise<R>,
+): Promise<R> {
+  const replaced = new AbortController();
+  const unlisten = store.onLeadership(() => {
+    if (store.leader?.term !== term) replaced.abort();
+  });
+  try {
+    return await call(replaced.signal);
+  } catch (cause) {
+    if (!replaced.signal.aborted) throw cause;
+    throw new SwarmdError('unavailable', 'another manager leads since the call was made', { cause });
+  } finally {
+    unlisten();
+  }
 }
 
 /**

@@ -14,11 +14,15 @@ export type { Leadership } from './leadership.js';
 export { MANAGER_LOOPS } from './loops.js';
 export { LOST_MS, managerToReplace, startLostManagers } from './lost-managers.js';
 export {
+  type AssemblyOptions,
+  assembleManager,
   createManager,
   type Manager,
   type ManagerLoopDependencies,
   type ManagerOptions,
   type StartManagerLoop,
 } from './manager.js';
+export type { ManagerNetwork, ManagerServices } from './manager-network.js';
 export { type PreparedRestore, prepareRestore, type RestoreOptions } from './restore.js';
 export { type BackedUp, type RestoringHost, restoredIndex } from './restore-plan.js';
+export type { LeaderLine, LeaderLineHandlers, ManagerCallOptions } from './transport.js';

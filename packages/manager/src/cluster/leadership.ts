@@ -1,4 +1,12 @@
-import { type Clock, isErrorCode, type Leader, type Random, type SharedStore, type SwarmdError } from '@swarmd/model';
+import {
+  type Clock,
+  isErrorCode,
+  type Leader,
+  type Random,
+  type SharedStore,
+  type SwarmdError,
+  withDeadline,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import { HEARD_MS, SIGN_PERIOD_MS, takeoverStep } from './takeover.js';
 import type { LeaderLine, ManagerTransport } from './transport.js';
@@ -89,6 +97,7 @@ class LeaderWatch implements Leadership {
   #term: number | undefined;
   #line: LeaderLine | undefined;
   #lastSignMs = 0;
+  #heard = false;
   #brokenSinceMs: number | undefined;
   #lostSinceMs: number | undefined = 0;
   #nextSignMs = 0;
@@ -161,8 +170,9 @@ class LeaderWatch implements Leadership {
   /** Whether leadership was given up for others to take. */
   async #resign(): Promise<boolean> {
     if (!this.leads || this.#deps.others().length === 0) return false;
+    const { clock, store } = this.#deps;
     try {
-      await this.#deps.store.resign(AbortSignal.timeout(QUORUM_TIMEOUT_MS));
+      await withDeadline(clock, QUORUM_TIMEOUT_MS, undefined, (signal) => store.resign(signal));
       return true;
     } catch (error) {
       this.#logger.warn({ err: error }, 'leadership was not handed over: others take it when this manager is silent');
@@ -207,6 +217,7 @@ class LeaderWatch implements Leadership {
     this.#line?.end();
     this.#line = undefined;
     this.#lastSignMs = this.#countedMs;
+    this.#heard = false;
     this.#brokenSinceMs = undefined;
     this.#nextAttachMs = 0;
     if (leads) this.#logger.info({ term: leader?.term }, 'this manager leads');
@@ -228,9 +239,8 @@ class LeaderWatch implements Leadership {
     this.#checking = true;
     this.#nextCheckMs = this.#countedMs + CHECK_PERIOD_MS;
     const began = this.#countedMs;
-    const bounded = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(QUORUM_TIMEOUT_MS)]);
-    this.#deps.store
-      .fresh(bounded)
+    const { clock, store } = this.#deps;
+    withDeadline(clock, QUORUM_TIMEOUT_MS, this.#abort.signal, (signal) => store.fresh(signal))
       .then(
         () => {
           this.#sureMs = began;
@@ -262,6 +272,7 @@ class LeaderWatch implements Leadership {
         onSign: (term) => {
           if (!current() || term !== leader.term) return;
           this.#lastSignMs = this.#countedMs;
+          this.#heard = true;
           this.#brokenSinceMs = undefined;
           this.#lostSinceMs = undefined;
         },
@@ -296,6 +307,7 @@ class LeaderWatch implements Leadership {
       leads: false,
       leader: this.leader,
       nodeId: this.#deps.self.nodeId,
+      heard: this.#heard,
       silentMs: this.#countedMs - this.#lastSignMs,
       brokenMs: this.#brokenSinceMs === undefined ? undefined : this.#countedMs - this.#brokenSinceMs,
       leadsConsensus: this.#deps.leadsConsensus(),
@@ -313,12 +325,12 @@ class LeaderWatch implements Leadership {
   }
 
   async #claim(ask: boolean): Promise<void> {
-    const { store, self } = this.#deps;
+    const { clock, store, self } = this.#deps;
     const leader = store.leader;
     if (ask && leader !== undefined && (await this.#heardElsewhere(leader))) return;
     if (this.#abort.signal.aborted || store.leader?.term !== leader?.term) return;
     this.#logger.info({ in: leader?.nodeId, term: leader?.term }, 'claiming leadership');
-    await store.claim(self, AbortSignal.any([this.#abort.signal, AbortSignal.timeout(CLAIM_TIMEOUT_MS)]));
+    await withDeadline(clock, CLAIM_TIMEOUT_MS, this.#abort.signal, (signal) => store.claim(self, signal));
   }
 
   /** Whether another manager hears a leader that is silent here: then it is the line that is broken, not the leader. */

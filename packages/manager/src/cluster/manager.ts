@@ -9,15 +9,7 @@ import {
   type SwarmdError,
   VERSIONS,
 } from '@swarmd/model';
-import {
-  CertificateAuthorityService,
-  ClusterService,
-  createServer,
-  DispatcherService,
-  type IdentityHolder,
-  LogRelayService,
-  SessionProbeService,
-} from '@swarmd/wire';
+import type { IdentityHolder } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { createCertificateAuthority } from '../ca/authority.js';
 import { localIssuer } from '../ca/issuer.js';
@@ -37,9 +29,9 @@ import { createClusterService } from './cluster-service.js';
 import { createDuties, type StartDuty } from './duties.js';
 import { createLeaderCalls, patientCalls } from './forward.js';
 import { controlHandlers, forwardingControl } from './forwarding-control.js';
-import { createGrpcTransport } from './grpc-transport.js';
 import type { LeaderCallHandlers, LeaderCalls, LeaderHandlers } from './leader-calls.js';
 import { type Leadership, startLeadership } from './leadership.js';
+import { createGrpcNetwork, type ManagerNetwork } from './manager-network.js';
 import { startManagerStatuses } from './manager-statuses.js';
 import { onceStore, randomOf } from './once.js';
 import { startRequestReaper } from './request-reaper.js';
@@ -60,12 +52,19 @@ export interface ManagerLoopDependencies {
 export type StartManagerLoop = (deps: ManagerLoopDependencies) => { stop(): Promise<void> };
 
 /** What {@link createManager} needs. */
-export interface ManagerOptions extends Omit<ManagerLoopDependencies, 'store'> {
-  store: SharedStore;
+export interface ManagerOptions extends Omit<AssemblyOptions, 'nodeId' | 'network'> {
   /** The node's own identity, a manager's. The server follows it when it is renewed. */
   identity: IdentityHolder;
   /** `host:port` to listen on; port 0 takes any. */
   listenAddr: string;
+}
+
+/** What {@link assembleManager} needs. */
+export interface AssemblyOptions extends Omit<ManagerLoopDependencies, 'store'> {
+  store: SharedStore;
+  /** This manager's node. */
+  nodeId: string;
+  network: ManagerNetwork;
   /** Where others reach this manager: `host`, or `host:port` when that is not the port it listens on. */
   advertiseAddr: string;
   /** Of swarmd, for other managers and for backups. */
@@ -111,11 +110,15 @@ export interface Manager {
 }
 
 /** A manager, not yet started. The store must hold a cluster (see `bootstrapCluster`), or follow one that does. */
-export function createManager(options: ManagerOptions): Manager {
-  const { store, identity, clock, random, logger } = options;
+export function createManager({ identity, listenAddr, ...options }: ManagerOptions): Manager {
+  const network = createGrpcNetwork({ identity, listenAddr, clock: options.clock });
+  return assembleManager({ ...options, nodeId: identity.current.nodeId, network });
+}
+
+/** The same on any network: {@link createManager} and simulations put a manager together in this one way. */
+export function assembleManager(options: AssemblyOptions): Manager {
+  const { store, nodeId, network, clock, random, logger } = options;
   const log = logger.child({ component: 'manager' });
-  const { nodeId } = identity.current;
-  const transport = createGrpcTransport(identity);
   const attachments = createAttachments(clock);
   const refuseManager = options.refuseManager ?? (async () => undefined);
   const handlers: LeaderCallHandlers = {
@@ -124,7 +127,7 @@ export function createManager(options: ManagerOptions): Manager {
     ...controlHandlers((requestId) => controlOf(requestId)),
     ...options.handlers,
   };
-  const calls = createLeaderCalls({ store, transport, handlers, clock });
+  const calls = createLeaderCalls({ store, transport: network, handlers, clock });
   const dispatcher = createDispatcher({
     ...{ store, clock, random, logger, managerId: nodeId },
     reports: remoteReports(calls),
@@ -132,15 +135,9 @@ export function createManager(options: ManagerOptions): Manager {
     peers: {
       channel: (id) => {
         const at = store.view.get('node', id)?.ManagerStatus?.Addr;
-        return at ? transport.channel(at) : undefined;
+        return at ? network.channel(at) : undefined;
       },
     },
-  });
-  const server = createServer({
-    identity,
-    now: () => clock.now(),
-    admit: ({ nodeId: caller }, access) =>
-      refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
   });
   const others = (): { nodeId: string; addr: string }[] => otherManagers(store, nodeId);
   const controlDeps: ControlDependencies = {
@@ -180,30 +177,23 @@ export function createManager(options: ManagerOptions): Manager {
     await leadership?.stop();
     attachments.stop();
     await dispatcher.stop();
-    transport.close();
-    await server.stop(STOP_GRACE_MS);
+    network.close();
+    await network.stop(STOP_GRACE_MS);
   };
   const start = async (): Promise<void> => {
     const authority = createCertificateAuthority({ store, random, issuer: remoteIssuer(calls) });
-    server.addService(CertificateAuthorityService, authority);
-    server.addService(DispatcherService, dispatcher.service);
-    server.addService(LogRelayService, dispatcher.relay);
-    server.addService(SessionProbeService, dispatcher.probe);
     const lazily = (): Leadership => leadership!;
     const answers = options.answers ?? {};
-    const service = createClusterService({
-      store,
-      leadership: lazily,
-      attachments,
-      handlers,
-      answers,
-      calls: patient,
-      clock,
-    });
-    server.addService(ClusterService, service);
-    port = await server.listen(options.listenAddr);
+    const about = { store, leadership: lazily, attachments, handlers, answers };
+    const cluster = createClusterService({ ...about, calls: patient, clock });
+    const { service, relay, probe } = dispatcher;
+    port = await network.serve(
+      { authority, dispatcher: service, relay, probe, cluster },
+      ({ nodeId: caller }, access) =>
+        refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
+    );
     leadership = startLeadership({
-      ...{ store, transport, others, clock, random, logger },
+      ...{ store, transport: network, others, clock, random, logger },
       self: { nodeId, addr: addr() },
       version: options.version ?? '',
       protocol: VERSIONS.protocol.max,

@@ -16,6 +16,8 @@ export interface LeaderObserved {
   leader: { nodeId: string; term: number } | undefined;
   /** This manager. */
   nodeId: string;
+  /** Whether it has given this manager a sign since it leads. */
+  heard: boolean;
   /** How long the leader has been silent, in milliseconds. */
   silentMs: number;
   /** For how long the line to the leader has been broken; `undefined` while it is not. */
@@ -29,10 +31,13 @@ export interface LeaderObserved {
  * when none does. A leader that is heard is left alone, wherever consensus is led from. Source: the design, decision 4.
  */
 export function takeoverStep(observed: LeaderObserved): 'nothing' | 'ask' | 'claim' {
-  const { leads, leader, nodeId, silentMs, brokenMs, leadsConsensus } = observed;
+  const { leads, leader, nodeId, heard, silentMs, brokenMs, leadsConsensus } = observed;
   if (leads) return 'nothing';
   // This manager's own claim from before a restart, or from before it lost contact.
   if (leader === undefined || leader.nodeId === nodeId) return 'claim';
-  if (silentMs > LEADER_SILENCE_MS || (brokenMs ?? 0) > BROKEN_LINE_MS) return 'ask';
-  return leadsConsensus && silentMs > MOVED_SILENCE_MS ? 'ask' : 'nothing';
+  if (silentMs > LEADER_SILENCE_MS) return 'ask';
+  // Who has just begun to lead refuses lines at first, and busy machines take their time over them.
+  if (!heard) return 'nothing';
+  const gone = (brokenMs ?? 0) > BROKEN_LINE_MS || (leadsConsensus && silentMs > MOVED_SILENCE_MS);
+  return gone ? 'ask' : 'nothing';
 }

@@ -35,6 +35,8 @@ export interface SharedStoreOptions {
 
 /** Replaying again, after the log could not tell what came next, is tried this often. */
 const RELOAD_RETRY_MS = 1_000;
+/** How long a leader may take to make sure that it still is one. */
+const CONFIRM_MS = 5_000;
 
 /** Opens the store of one of several managers: reads all that the log holds, and follows it from there on. */
 export async function openSharedStore(options: SharedStoreOptions): Promise<SharedStore> {
@@ -159,10 +161,7 @@ class FollowingStore implements SharedStore {
 
   async fresh(signal: AbortSignal): Promise<void> {
     const { index, term } = await this.#log.barrier(signal);
-    if (this.leads && term !== this.#leader?.term) {
-      this.#logger?.warn({ term, own: this.#leader?.term }, 'another manager leads now');
-      this.#stepDown();
-    }
+    this.#stepDownUnless(term);
     await this.waitFor(index, signal);
   }
 
@@ -227,12 +226,31 @@ class FollowingStore implements SharedStore {
       state: this.#state,
       clock: this.#clock,
       append: (entries) => this.#log.append(entries),
+      confirm: () => this.#confirm(writer),
       largestObject: () => this.#log.largestObject,
       onFailure: (error, inFlight, queued) => this.#onWriteFailure(writer, error, inFlight, queued),
     });
     this.#writer = writer;
     this.#writerTerm = this.#leader?.term ?? 0;
     this.#tell();
+  }
+
+  /** Rejects with `not-leader` unless `writer` is the only one that has written anything up to now. */
+  async #confirm(writer: Writer): Promise<void> {
+    try {
+      const { term } = await this.#log.barrier(AbortSignal.timeout(CONFIRM_MS));
+      this.#stepDownUnless(term);
+    } catch (cause) {
+      const message = 'nothing was written, and this manager cannot tell whether it still leads';
+      throw new SwarmdError('not-leader', message, { cause });
+    }
+    if (this.#writer !== writer) throw notLeader('this manager does not lead the cluster at the moment');
+  }
+
+  #stepDownUnless(term: number | undefined): void {
+    if (!this.leads || term === this.#leader?.term) return;
+    this.#logger?.warn({ term, own: this.#leader?.term }, 'another manager leads now');
+    this.#stepDown();
   }
 
   #onWriteFailure(

@@ -33,6 +33,8 @@ export interface WriterDependencies {
   state: StoreState;
   clock: Clock;
   append(entries: readonly LogEntry[]): Promise<void>;
+  /** Resolves when nobody else has written anything up to now. Rejects with `not-leader` when that cannot be told. */
+  confirm(): Promise<void>;
   /** See `SharedLog.largestObject`. */
   largestObject?(): number | undefined;
   /** An append failed: nothing more is written. `inFlight` was being appended, `queued` had not begun; neither is settled. */
@@ -64,15 +66,16 @@ export class Writer {
       ran = this.#run(fn);
     } catch (error) {
       // It may have thrown for what it saw, and whoever hears of that must then find it.
-      if (this.#pump !== undefined) await this.#enqueue(this.#headIndex, false, []);
+      await this.#stand();
       throw error;
     }
     const { result, operations } = ran;
-    // Even a transaction that wrote nothing may have seen what is not durable yet, and its result must not tell.
-    if (operations.length === 0 && this.#pump === undefined) return result;
-    const raises = operations.length > 0;
-    if (raises) this.#headIndex++;
-    await this.#enqueue(this.#headIndex, raises, operations);
+    if (operations.length === 0) {
+      await this.#stand();
+      return result;
+    }
+    this.#headIndex++;
+    await this.#enqueue(this.#headIndex, true, operations);
     return result;
   }
 
@@ -119,6 +122,15 @@ export class Writer {
     if (this.#inTransaction) throw new SwarmdError('internal', 'a transaction was started inside another');
     if (this.#queue.length >= MAX_PENDING_TRANSACTIONS)
       throw new SwarmdError('unavailable', 'too many writes wait for the disk: try again later');
+  }
+
+  /**
+   * Resolves when what a transaction saw that wrote nothing was the state, for everyone: what it saw is durable, and
+   * nobody had written anything else. An ex-leader that was paused would refuse by what it knew before.
+   */
+  async #stand(): Promise<void> {
+    if (this.#pump !== undefined) await this.#enqueue(this.#headIndex, false, []);
+    await this.#deps.confirm();
   }
 
   #enqueue(index: number, raises: boolean, operations: readonly PendingOperation[]): Promise<void> {

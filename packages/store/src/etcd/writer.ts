@@ -119,7 +119,7 @@ export class LogWriter {
       if (outcome.kind === 'refused') throw movedBy(outcome, term);
     }
     const announcement = putOp(layout.pending, sealPending(cipher, index, groups.length));
-    await this.#commitState(position, term, batch, [announcement]);
+    if (!(await this.#commitState(position, term, batch, [announcement]))) return;
     position.pending = { revision: position.stateRevision, records: batch.records };
     try {
       await this.#copyPending(position, term);
@@ -129,8 +129,11 @@ export class LogWriter {
     }
   }
 
-  /** Makes one transaction of the log out of `operations` and the state that `batch` leads to. */
-  async #commitState(position: LogPosition, term: number, batch: Batch, operations: RequestOp[]): Promise<void> {
+  /**
+   * Makes one transaction of the log out of `operations` and the state that `batch` leads to. Whether that has moved the
+   * position on: not when a follower knew of it before.
+   */
+  async #commitState(position: LogPosition, term: number, batch: Batch, operations: RequestOp[]): Promise<boolean> {
     const { layout, cipher } = this.#context;
     const state = { ...batch.state, term };
     const all = [...operations, putOp(layout.state, sealState(cipher, state))];
@@ -138,8 +141,10 @@ export class LogWriter {
     const outcome = await fencedTxn(this.#context, { term, guard, operations: all }, this.#unknownMs);
     const revision =
       outcome.kind === 'applied' ? outcome.revision : await this.#appliedBefore(outcome, term, state.index, guard);
+    if (revision <= position.revision) return false;
     batch.remember();
-    Object.assign(position, { state, stateRevision: revision, revision: Math.max(position.revision, revision) });
+    Object.assign(position, { state, stateRevision: revision, revision });
+    return true;
   }
 
   /** The revision with which an earlier attempt was applied after all. Rejects when there is none or nobody can tell. */

@@ -39,6 +39,8 @@ export interface Call {
 /** Collects the calls of all clients of a run. */
 export interface History {
   readonly calls: readonly Call[];
+  /** Milliseconds on the clock of the calls. */
+  now(): number;
   /**
    * Notes an action that is about to be sent. The function that it returns takes the answer; `failed` stands for an
    * action that surely did not happen. Without an answer it stays `unknown`.
@@ -53,6 +55,7 @@ export function createHistory(monotonic: () => number): History {
     get calls() {
       return [...calls];
     },
+    now: monotonic,
     invoke(client, via, key, action) {
       const answer: Answer = { kind: 'unknown' };
       const call: Call = { client, via, key, invokedAt: monotonic(), returnedAt: Infinity, action, answer };

@@ -1,0 +1,157 @@
+import type { Inspection, ListedContainer, TaskEngine, TaskWork } from '@swarmd/agent';
+import { SwarmdError } from '@swarmd/model';
+import type { ManualClock } from '@swarmd/testkit';
+import type { Dice } from '../support/dice.js';
+import { type Fate, randomFate } from '../support/fate.js';
+import { GRAIN_MS } from './process.js';
+
+interface Container {
+  id: string;
+  taskId: string;
+  state: 'created' | 'running' | 'exited';
+  exitCode: number;
+  fate: Fate;
+  /** Starts of it, so that the end of an earlier one means nothing. */
+  life: number;
+}
+
+/** What an engine needs of the simulation. */
+export interface EngineWorld {
+  clock: ManualClock;
+  dice: Dice;
+  /** Whether containers do what they are meant to. */
+  peaceful(): boolean;
+  /** A container is about to be stopped or removed while it runs. */
+  ending(taskId: string): void;
+}
+
+/** A host's simulated Docker engine: it outlives swarmd, hangs, runs out of disk, and loses power. */
+export class SimulatedEngine {
+  readonly #world: EngineWorld;
+  readonly #containers = new Map<string, Container>();
+  #made = 0;
+  #hung: (() => void)[] | undefined;
+  full = false;
+  /** What the agent that runs is told of containers. */
+  onContainer: ((id: string, taskId: string, exists: boolean) => void) | undefined;
+
+  constructor(world: EngineWorld) {
+    this.#world = world;
+  }
+
+  /** IDs of the tasks whose containers run. */
+  get running(): string[] {
+    return [...this.#containers.values()].filter(({ state }) => state === 'running').map(({ taskId }) => taskId);
+  }
+
+  get containers(): ListedContainer[] {
+    return [...this.#containers.values()].map(({ id, taskId, state }) => ({ id, taskId, state }));
+  }
+
+  hang(): void {
+    this.#hung ??= [];
+  }
+
+  unhang(): void {
+    const waiting = this.#hung ?? [];
+    this.#hung = undefined;
+    for (const go of waiting) go();
+  }
+
+  /** All containers end with the host. */
+  losePower(): void {
+    this.onContainer = undefined;
+    this.unhang();
+    for (const container of this.#containers.values()) {
+      container.life++;
+      if (container.state === 'running') Object.assign(container, { state: 'exited', exitCode: 137 });
+    }
+  }
+
+  /** The engine as one agent uses it; what an agent asked for is done even when it has died meanwhile. */
+  api(): TaskEngine {
+    return {
+      prepare: (work, signal) => this.#prepare(work, signal),
+      start: (_work, id) => this.#start(id),
+      stop: (id) => this.#stop(id),
+      remove: async (id) => {
+        await this.#take(GRAIN_MS);
+        const container = this.#find(id);
+        if (container === undefined) return;
+        if (container.state === 'running') this.#world.ending(container.taskId);
+        this.#containers.delete(container.id);
+        this.onContainer?.(container.id, container.taskId, false);
+      },
+      inspect: async (idOrName) => {
+        await this.#take(0);
+        const container = this.#find(idOrName);
+        return container === undefined ? undefined : inspection(container);
+      },
+      vacate: () => {},
+      release: async () => {},
+    };
+  }
+
+  #find(idOrName: string): Container | undefined {
+    return this.#containers.get(idOrName) ?? [...this.#containers.values()].find((c) => c.taskId === idOrName);
+  }
+
+  async #take(ms: number): Promise<void> {
+    if (ms > 0) await new Promise<void>((resolve) => void this.#world.clock.after(roundUp(ms), resolve));
+    if (this.#hung !== undefined) await new Promise<void>((resolve) => void this.#hung?.push(resolve));
+  }
+
+  async #prepare({ assignment, spec }: TaskWork, signal: AbortSignal): Promise<void> {
+    const fate = randomFate(this.#world.dice, spec.spec, this.#world.peaceful());
+    await this.#take(fate.prepareMs);
+    if (signal.aborted) throw new SwarmdError('aborted', 'given up');
+    if (this.full) throw new SwarmdError('unavailable', 'no space left on device');
+    if (fate.rejects) throw new SwarmdError('invalid-argument', 'no such image');
+    if (this.#find(assignment.id) !== undefined) return;
+    const id = `c${++this.#made}`;
+    this.#containers.set(id, { id, taskId: assignment.id, state: 'created', exitCode: 0, fate, life: 0 });
+  }
+
+  async #start(id: string): Promise<void> {
+    const container = this.#find(id);
+    await this.#take(container?.fate.startMs ?? 0);
+    if (container === undefined || !this.#containers.has(id)) throw new SwarmdError('not-found', 'no such container');
+    if (container.state !== 'created') return;
+    container.state = 'running';
+    this.onContainer?.(id, container.taskId, true);
+    const { runMs, endsIn } = container.fate;
+    if (runMs === undefined) return;
+    const life = container.life;
+    this.#world.clock.after(roundUp(runMs), () => {
+      if (container.life === life) this.#exit(container, endsIn === 'complete' ? 0 : 1);
+    });
+  }
+
+  async #stop(id: string): Promise<void> {
+    const container = this.#find(id);
+    if (container?.state !== 'running') return;
+    this.#world.ending(container.taskId);
+    await this.#take(Math.min(container.fate.stopMs, 10_000));
+    this.#exit(container, 143);
+  }
+
+  #exit(container: Container, exitCode: number): void {
+    if (container.state !== 'running') return;
+    Object.assign(container, { state: 'exited', exitCode });
+    this.onContainer?.(container.id, container.taskId, true);
+  }
+}
+
+function roundUp(ms: number): number {
+  return GRAIN_MS * Math.ceil(ms / GRAIN_MS);
+}
+
+function inspection({ id, state, exitCode }: Container): Inspection {
+  const facts: Inspection['facts'] =
+    state === 'running'
+      ? { kind: 'running', id, health: 'none' }
+      : state === 'created'
+        ? { kind: 'created', id }
+        : { kind: 'exited', id, exitCode };
+  return { id, facts, status: { ContainerID: id, ExitCode: exitCode }, ports: [], addresses: {}, labels: {} };
+}
