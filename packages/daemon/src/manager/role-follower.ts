@@ -47,7 +47,7 @@ export function createRoleFollower(deps: RoleFollowerDependencies): RoleFollower
   return {
     told: ({ node, renewCertificate }) => {
       const role = asNodeRole(node);
-      if (renewCertificate) void change(role);
+      if (renewCertificate) change(role).catch((error: unknown) => deps.onStoreFailure(asSwarmdError(error)));
       // Its certificate was a manager's all the time: it was demoted and promoted again before it heard of either, or the
       // others took it for lost.
       else if (role === 'manager') takeUp();
