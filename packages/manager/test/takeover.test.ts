@@ -24,8 +24,9 @@ t.test('takeover › the others are asked about one that is silent, whose line b
 });
 
 t.test('takeover › who has just begun to lead is given the time to be heard', (t) => {
-  const fresh = { ...followed, heard: false, leadsConsensus: true, brokenMs: BROKEN_LINE_MS + 1 };
+  const fresh = { ...followed, heard: false, leadsConsensus: true };
   t.equal(takeoverStep({ ...fresh, silentMs: MOVED_SILENCE_MS + 1 }), 'nothing');
+  t.equal(takeoverStep({ ...fresh, brokenMs: BROKEN_LINE_MS + 1 }), 'ask');
   t.equal(takeoverStep({ ...fresh, silentMs: LEADER_SILENCE_MS + 1 }), 'ask');
   t.end();
 });

@@ -35,9 +35,7 @@ export function takeoverStep(observed: LeaderObserved): 'nothing' | 'ask' | 'cla
   if (leads) return 'nothing';
   // This manager's own claim from before a restart, or from before it lost contact.
   if (leader === undefined || leader.nodeId === nodeId) return 'claim';
-  if (silentMs > LEADER_SILENCE_MS) return 'ask';
-  // Who has just begun to lead refuses lines at first, and busy machines take their time over them.
-  if (!heard) return 'nothing';
-  const gone = (brokenMs ?? 0) > BROKEN_LINE_MS || (leadsConsensus && silentMs > MOVED_SILENCE_MS);
-  return gone ? 'ask' : 'nothing';
+  if (silentMs > LEADER_SILENCE_MS || (brokenMs ?? 0) > BROKEN_LINE_MS) return 'ask';
+  // On busy machines the first sign of who has just begun to lead takes its time.
+  return heard && leadsConsensus && silentMs > MOVED_SILENCE_MS ? 'ask' : 'nothing';
 }
