@@ -32,7 +32,7 @@ async function shareInOwn(deps: StoreHostDependencies, store: SharedStore, ciphe
   await saveEtcdMembership(config.dataDir, membership, deps.vault);
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const etcd = await startEtcdHost({ ...deps, membership, onMoved });
-  const flip = driverFlip(config.dataDir, 'etcd', deps.onFailure);
+  const flip = driverFlip(config.dataDir, 'etcd', store, deps.onFailure);
   try {
     await move(deps, store, cipher, etcd, flip);
     return etcd;
@@ -52,7 +52,7 @@ async function shareExternally(
   const { ports, clusterId } = deps;
   const etcd = await openExternalEtcd({ store: config, ports, clusterId });
   let prepared = false;
-  const flip = driverFlip(deps.config.dataDir, 'external', deps.onFailure);
+  const flip = driverFlip(deps.config.dataDir, 'external', store, deps.onFailure);
   try {
     await etcd.prepare();
     prepared = true;
