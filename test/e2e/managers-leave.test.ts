@@ -63,4 +63,45 @@ t.test('managers › leave, come back, and are replaced', { skip }, async (t) =>
     await docker(three, 'config', 'create', 'replaced', '/etc/hostname');
     t.match(await docker(one, 'config', 'ls', '--format', '{{.Name}}'), /replaced/);
   });
+
+  await t.test('one that cannot read its part of the store has it from the others again', async (t) => {
+    await swarmd(three).stop('SIGKILL');
+    const first = 'ls /var/lib/swarmd/manager/etcd/member/wal/*.wal | head -n 1';
+    const damage = 'dd if=/dev/urandom bs=1 seek=3000 count=8 conv=notrunc status=none';
+    await three.run(['sh', '-c', `${damage} of="$(${first})"`]);
+    await docker(one, 'config', 'create', 'meanwhile', '/etc/hostname');
+    await startSwarmd(three);
+    await serves(three);
+    t.match(swarmd(three).log, /damaged/);
+    t.match(await docker(three, 'config', 'ls', '--format', '{{.Name}}'), /meanwhile/);
+    const aside = ['test', '-e', '/var/lib/swarmd/manager.damaged'];
+    await waitFor('what was damaged is removed', async () => (await three.exec(aside)).code !== 0);
+    await waitFor('there are three managers', async () => (await managersSeenBy(one)).length === 3);
+  });
+
+  await t.test('one that is removed from the members of the store, though it is a manager, comes back', async (t) => {
+    const idOf = async (host: Host): Promise<string | undefined> => {
+      const { stdout } = await etcdctl(one, 'member', 'list');
+      return stdout
+        .split('\n')
+        .find((line) => line.includes(`//${host.ip}:`))
+        ?.split(',')[0];
+    };
+    const before = await idOf(three);
+    t.match(before, /^[0-9a-f]+$/);
+    await waitFor('it is removed', async () => (await etcdctl(one, 'member', 'remove', before!)).code === 0);
+    await waitFor('it is a member again', async () => ![undefined, before].includes(await idOf(three)));
+    await serves(three);
+    await docker(three, 'config', 'create', 'back', '/etc/hostname');
+    t.match(await docker(one, 'config', 'ls', '--format', '{{.Name}}'), /back/);
+  });
 });
+
+/** Runs etcdctl with the keys of the member on `host`. */
+function etcdctl(host: Host, ...args: string[]): ReturnType<Host['exec']> {
+  const script = `
+    url=$(tr '\\0' '\\n' < "/proc/$(pgrep -xo etcd)/cmdline" | sed -n 's/^--listen-client-urls=//p')
+    cd /run/swarmd/etcd
+    ETCDCTL_API=3 exec etcdctl --endpoints "$url" --cacert ca.pem --cert member.pem --key member.pem "$@"`;
+  return host.exec(['sh', '-c', script, 'etcdctl', ...args]);
+}

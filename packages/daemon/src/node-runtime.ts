@@ -15,11 +15,11 @@ import {
 import type { DaemonConfig } from './config.js';
 import { createIdentityKeeper } from './identity-keeper.js';
 import { keepIdentity } from './lock/secret-files.js';
-import { removeManager } from './manager/manager-files.js';
+import { loadDriver, removeManager } from './manager/manager-files.js';
 import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
+import { createRoleFollower } from './manager/role-follower.js';
 import { type Member, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
-import { asNodeRole } from './node-role.js';
 
 /** What a running node needs. */
 export interface NodeOptions {
@@ -58,9 +58,6 @@ export interface NodeRuntime {
   leave(): Promise<void>;
 }
 
-/** How long a demoted manager waits for the others to let it go; then it goes by itself. */
-const RETIRE_TIMEOUT_MS = 30_000;
-
 /** Starts a node of a cluster: the manager first if it is one, then the agent, which finds its managers by itself. */
 export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
   const { config, ports, identity, vault, member } = options;
@@ -81,7 +78,19 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       peers = [...managers];
       agent.reconnect();
     },
+    // It is told anew what it is.
+    onRemoved: () => agent.reconnect(),
     onStoreFailure: options.onStoreFailure,
+  });
+  const follower = createRoleFollower({
+    ...{ manager, role: () => holder.current.role, onStoreFailure: options.onStoreFailure },
+    hasState: async () => (await loadDriver(config.dataDir)) !== undefined,
+    clear: async () => {
+      await removeManager(config.dataDir);
+      // A worker keeps nothing that the lock is for.
+      if (vault.key !== undefined) await vault.rekey(undefined);
+    },
+    renewCertificate: () => renewal.renewNow(),
   });
   try {
     if (identity.role === 'manager') await manager.start();
@@ -97,27 +106,9 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       });
     }
     if (update.rootCertificatePem.length > 0) keeper.trust(Buffer.from(update.rootCertificatePem).toString('utf8'));
-    if (update.renewCertificate) void changeRole(update);
-    // Demoted and promoted again before it heard of either: its certificate was a manager's all the time.
-    else if (asNodeRole(update.node) === 'manager') takeUpManager(holder.current.role);
+    follower.told(update);
   };
-  /** A manager that is demoted keeps its certificate until the others have let it go: they decide with its vote. */
-  const changeRole = async (update: ClusterUpdate): Promise<void> => {
-    if (asNodeRole(update.node) === 'worker') {
-      if (manager.taken) {
-        await manager.retired(AbortSignal.timeout(RETIRE_TIMEOUT_MS)).catch(() => manager.stop());
-        await removeManager(config.dataDir);
-      }
-      // A worker keeps nothing that the lock is for.
-      if (vault.key !== undefined) await vault.rekey(undefined);
-    }
-    renewal.renewNow();
-  };
-  const takeUpManager = (role: Identity['role']): void => {
-    if (role !== 'manager' || manager.taken) return;
-    manager.start().catch((error: unknown) => options.onStoreFailure(asSwarmdError(error)));
-  };
-  const unfollow = holder.onChange((renewed) => takeUpManager(renewed.role));
+  const unfollow = holder.onChange(() => follower.renewed());
   let problem = '';
   const agent = createAgent({
     ...ports,

@@ -1,6 +1,7 @@
 import { createMemoryLog, openStore } from '@swarmd/store';
 import { buildNode, manualClock } from '@swarmd/testkit';
 import t from 'tap';
+import { memberVerdict } from '../src/manager/member-keeper.js';
 import { replacedMembers } from '../src/manager/members.js';
 
 const members = [
@@ -38,4 +39,21 @@ t.test('members › a newcomer replaces its former member and whoever is gone fr
   t.strictSame(replaced('dead', 6), ['dead'], 'and has another address now');
   for (const host of [1, 2])
     t.throws(() => replaced('new', host), { code: 'already-exists' }, 'a manager that is there stays');
+});
+
+t.test('members › a learner has ten minutes to catch up, and one to start', async (t) => {
+  const store = await openStore({ log: createMemoryLog(), clock: manualClock() });
+  await store.update((tx) => {
+    tx.create('node', buildNode('new', { Spec: { Role: 'manager', Availability: 'active', Labels: {} } }));
+  });
+  const verdict = (name: string, isLearner: boolean, seconds: number) =>
+    memberVerdict(store.view, { name, isLearner }, 'leader', seconds * 1_000);
+  t.equal(verdict('', true, 60), 'keep');
+  t.equal(verdict('', true, 61), 'remove');
+  t.equal(verdict('', false, 0), 'keep', 'a voter was started once');
+  t.equal(verdict('new', true, 61), 'keep');
+  t.equal(verdict('new', true, 600), 'keep');
+  t.equal(verdict('new', true, 601), 'remove');
+  t.equal(verdict('new', false, 0), 'keep');
+  t.equal(verdict('other', true, 0), 'remove');
 });

@@ -137,3 +137,35 @@ t.test('manager › gives fresh join tokens for the root of its cluster', async 
   t.not(first, second);
   t.equal(digestOfToken(second), rootDigest(test.cluster().RootCA.Certificate));
 });
+
+t.test('cluster service › the line of a manager that is demoted is cut', async (t) => {
+  const test = await startTestManager();
+  const { addr, store, cluster } = test;
+  const token = cluster().JoinTokens.Manager;
+  const signal = AbortSignal.timeout(10_000);
+  const identity = await requestCertificate({ remoteAddrs: [addr], token, advertiseAddr: '127.0.0.1', signal });
+  const transport = createGrpcTransport(createIdentityHolder(identity));
+  t.teardown(async () => {
+    transport.close();
+    await test.stop();
+  });
+  let signed = (): void => {};
+  const first = new Promise<void>((resolve) => {
+    signed = resolve;
+  });
+  const ended = new Promise<unknown>((resolve) => {
+    const about = { swarmdVersion: '', protocol: 1, stateFormat: 1, clockMs: Date.now(), addr: '127.0.0.1:1' };
+    transport.attach(addr, about, { onSign: () => signed(), onEnd: resolve });
+  });
+  await first;
+  await store.update((tx) => {
+    const node = tx.get('node', identity.nodeId)!;
+    tx.put('node', { ...node, Spec: { ...node.Spec, Labels: { still: 'a manager' } } });
+  });
+  await store.update((tx) => {
+    const node = tx.get('node', identity.nodeId)!;
+    t.equal(node.Spec.Role, 'manager');
+    tx.put('node', { ...node, Spec: { ...node.Spec, Role: 'worker' } });
+  });
+  t.match(await ended, { code: 'permission-denied', message: /no manager of this cluster any more/ });
+});

@@ -119,6 +119,10 @@ t.test('leadership › a leader that refuses this version is there: nobody takes
   t.equal(await takesOver(new SwarmdError('incompatible', 'no protocol in common'), 60_000), false);
 });
 
+t.test('leadership › a leader that refuses a manager it has demoted is there, too', async (t) => {
+  t.equal(await takesOver(new SwarmdError('permission-denied', 'no manager any more'), 60_000), false);
+});
+
 t.test('leadership › one that does not lead yet has until it counts as silent', async (t) => {
   const refusal = new SwarmdError('not-leader', 'this manager does not lead');
   t.equal(await takesOver(refusal, 1_000), false);
@@ -127,4 +131,42 @@ t.test('leadership › one that does not lead yet has until it counts as silent'
 
 t.test('leadership › one that cannot be reached is replaced at once', async (t) => {
   t.equal(await takesOver(new SwarmdError('unavailable', 'connection refused'), 1_000), true);
+});
+
+t.test('leadership › a manager that gives up leading leaves it to others for a while', async (t) => {
+  const clock = manualClock();
+  const store = await openSharedStore({ log: createSharedMemory().open(), clock, logger: silent });
+  let others: { nodeId: string; addr: string }[] = [];
+  const transport: ManagerTransport = {
+    attach: () => ({ sign: () => {}, end: () => {} }),
+    call: () => Promise.reject(new SwarmdError('unavailable', 'nobody is there')),
+    hears: async () => false,
+    close: () => {},
+  };
+  const leadership = startLeadership({
+    ...{ store, transport, clock, random: seededRandom(1), logger: silent },
+    ...{ self: { nodeId: 'me', addr: 'me:1' }, version: '', protocol: 1, stateFormat: 1 },
+    others: () => others,
+    leadsConsensus: () => false,
+    mayLead: () => true,
+  });
+  const pass = async (forMs: number): Promise<void> => {
+    for (let passedMs = 0; passedMs < forMs; passedMs += 50) {
+      clock.advance(50);
+      for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+    }
+  };
+  await pass(500);
+  t.ok(leadership.leads);
+  t.equal(await leadership.giveUp(), false, 'nobody else is there');
+  t.ok(leadership.leads);
+  others = [{ nodeId: 'other', addr: 'other:1' }];
+  t.equal(await leadership.giveUp(), true);
+  t.notOk(leadership.leads);
+  await pass(4_000);
+  t.notOk(leadership.leads, 'the other one may');
+  await pass(2_000);
+  t.ok(leadership.leads, 'and has not');
+  others = [];
+  await leadership.stop();
 });

@@ -10,7 +10,7 @@ export {
   saveDataKey,
   saveDataKeys,
 } from './data-key.js';
-export { writeFileDurably } from './durable-file.js';
+export { syncDirectory, writeFileDurably } from './durable-file.js';
 export { openSharedStore, type SharedStoreOptions } from './engine/shared-store.js';
 export { openStore, type StoreOptions } from './engine/store.js';
 export { type EtcdLogOptions, openEtcdLog } from './etcd/etcd-log.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { openSecret, type SecretFile, sealedFor, sealSecret, secretFile, type UnlockKey, Vault } from '@swarmd/store';
 import { type Identity, loadIdentity, readCertificate, saveIdentity } from '@swarmd/wire';
-import { managerFiles } from '../manager/manager-files.js';
+import { damagedSecrets, managerFiles } from '../manager/manager-files.js';
 
 /** What the private key in an identity's file is sealed as. */
 const NODE_KEY = 'node.pem';
@@ -12,12 +12,14 @@ export function identityDir(dataDir: string): string {
 }
 
 /**
- * The vault of everything secret that this node keeps under its data directory: its private key, the data keys, the key of its etcd member.
+ * The vault of everything secret that this node keeps under its data directory: its private key, the data keys, the key
+ * of its etcd member, and those of damaged data that was set aside.
  * Rejects with `locked` unless `unlockKey` (or none) opens all of it.
  */
 export async function openVault(dataDir: string, unlockKey?: UnlockKey): Promise<Vault> {
   const { dataKey, etcdMembership } = managerFiles(dataDir);
-  return Vault.open([identityFile(identityDir(dataDir)), secretFile(dataKey), secretFile(etcdMembership)], unlockKey);
+  const paths = [dataKey, etcdMembership, ...damagedSecrets(dataDir)];
+  return Vault.open([identityFile(identityDir(dataDir)), ...paths.map(secretFile)], unlockKey);
 }
 
 /** Keeps the identity as the vault says: sealed, or in the clear. */

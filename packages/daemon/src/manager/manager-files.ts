@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
-import { loadSecret, saveSecret, type Vault, writeFileDurably } from '@swarmd/store';
+import { loadSecret, saveSecret, syncDirectory, type Vault, writeFileDurably } from '@swarmd/store';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 
@@ -32,9 +32,23 @@ export function managerDir(dataDir: string): string {
   return join(dataDir, 'manager');
 }
 
+/** The folder of a former manager's state that could not be read, under the data directory. */
+export function damagedDir(dataDir: string): string {
+  return join(dataDir, 'manager.damaged');
+}
+
 /** The files and folders of a manager. */
 export function managerFiles(dataDir: string) {
-  const directory = managerDir(dataDir);
+  return filesIn(managerDir(dataDir));
+}
+
+/** The secrets of what {@link setManagerAside} kept: they are sealed and opened as those in use. */
+export function damagedSecrets(dataDir: string): string[] {
+  const { dataKey, etcdMembership } = filesIn(damagedDir(dataDir));
+  return [dataKey, etcdMembership];
+}
+
+function filesIn(directory: string) {
   return {
     directory,
     driver: join(directory, 'driver'),
@@ -122,7 +136,38 @@ async function readIfThere(path: string): Promise<string | undefined> {
   }
 }
 
-/** Removes all that a manager kept on this host. */
-export async function removeManager(dataDir: string): Promise<void> {
+/**
+ * Moves all that a manager kept on this host out of the way, durably: until a manager serves here again it may be the last
+ * copy of something. What was set aside before stays, and what came after it is removed: that was a copy of the others'.
+ */
+export async function setManagerAside(dataDir: string, vault: Vault): Promise<void> {
+  const [directory, aside] = [managerDir(dataDir), damagedDir(dataDir)];
+  await vault.write(async () => {
+    if (existsSync(aside)) return removeState(dataDir);
+    if (existsSync(directory)) await rename(directory, aside);
+    await syncDirectory(dirname(aside));
+  });
+}
+
+/** Removes what {@link setManagerAside} kept. Never rejects: what stays is removed when the next manager serves. */
+export async function removeAside(dataDir: string, vault: Vault, logger: Logger): Promise<void> {
+  const aside = damagedDir(dataDir);
+  if (!existsSync(aside)) return;
+  try {
+    await vault.write(() => rm(aside, { recursive: true, force: true }));
+    logger.info({ aside }, 'the damaged data is removed: this manager has all from the others');
+  } catch (error) {
+    logger.warn({ err: error, aside }, 'the damaged data that nothing needs any more was not removed');
+  }
+}
+
+/** Removes the state of the manager on this host; what was set aside stays. */
+export async function removeState(dataDir: string): Promise<void> {
   await rm(managerDir(dataDir), { recursive: true, force: true });
+}
+
+/** Removes all that a manager kept on this host, and what was set aside. */
+export async function removeManager(dataDir: string): Promise<void> {
+  await removeState(dataDir);
+  await rm(damagedDir(dataDir), { recursive: true, force: true });
 }

@@ -4,31 +4,22 @@ import { asSwarmdError, type Cluster, type Control, formatRefusal, SwarmdError }
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
-import type { DataKeys } from '../lock/data-keys.js';
 import { startManagerLock } from '../lock/manager-lock.js';
 import { type ManagerRuntime, startManager } from '../manager-runtime.js';
 import type { Member } from '../member-file.js';
 import type { NodePorts } from '../node-ports.js';
 import type { EtcdHost } from './etcd-host.js';
-import { askForVote, enterStore, fetchKeys } from './join-store.js';
-import { isMarkedStandby, loadDriver, removeManager } from './manager-files.js';
-import { pause } from './pause.js';
+import { enterStore } from './join-store.js';
+import { isMarkedStandby, loadDriver, removeAside, removeState, setManagerAside } from './manager-files.js';
+import { openOnly, openShared, tellAddress } from './open-store.js';
+import { openTimeoutMs, pause } from './patience.js';
 import { type ManagerAddress, ManagerQuestions } from './questions.js';
-import { askToMove } from './readdress.js';
 import { STANDBY_QUOTA_BYTES, standBy, standbyProblem } from './standby.js';
-import {
-  openEtcdHost,
-  openLevelHost,
-  type StoreHost,
-  type StoreHostDependencies,
-  startOwnEtcd,
-  storeMismatch,
-} from './store-host.js';
+import { type StoreHost, type StoreHostDependencies, startOwnEtcd, storeMismatch } from './store-host.js';
+import { Watchers } from './watchers.js';
 
 /** Between two attempts to become a manager, doubling to the maximum. */
 const RETRY_MS = { min: 500, max: 10_000 } as const;
-/** One attempt to open the store may take this long: without a quorum it waits. */
-const OPEN_TIMEOUT_MS = 30_000;
 
 /** What a {@link ManagerSlot} needs. */
 export interface ManagerSlotDependencies {
@@ -45,6 +36,8 @@ export interface ManagerSlotDependencies {
   managers(): readonly string[];
   /** The cluster was recovered from another manager: `managers` are those that there are now. */
   onReplaced(managers: readonly ManagerAddress[]): void;
+  /** The others have removed this host from their store, and its place is empty: whether it stays so is for them to say. */
+  onRemoved(): void;
   onStoreFailure(reason: SwarmdError): void;
 }
 
@@ -82,7 +75,7 @@ export function createManagerSlot(deps: ManagerSlotDependencies): ManagerSlot {
 
 class Slot implements ManagerSlot {
   readonly #deps: ManagerSlotDependencies;
-  readonly #watchers = new Set<() => void>();
+  readonly #watchers = new Watchers();
   readonly questions: ManagerQuestions;
   #abort = new AbortController();
   #running: Promise<void> = Promise.resolve();
@@ -90,6 +83,10 @@ class Slot implements ManagerSlot {
   /** This host's etcd, as long as it keeps a copy and has no vote. */
   #standby: EtcdHost | undefined;
   #loops: Loop[] = [];
+  /** What is left of the manager before is being cleared away. */
+  #clearing: Promise<void> = Promise.resolve();
+  /** How often it was stopped from outside. */
+  #stops = 0;
   #taken = false;
   #problem = '';
 
@@ -100,7 +97,7 @@ class Slot implements ManagerSlot {
       standby: () => this.#standby,
       onReplaced: (managers) => {
         deps.onReplaced(managers);
-        void this.#onGone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
+        this.#gone({ kind: 'removed', detail: 'the cluster was recovered from another manager' });
       },
     });
   }
@@ -131,10 +128,11 @@ class Slot implements ManagerSlot {
     if (this.#taken) return;
     this.#taken = true;
     this.#abort = new AbortController();
+    await this.#clearing;
     const { config } = this.#deps;
     const driver = await loadDriver(config.dataDir);
     if (driver === 'level' || (driver === undefined && this.#isAlone())) {
-      this.#serve(await this.#startOn(await this.#openOnly()));
+      this.#serve(await this.#startOn(await openOnly(this.#hostDeps())));
       return;
     }
     const mismatch = driver && storeMismatch(driver === 'external', config.store !== undefined);
@@ -144,11 +142,11 @@ class Slot implements ManagerSlot {
   }
 
   serving(signal: AbortSignal): Promise<void> {
-    return this.#until(() => this.#runtime !== undefined, signal);
+    return this.#watchers.until(() => this.#runtime !== undefined, signal);
   }
 
   retired(signal: AbortSignal): Promise<void> {
-    return this.#until(() => !this.#taken, signal);
+    return this.#watchers.until(() => !this.#taken, signal);
   }
 
   async handOver(): Promise<void> {
@@ -156,6 +154,12 @@ class Slot implements ManagerSlot {
   }
 
   async stop(): Promise<void> {
+    this.#stops += 1;
+    await this.#end();
+    await this.#clearing;
+  }
+
+  async #end(): Promise<void> {
     this.#abort.abort(new SwarmdError('aborted', 'swarmd stops'));
     await this.#running;
     await this.questions.answerNoMore();
@@ -164,17 +168,20 @@ class Slot implements ManagerSlot {
     this.#runtime = undefined;
     await runtime?.stop();
     this.#taken = false;
-    this.#tell();
+    this.#watchers.tell();
   }
 
   async #prepare(signal: AbortSignal): Promise<void> {
     const { ports, config } = this.#deps;
     let pauseMs: number = RETRY_MS.min;
-    while (!signal.aborted) {
+    for (let attempt = 0; !signal.aborted; ) {
+      let bounded = signal;
       try {
         if ((await loadDriver(config.dataDir)) === undefined) await enterStore({ ...this.#deps, signal });
-        const runtime = await this.#openShared(signal);
-        this.#serve(runtime);
+        await this.questions.answerOnPort();
+        const running = await this.#standBy(signal);
+        bounded = AbortSignal.any([signal, AbortSignal.timeout(openTimeoutMs(attempt))]);
+        this.#serve(await this.#openShared(bounded, running));
         return;
       } catch (error) {
         if (signal.aborted) return;
@@ -182,49 +189,24 @@ class Slot implements ManagerSlot {
         if (message !== this.#problem) ports.logger.warn({ err: error }, 'not yet a manager; will try again');
         this.#problem = message;
       }
+      if (bounded.aborted) attempt += 1;
       await pause(ports.clock, pauseMs, signal);
       pauseMs = Math.min(RETRY_MS.max, pauseMs * 2);
     }
   }
 
-  /** The store of the only manager; told of an etcd that others run, it moves there before it serves. */
-  async #openOnly(): Promise<StoreHost> {
-    const host = await openLevelHost(this.#hostDeps());
-    if (!host.isExternal) return host;
-    try {
-      await host.share();
-      return host;
-    } catch (error) {
-      await host.close();
-      throw error;
-    }
-  }
-
-  async #openShared(signal: AbortSignal): Promise<ManagerRuntime> {
-    await this.questions.answerOnPort();
-    const running = await this.#standBy(signal);
-    const bounded = AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)]);
-    if (running === undefined) await this.#askToMove(bounded);
-    const lacksKeys = (dataKeys: DataKeys) => fetchKeys({ ...this.#deps, signal: bounded }, dataKeys);
-    const opening = openEtcdHost({ ...this.#hostDeps(), lacksKeys }, bounded, running ? { running } : {});
-    // A learner serves nothing until it has its vote, which it is given once it has caught up. A voter has it already, and
-    // must not wait until managers that are out of reach have said so.
-    const opened = new AbortController();
-    const promoting = this.#askForVote(AbortSignal.any([bounded, opened.signal]));
-    try {
-      const host = await opening;
-      opened.abort(new SwarmdError('aborted', 'the store is open'));
+  #openShared(signal: AbortSignal, running: EtcdHost | undefined): Promise<ManagerRuntime> {
+    const use = async (host: StoreHost): Promise<ManagerRuntime> => {
       await this.questions.answerNoMore();
-      return await this.#startOn(host);
-    } finally {
-      await promoting;
-    }
+      return this.#startOn(host);
+    };
+    return openShared({ ...this.#deps, signal }, this.#hostDeps(), use, running);
   }
 
   /** As a standby: waits for its vote, with no limit. Resolves with the etcd that has it; `undefined` where there is none. */
   async #standBy(signal: AbortSignal): Promise<EtcdHost | undefined> {
     if (!isMarkedStandby(this.#deps.config.dataDir)) return undefined;
-    await this.#askToMove(signal);
+    await tellAddress({ ...this.#deps, signal });
     const etcd = await startOwnEtcd(this.#hostDeps(), { quotaBytes: STANDBY_QUOTA_BYTES });
     this.#standby = etcd;
     try {
@@ -235,22 +217,6 @@ class Slot implements ManagerSlot {
       throw error;
     } finally {
       this.#standby = undefined;
-    }
-  }
-
-  async #askForVote(signal: AbortSignal): Promise<void> {
-    try {
-      await askForVote({ ...this.#deps, signal });
-    } catch (error) {
-      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'no vote was given');
-    }
-  }
-
-  async #askToMove(signal: AbortSignal): Promise<void> {
-    try {
-      await askToMove({ ...this.#deps, signal });
-    } catch (error) {
-      if (!signal.aborted) this.#deps.ports.logger.debug({ err: error }, 'the leader was not told of the new address');
     }
   }
 
@@ -274,7 +240,8 @@ class Slot implements ManagerSlot {
       ...{ ...this.#deps, host, nodeId, calls: manager.calls },
       dataDir: config.dataDir,
     });
-    this.#tell();
+    this.#watchers.tell();
+    void removeAside(config.dataDir, this.#deps.vault, this.#deps.ports.logger);
   }
 
   #refuseNewer({ StateFormat }: Cluster): void {
@@ -288,48 +255,41 @@ class Slot implements ManagerSlot {
       ...{ config, ports, member, vault, onFailure: onStoreFailure },
       nodeId: identity.current.nodeId,
       clusterId: identity.current.clusterId,
-      onGone: (reason) => void this.#onGone(reason),
+      onGone: (reason) => this.#gone(reason),
     };
+  }
+
+  #gone(reason: GoneReason): void {
+    this.#onGone(reason).catch((error: unknown) => this.#deps.onStoreFailure(asSwarmdError(error)));
   }
 
   /** etcd on this host is over: for good when the others removed it; else this manager joins them anew. */
   async #onGone({ kind, detail }: GoneReason): Promise<void> {
-    const { ports, config } = this.#deps;
-    ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
-    const alone = this.#isAlone();
-    await this.stop();
-    if (kind === 'damaged' && alone) {
+    this.#deps.ports.logger.warn({ kind, detail }, 'this host is no member of the store any more');
+    const isLost = kind === 'damaged' && this.#isAlone();
+    const stops = this.#stops;
+    const clearing = this.#end().then(() => (isLost ? undefined : this.#clear(kind)));
+    this.#clearing = clearing.catch(() => {});
+    await clearing;
+    if (isLost) {
       // What is left of it is all that is left: for whoever can make something of it.
       const problem = `the data of etcd cannot be read (${detail}), and no other manager is known to have it from`;
-      this.#deps.onStoreFailure(new SwarmdError('damaged', `${problem}: restore the cluster from a backup`));
-      return;
+      throw new SwarmdError('damaged', `${problem}: restore the cluster from a backup`);
     }
-    await removeManager(config.dataDir);
-    if (kind !== 'removed') await this.start();
+    if (stops !== this.#stops) return;
+    if (kind === 'removed') this.#deps.onRemoved();
+    else await this.start();
+  }
+
+  /** Others may be damaged as well: then what is damaged here may be what the cluster is recovered from. */
+  #clear(kind: GoneReason['kind']): Promise<void> {
+    const { config, vault } = this.#deps;
+    return kind === 'damaged' ? setManagerAside(config.dataDir, vault) : removeState(config.dataDir);
   }
 
   /** Without others to have it from, a store that is not there is lost. */
   #isAlone(): boolean {
     const { managers, member } = this.#deps;
     return managers().every((addr) => addr === member.advertiseAddr);
-  }
-
-  #until(condition: () => boolean, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const look = (): void => {
-        if (!condition() && !signal.aborted) return;
-        this.#watchers.delete(look);
-        signal.removeEventListener('abort', look);
-        if (condition()) resolve();
-        else reject(signal.reason as Error);
-      };
-      this.#watchers.add(look);
-      signal.addEventListener('abort', look);
-      look();
-    });
-  }
-
-  #tell(): void {
-    for (const look of [...this.#watchers]) look();
   }
 }

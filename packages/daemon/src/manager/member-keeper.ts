@@ -8,8 +8,10 @@ import type { StoreHost } from './store-host.js';
 
 /** Members are compared with the managers this often, and whenever a node changes. */
 const PERIOD_MS = 2_000;
-/** A learner that has not caught up by then has been given up by its host. */
+/** A learner that has not caught up by then has been given up by its host, */
 const LEARNER_GRACE_MS = 10 * 60_000;
+/** and one that has not even started by then will not: the others that want to come in wait for it. */
+const UNSTARTED_GRACE_MS = 60_000;
 const LIST_TIMEOUT_MS = 3_000;
 
 /** What the keeper does with a member: keep it, remove it, or first hand leadership over, as it is this host's own. */
@@ -26,7 +28,8 @@ export function memberVerdict(
   learnerMs: number,
 ): MemberVerdict {
   const node = view.get('node', member.name);
-  if (member.isLearner && learnerMs > LEARNER_GRACE_MS && !(node && isStandby(node))) return 'remove';
+  const graceMs = member.name === '' ? UNSTARTED_GRACE_MS : LEARNER_GRACE_MS;
+  if (member.isLearner && learnerMs > graceMs && !(node && isStandby(node))) return 'remove';
   if (member.name === '' || node?.Spec.Role === 'manager') return 'keep';
   return member.name === ownNodeId ? 'resign' : 'remove';
 }

@@ -15,6 +15,7 @@ import {
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
+import { createTurns } from './in-turn.js';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
 import { peerIp } from './peer-url.js';
 import { MoveSchema, memberCertificate, tellMembers } from './readdress.js';
@@ -86,25 +87,24 @@ export function parseAdded(answer: unknown): Added {
  */
 export function memberHandlers(host: StoreHost, ports: MemberPorts): LeaderCallHandlers {
   const { clock, random } = ports;
-  let turn: Promise<unknown> = Promise.resolve();
   /** Managers come in one at a time: etcd has one learner at a time. */
-  const inTurn = <R>(work: () => Promise<R>): Promise<R> => {
-    const done = turn.then(work);
-    turn = done.catch(() => {});
-    return done;
-  };
+  const turns = createTurns();
   return {
-    'managers.add': (args) => inTurn(() => add(host, AddSchema.parse(args), ports)),
-    'managers.move': (args) =>
-      inTurn(async () => {
-        const request = MoveSchema.parse(args);
+    'managers.add': async (args) => {
+      const request = AddSchema.parse(args);
+      return turns.run(request.nodeId, () => add(host, request, ports));
+    },
+    'managers.move': async (args) => {
+      const request = MoveSchema.parse(args);
+      return turns.run(request.nodeId, async () => {
         requireManager(host, request.nodeId);
         const { members } = await host.share();
         if (members === undefined) throw new SwarmdError('failed-precondition', 'etcd’s members are not ours');
         const certificatePem = await memberCertificate(host.store, request, clock, random);
         await tellMembers(members, request.nodeId, request.peerUrl, clock);
         return { certificatePem };
-      }),
+      });
+    },
     'managers.promote': async (args) => {
       const { nodeId, peerUrl } = PromoteSchema.parse(args);
       const node = requireManager(host, nodeId);

@@ -2,9 +2,10 @@ import { createEtcdCa, createEtcdKeyAndCsr, type EtcdCa, issueEtcdCertificate } 
 import { CLUSTER_KEY, type Random, type SharedStore, SwarmdError } from '@swarmd/model';
 import { moveLog, type ValueCipher } from '@swarmd/store';
 import type { ExternalEtcdConfig } from '../store-url.js';
+import { type DriverFlip, driverFlip } from './driver-flip.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { openExternalEtcd } from './external-etcd.js';
-import { type EtcdMembership, removeEtcd, type StoreDriver, saveDriver, saveEtcdMembership } from './manager-files.js';
+import { type EtcdMembership, removeEtcd, saveEtcdMembership } from './manager-files.js';
 import { peerIp, peerUrl } from './peer-url.js';
 import type { StoreHostDependencies } from './store-host.js';
 
@@ -31,12 +32,13 @@ async function shareInOwn(deps: StoreHostDependencies, store: SharedStore, ciphe
   await saveEtcdMembership(config.dataDir, membership, deps.vault);
   const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const etcd = await startEtcdHost({ ...deps, membership, onMoved });
+  const flip = driverFlip(config.dataDir, 'etcd', store, deps.onFailure);
   try {
-    await move(deps, store, cipher, etcd, 'etcd');
+    await move(deps, store, cipher, etcd, flip);
     return etcd;
   } catch (error) {
     await etcd.stop();
-    await removeEtcd(config.dataDir);
+    if (!flip.isUnsure) await removeEtcd(config.dataDir);
     throw error;
   }
 }
@@ -50,33 +52,35 @@ async function shareExternally(
   const { ports, clusterId } = deps;
   const etcd = await openExternalEtcd({ store: config, ports, clusterId });
   let prepared = false;
+  const flip = driverFlip(deps.config.dataDir, 'external', store, deps.onFailure);
   try {
     await etcd.prepare();
     prepared = true;
-    await move(deps, store, cipher, etcd, 'external');
+    await move(deps, store, cipher, etcd, flip);
     prepared = false;
     // Where it fails the next start does it.
     await etcd.settle().catch((err: unknown) => ports.logger.warn({ err }, 'the move is not noted in etcd yet'));
     return etcd;
   } catch (error) {
-    if (prepared) await etcd.erase().catch((err: unknown) => ports.logger.warn({ err }, 'a copy of the store remains'));
+    if (prepared && !flip.isUnsure)
+      await etcd.erase().catch((err: unknown) => ports.logger.warn({ err }, 'a copy of the store remains'));
     await etcd.stop();
     throw error;
   }
 }
 
 async function move(
-  { config, ports, nodeId, member }: StoreHostDependencies,
+  { ports, nodeId, member }: StoreHostDependencies,
   store: SharedStore,
   cipher: ValueCipher,
   etcd: EtcdHost,
-  driver: StoreDriver,
+  flip: DriverFlip,
 ): Promise<void> {
   const signal = AbortSignal.timeout(SHARE_TIMEOUT_MS);
   const log = await etcd.openLog(cipher, signal);
   const self = { nodeId, addr: member.advertiseAddr };
   try {
-    await moveLog(store, log, self, () => saveDriver(config.dataDir, driver), signal);
+    await moveLog(store, log, self, () => flip.run(), signal);
   } catch (error) {
     await log.close();
     throw error;

@@ -9,7 +9,7 @@ import type { EtcdHost } from './etcd-host.js';
 import { askForVote, fetchKeys } from './join-store.js';
 import { managerFiles, markStandby } from './manager-files.js';
 import type { StandbyOrders } from './members.js';
-import { pause } from './pause.js';
+import { pause } from './patience.js';
 
 /** The leader is asked for the vote, and for what this host needs besides, this often. */
 const PERIOD_MS = 1_000;

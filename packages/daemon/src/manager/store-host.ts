@@ -125,19 +125,20 @@ export async function openLevelHost(deps: StoreHostDependencies): Promise<StoreH
 
 /**
  * Opens the store that several managers can share: waits until a quorum of its etcd is there. Tells the others when this
- * host has another address. `forceNewCluster`: makes this host's member the only one, with the data that it has. `running`: this
- * host's etcd, which was started before.
+ * host has another address. `forceNewCluster`: makes this host's member the only one, with the data that it has.
+ * `running`: this host's etcd, which was started before; it is stopped where this fails.
  */
 export async function openEtcdHost(
   deps: StoreHostDependencies,
   signal: AbortSignal,
   options: { forceNewCluster?: boolean; running?: EtcdHost } = {},
 ): Promise<StoreHost> {
-  const { config, ports, vault } = deps;
+  const { config, ports } = deps;
   const isExternal = (await loadDriver(config.dataDir)) === 'external';
-  const { directory, dataKey: path } = managerFiles(config.dataDir);
-  if (!existsSync(path)) throw incomplete('data.key', directory);
-  const dataKeys = await DataKeys.open({ path, vault, logger: ports.logger });
+  const dataKeys = await heldKeys(deps).catch(async (error: unknown) => {
+    await options.running?.stop();
+    throw error;
+  });
   const start = () => (isExternal ? connectExternal(deps) : startOwnEtcd(deps, options));
   const etcd = options.running ?? (await start());
   try {
@@ -167,6 +168,12 @@ export async function openEtcdHost(
     await etcd.stop();
     throw error;
   }
+}
+
+function heldKeys({ config, ports, vault }: StoreHostDependencies): Promise<DataKeys> {
+  const { directory, dataKey: path } = managerFiles(config.dataDir);
+  if (!existsSync(path)) return Promise.reject(incomplete('data.key', directory));
+  return DataKeys.open({ path, vault, logger: ports.logger });
 }
 
 /** Starts the etcd of this host with the data that is there. `damaged` without its membership. */

@@ -1,5 +1,5 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import { type Clock, SwarmdError } from '@swarmd/model';
+import { type Clock, type SharedStore, SwarmdError } from '@swarmd/model';
 import {
   type CallRequest,
   type CallResponse,
@@ -11,6 +11,7 @@ import {
   toGrpcStatus,
   unaryHandler,
 } from '@swarmd/wire';
+import { refuseNonManager } from '../ca/members.js';
 import type { Attachments } from './attachments.js';
 import { serve } from './forward.js';
 import { jsonBytes, parseJson } from './grpc-transport.js';
@@ -23,6 +24,7 @@ const MAX_CALL_BYTES = 8 << 20;
 
 /** What {@link createClusterService} needs. */
 export interface ClusterServiceDependencies {
+  store: Pick<SharedStore, 'view' | 'leads' | 'watch'>;
   /** Asked once calls come in. */
   leadership(): Leadership;
   attachments: Attachments;
@@ -76,9 +78,9 @@ export function answerWith(answers: LeaderHandlers): (request: CallRequest) => P
   });
 }
 
-/** Serves a manager's line for as long as this manager leads; it signs only while it is sure that it does. */
+/** Serves a manager's line for as long as this manager leads and the other is one; it signs only while it is sure that it does. */
 function serveLine(deps: ClusterServiceDependencies, stream: ServerDuplexStream<ManagerSign, LeaderSign>): void {
-  const { attachments, clock } = deps;
+  const { attachments, clock, store } = deps;
   const leadership = deps.leadership();
   const term = leadership.leader?.term;
   const refusal = (): Error => toGrpcStatus(new SwarmdError('not-leader', 'this manager does not lead'));
@@ -95,15 +97,22 @@ function serveLine(deps: ClusterServiceDependencies, stream: ServerDuplexStream<
     over = true;
     cancel();
     unlisten();
+    unwatch();
     line?.end();
   };
-  const end = (): void => {
+  const end = (reason = refusal()): void => {
     if (over) return;
     finish();
-    stream.emit('error', refusal());
+    stream.emit('error', reason);
   };
   const unlisten = leadership.onChange(() => {
     if (!leadership.leads || leadership.leader?.term !== term) end();
+  });
+  // Calls are admitted one by one; a line that is open was admitted before.
+  const unwatch = store.watch(({ events }) => {
+    if (!events.some(({ table, object }) => table === 'node' && object.ID === nodeId)) return;
+    const reason = refuseNonManager(store, nodeId);
+    if (reason !== undefined) end(toGrpcStatus(reason));
   });
   const sign = (): void => {
     if (leadership.sure) stream.write({ term });
@@ -112,7 +121,7 @@ function serveLine(deps: ClusterServiceDependencies, stream: ServerDuplexStream<
   stream.on('data', ({ swarmdVersion, protocol, clockMs, addr, stateFormat }: ManagerSign) => {
     if (over) return;
     const about = { swarmdVersion, addr, protocol, stateFormat, clockAheadMs: clockMs - clock.now() };
-    line ??= attachments.add(nodeId, about, end);
+    line ??= attachments.add(nodeId, about, () => end());
     line.sign();
   });
   stream.on('cancelled', finish);

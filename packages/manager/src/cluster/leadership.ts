@@ -30,6 +30,8 @@ const CLAIM_PAUSE_MS = 150;
  * never answered.
  */
 const CLAIM_TIMEOUT_MS = 500;
+/** A manager that gave up leading leaves it to others for this long. */
+const REST_MS = 5_000;
 /** Handing over, and making sure of leading, may take this long. */
 const QUORUM_TIMEOUT_MS = 5_000;
 
@@ -50,6 +52,11 @@ export interface Leadership {
    * seconds. It goes on following. A manager without others goes on leading.
    */
   handOver(): Promise<void>;
+  /**
+   * Gives leadership up and leaves it to others for five seconds. Resolves with whether this manager leads no more: one
+   * without others, or without a quorum, goes on leading.
+   */
+  giveUp(): Promise<boolean>;
   /** Gives leadership up, if this manager has it, and follows no more. */
   stop(): Promise<void>;
 }
@@ -101,6 +108,7 @@ class LeaderWatch implements Leadership {
   #checking = false;
   /** This manager is about to stop, and others are there to lead. */
   #yielding = false;
+  #restsUntilMs = 0;
   #refusal = '';
   #claiming: Promise<void> | undefined;
 
@@ -145,6 +153,11 @@ class LeaderWatch implements Leadership {
     this.#line?.end();
     await this.#claiming;
     await this.#resign();
+  }
+
+  async giveUp(): Promise<boolean> {
+    this.#restsUntilMs = this.#countedMs + REST_MS;
+    return this.#resign();
   }
 
   async handOver(): Promise<void> {
@@ -267,7 +280,7 @@ class LeaderWatch implements Leadership {
           if (!current()) return;
           this.#line = undefined;
           this.#lostSinceMs ??= this.#countedMs;
-          if (isErrorCode(reason, 'incompatible')) this.#refused(reason);
+          if (isErrorCode(reason, 'incompatible', 'permission-denied')) this.#refused(reason);
           // One that has just claimed, or no longer leads, is there: only its silence counts, not a broken line.
           else if (!isErrorCode(reason, 'not-leader')) this.#brokenSinceMs ??= this.#countedMs;
         },
@@ -277,7 +290,7 @@ class LeaderWatch implements Leadership {
     this.#nextSignMs = this.#countedMs + SIGN_PERIOD_MS;
   }
 
-  /** The leader is there and does not speak with this manager's version: no reason to take its place. */
+  /** The leader is there and does not speak with this version, or not with a node that it knows as a worker: no reason to take its place. */
   #refused(reason: SwarmdError): void {
     this.#lastSignMs = this.#countedMs;
     this.#brokenSinceMs = undefined;
@@ -288,7 +301,7 @@ class LeaderWatch implements Leadership {
   }
 
   #takeOver(): void {
-    if (this.#yielding) return;
+    if (this.#yielding || this.#countedMs < this.#restsUntilMs) return;
     if (this.#claiming !== undefined || this.#countedMs < this.#nextClaimMs || !this.#deps.mayLead()) return;
     const step = takeoverStep({
       leads: false,

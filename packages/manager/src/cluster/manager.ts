@@ -173,7 +173,7 @@ export function assembleManager(options: AssemblyOptions): Manager {
             start({ store, clock, random, logger }),
       ),
     ],
-    log,
+    { clock, logger: log, giveUp: async () => (await leadership?.giveUp()) ?? false },
   );
 
   const stop = async (): Promise<void> => {
@@ -188,7 +188,8 @@ export function assembleManager(options: AssemblyOptions): Manager {
     const authority = createCertificateAuthority({ store, random, issuer: remoteIssuer(calls) });
     const lazily = (): Leadership => leadership!;
     const answers = options.answers ?? {};
-    const cluster = createClusterService({ leadership: lazily, attachments, handlers, answers, calls: patient, clock });
+    const about = { store, leadership: lazily, attachments, handlers, answers };
+    const cluster = createClusterService({ ...about, calls: patient, clock });
     const { service, relay, probe } = dispatcher;
     port = await network.serve(
       { authority, dispatcher: service, relay, probe, cluster },
