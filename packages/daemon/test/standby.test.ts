@@ -3,8 +3,8 @@ import { buildNode, manualClock } from '@swarmd/testkit';
 import { pino } from 'pino';
 import t from 'tap';
 import { memberVerdict } from '../src/manager/member-keeper.js';
-import { standbyNoMore } from '../src/manager/members.js';
 import { standbyProblem } from '../src/manager/standby.js';
+import { standbyNoMore } from '../src/manager/standby-members.js';
 
 const LONG_MS = 24 * 3_600_000;
 const logger = pino({ level: 'silent' });

@@ -14,8 +14,9 @@ import {
   saveDriver,
   saveEtcdMembership,
 } from './manager-files.js';
-import { parseAdded, type StandbyOrders, StandbySchema } from './members.js';
+import { parseAdded } from './members.js';
 import { peerUrl } from './peer-url.js';
+import { type StandbyOrders, StandbySchema } from './standby-members.js';
 
 /** Moving a large store to etcd, when the second manager joins, takes its time. */
 const ADD_TIMEOUT_MS = 120_000;

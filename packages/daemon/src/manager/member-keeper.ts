@@ -3,7 +3,7 @@ import type { Duty } from '@swarmd/manager';
 import { isStandby, type ReadView } from '@swarmd/model';
 import type { NodePorts } from '../node-ports.js';
 import { memberOperation } from './member-operation.js';
-import { standbyNoMore } from './members.js';
+import { standbyNoMore } from './standby-members.js';
 import type { StoreHost } from './store-host.js';
 
 /** Members are compared with the managers this often, and whenever a node changes. */

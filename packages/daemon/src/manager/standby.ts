@@ -8,8 +8,8 @@ import type { JoinStoreOptions } from './ask-leader.js';
 import type { EtcdHost } from './etcd-host.js';
 import { askForVote, fetchKeys } from './join-store.js';
 import { managerFiles, markStandby } from './manager-files.js';
-import type { StandbyOrders } from './members.js';
 import { pause } from './patience.js';
+import type { StandbyOrders } from './standby-members.js';
 
 /** The leader is asked for the vote, and for what this host needs besides, this often. */
 const PERIOD_MS = 1_000;
