@@ -58,6 +58,8 @@ t.test('standby › keeps a copy of the state, and is what a lost manager is rec
       /has a quorum: there is nothing to recover/,
     );
     t.match((await tryDocker(one, 'node', 'demote', one.name)).stderr, /last manager/);
+    t.match((await tryDocker(one, 'swarm', 'leave')).stderr, /Removing the last manager erases all/);
+    t.match((await tryDocker(two, 'swarm', 'leave')).stderr, /leave the swarm on a standby/);
   });
 
   await t.test('losing it harms nothing, and it comes back as what it was', async () => {
@@ -118,7 +120,14 @@ t.test('standby › keeps a copy of the state, and is what a lost manager is rec
   });
 
   await t.test('a third manager gives the standby its vote, and all three serve', async (t) => {
+    await swarmd(one).stop('SIGKILL');
     await docker(two, 'node', 'promote', three.name);
+    await waitFor('the newcomer says what it waits for', async () => {
+      return /the standby .* gets its vote before .* does not answer/.test((await tryDocker(three, 'info')).stdout);
+    });
+    await create(two, 'without-a-vote-of-one-that-is-gone');
+    t.match(await label(two, one), /standby/);
+    await startSwarmd(one);
     await Promise.all([serves(one), serves(three)]);
     await waitFor('three voters', async () => (await check(two)).Quorum.Margin === 1);
     t.notMatch(await label(two, one), /standby/);

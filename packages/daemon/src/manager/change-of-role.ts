@@ -1,5 +1,5 @@
 import { findEtcd } from '@swarmd/etcd';
-import { asSwarmdError, SwarmdError } from '@swarmd/model';
+import { type ApiObject, asSwarmdError, type Control, isStandby, type Node, SwarmdError } from '@swarmd/model';
 import type { DaemonConfig } from '../config.js';
 import type { NodeRuntime } from '../node-runtime.js';
 
@@ -8,6 +8,8 @@ const MANAGER_TIMEOUT_MS = 60_000;
 const FRESH_TIMEOUT_MS = 5_000;
 const LAST_MANAGER_LEAVES =
   'You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message. ';
+const STANDBY_LEAVES =
+  'You are attempting to leave the swarm on a standby. Demote the node first, or use `--force` and demote it afterwards. ';
 
 /** Waits for the manager of a node that has just joined as one. Going on in the background is not a failure of the join. */
 export async function becomeManager({ manager }: NodeRuntime): Promise<void> {
@@ -36,7 +38,8 @@ export async function whyNoManager({ etcd, store }: DaemonConfig): Promise<strin
  * that their quorum is one of those who stay. Resolves with whether it is surely the last one.
  */
 export async function leaveManagers({ control, manager, nodeId }: NodeRuntime, force: boolean): Promise<boolean> {
-  const nodes = (await control?.listNodes({ role: ['manager'] })) ?? [];
+  if (!force && manager.isStandby) throw new SwarmdError('unavailable', STANDBY_LEAVES);
+  const nodes = await votingManagers(control);
   if (!force) throw new SwarmdError('unavailable', leavingManager(nodes.length));
   if (control === undefined) return false;
   if (nodes.length <= 1) {
@@ -45,7 +48,7 @@ export async function leaveManagers({ control, manager, nodeId }: NodeRuntime, f
       () => true,
       () => false,
     );
-    return isNewest && (await control.listNodes({ role: ['manager'] })).length <= 1;
+    return isNewest && (await votingManagers(control)).length <= 1;
   }
   try {
     const { Version, Spec } = (await control.getNode(nodeId)) as unknown as {
@@ -58,6 +61,11 @@ export async function leaveManagers({ control, manager, nodeId }: NodeRuntime, f
     // Forced: the others will see that this manager is gone.
   }
   return false;
+}
+
+async function votingManagers(control: Control | undefined): Promise<ApiObject[]> {
+  const managers = (await control?.listNodes({ role: ['manager'] })) ?? [];
+  return managers.filter((node) => !isStandby(node as ApiObject & Pick<Node, 'Spec'>));
 }
 
 function leavingManager(managers: number): string {

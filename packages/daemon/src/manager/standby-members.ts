@@ -1,9 +1,12 @@
-import { type EtcdAdmin, promoteLearner } from '@swarmd/etcd';
+import { type EtcdAdmin, type EtcdClusterMember, promoteLearner, reachablePeers } from '@swarmd/etcd';
 import { CLUSTER_KEY, type Clock, isStandby, type Store, SwarmdError, withVote } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
 import type { StoreHost } from './store-host.js';
+
+/** A standby may take this long to answer, in milliseconds. */
+const ANSWER_TIMEOUT_MS = 3_000;
 
 const StandbyOrdersSchema = z.object({
   /** As of a manager that serves: what the secrets on the standby's disk are to be sealed with. */
@@ -23,7 +26,8 @@ export type StandbyOrders = z.infer<typeof StandbyOrdersSchema>;
 
 /**
  * etcd has one learner at a time, and three managers need no standby: the one that there is gets its vote before a
- * newcomer comes in. A newcomer beside two voters is no standby either. `unavailable` when the standby has not caught up.
+ * newcomer comes in. A newcomer beside two voters is no standby either. `failed-precondition` when the standby does not
+ * answer or has not caught up.
  */
 export async function giveStandbysTheirVotes(
   host: StoreHost,
@@ -32,19 +36,28 @@ export async function giveStandbysTheirVotes(
   { clock, logger }: { clock: Clock; logger: Logger },
 ): Promise<void> {
   const members = await admin.memberList(AbortSignal.timeout(PATIENCE_MS));
-  for (const { id, name, isLearner } of members) {
-    const node = host.store.view.get('node', name);
-    if (!isLearner || name === newcomer || node === undefined || !isStandby(node)) continue;
-    try {
-      await promoteLearner(memberOperation(admin, clock), id);
-    } catch (cause) {
-      const who = node.Description?.Hostname || name;
-      const problem = `the standby ${who} gets its vote before another manager comes in, and it has not caught up`;
-      throw new SwarmdError('unavailable', `${problem}: start it, or demote it`, { cause });
-    }
-    await standbyNoMore(host.store, name, logger);
+  for (const member of members) {
+    const node = host.store.view.get('node', member.name);
+    if (!member.isLearner || member.name === newcomer || node === undefined || !isStandby(node)) continue;
+    const refuse = (why: string, cause?: unknown): Error => {
+      const who = `the standby ${node.Description?.Hostname || member.name}`;
+      const problem = `${who} gets its vote before another manager comes in, and it ${why}`;
+      return new SwarmdError('failed-precondition', `${problem}: start it, or demote it`, { cause });
+    };
+    // etcd would give one that is gone its vote, if only it had caught up before: then there would be no quorum.
+    if (!(await answers(host, member))) throw refuse('does not answer');
+    await promoteLearner(memberOperation(admin, clock), member.id).catch((error: unknown) => {
+      throw refuse('has not caught up', error);
+    });
+    await standbyNoMore(host.store, member.name, logger);
   }
   if (members.filter(({ isLearner }) => !isLearner).length > 1) await standbyNoMore(host.store, newcomer, logger);
+}
+
+async function answers({ etcd }: StoreHost, member: EtcdClusterMember): Promise<boolean> {
+  if (etcd?.process === undefined) return false;
+  const { clientTls } = etcd.process;
+  return (await reachablePeers([member], clientTls, AbortSignal.timeout(ANSWER_TIMEOUT_MS))).size === 1;
 }
 
 /** Takes the label off a standby that has its vote, or is to have it. */
