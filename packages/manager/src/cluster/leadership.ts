@@ -1,22 +1,12 @@
-import {
-  type Clock,
-  isErrorCode,
-  type Leader,
-  type Random,
-  type SharedStore,
-  type SwarmdError,
-  withDeadline,
-} from '@swarmd/model';
+import { isErrorCode, type Leader, type Random, type SharedStore, withDeadline } from '@swarmd/model';
 import type { Logger } from 'pino';
-import { HEARD_MS, SIGN_PERIOD_MS, takeoverStep } from './takeover.js';
-import type { LeaderLine, ManagerTransport } from './transport.js';
+import { LeaderWatch, type LeaderWatchDependencies } from './leader-watch.js';
+import { takeoverStep } from './takeover.js';
 
 /** The leader is looked at this often. */
 const TICK_MS = 50;
 /** The most that the leader's silence grows by in one turn of the event loop: a stall of our own is not its death. */
 const MAX_ADVANCE_MS = 200;
-/** A broken line is tried again this often. */
-const REATTACH_MS = 50;
 /** A leader makes sure that it still is one this often, */
 const CHECK_PERIOD_MS = 500;
 /** and gives signs only as long as the last time that it was sure is not longer ago than this. */
@@ -62,46 +52,32 @@ export interface Leadership {
 }
 
 /** What {@link startLeadership} needs. */
-export interface LeadershipDependencies {
+export interface LeadershipDependencies extends LeaderWatchDependencies {
   store: SharedStore;
-  self: Pick<Leader, 'nodeId' | 'addr'>;
-  version: string;
-  protocol: number;
-  /** The newest form of the cluster's state that this manager can work on. */
-  stateFormat: number;
-  transport: ManagerTransport;
   /** Addresses of the other managers, the leader's included. */
   others(): readonly { nodeId: string; addr: string }[];
   /** Whether this host's member of the log's consensus leads it. */
   leadsConsensus(): boolean;
   /** Whether this manager is still one: who is being demoted leads no more. */
   mayLead(): boolean;
-  clock: Clock;
   random: Random;
-  logger: Logger;
 }
 
 /** Keeps a line to the leader, and takes its place when it is gone. */
 export function startLeadership(deps: LeadershipDependencies): Leadership {
-  return new LeaderWatch(deps);
+  return new OwnLeadership(deps);
 }
 
-class LeaderWatch implements Leadership {
+class OwnLeadership implements Leadership {
   readonly #deps: LeadershipDependencies;
   readonly #logger: Logger;
   readonly #abort = new AbortController();
   readonly #unlisten: () => void;
+  readonly #watch: LeaderWatch;
   #cancelTick = (): void => {};
   #countedMs = 0;
   #lastTick: number;
   #term: number | undefined;
-  #line: LeaderLine | undefined;
-  #lastSignMs = 0;
-  #heard = false;
-  #brokenSinceMs: number | undefined;
-  #lostSinceMs: number | undefined = 0;
-  #nextSignMs = 0;
-  #nextAttachMs = 0;
   #nextCheckMs = 0;
   #nextClaimMs = 0;
   #sureMs = Number.NEGATIVE_INFINITY;
@@ -109,12 +85,12 @@ class LeaderWatch implements Leadership {
   /** This manager is about to stop, and others are there to lead. */
   #yielding = false;
   #restsUntilMs = 0;
-  #refusal = '';
   #claiming: Promise<void> | undefined;
 
   constructor(deps: LeadershipDependencies) {
     this.#deps = deps;
     this.#logger = deps.logger.child({ component: 'leadership' });
+    this.#watch = new LeaderWatch({ ...deps, logger: this.#logger }, () => this.#countedMs);
     this.#lastTick = deps.clock.monotonic();
     this.#unlisten = deps.store.onLeadership(() => this.#onLeadership());
     this.#onLeadership();
@@ -134,12 +110,12 @@ class LeaderWatch implements Leadership {
   }
 
   lostForMs(): number {
-    return this.#lostSinceMs === undefined ? 0 : this.#countedMs - this.#lostSinceMs;
+    return this.#watch.lostForMs();
   }
 
   hears(term: number): boolean {
     if (this.leader?.term !== term) return false;
-    return this.leads ? this.sure : this.#line !== undefined && this.#countedMs - this.#lastSignMs <= HEARD_MS;
+    return this.leads ? this.sure : this.#watch.hears;
   }
 
   onChange(listener: () => void): () => void {
@@ -150,7 +126,7 @@ class LeaderWatch implements Leadership {
     this.#abort.abort();
     this.#cancelTick();
     this.#unlisten();
-    this.#line?.end();
+    this.#watch.end();
     await this.#claiming;
     await this.#resign();
   }
@@ -208,27 +184,20 @@ class LeaderWatch implements Leadership {
 
   #onLeadership(): void {
     const { leads, leader } = this;
-    if (leads) {
-      this.#sureMs = this.#countedMs;
-      this.#lostSinceMs = undefined;
+    if (leads) this.#sureMs = this.#countedMs;
+    if (leader?.term !== this.#term || leads) {
+      this.#term = leader?.term;
+      this.#watch.follow(leader);
+      if (leads) this.#logger.info({ term: leader?.term }, 'this manager leads');
+      else this.#logger.info({ leader: leader?.nodeId, term: leader?.term }, 'another manager leads, or none');
     }
-    if (leader?.term === this.#term && !leads) return;
-    this.#term = leader?.term;
-    this.#line?.end();
-    this.#line = undefined;
-    this.#lastSignMs = this.#countedMs;
-    this.#heard = false;
-    this.#brokenSinceMs = undefined;
-    this.#nextAttachMs = 0;
-    if (leads) this.#logger.info({ term: leader?.term }, 'this manager leads');
-    else this.#logger.info({ leader: leader?.nodeId, term: leader?.term }, 'another manager leads, or none');
-    if (!leads && this.#lostSinceMs === undefined) this.#lostSinceMs = this.#countedMs;
+    if (leads) this.#watch.lead();
   }
 
   #tick(): void {
     if (this.leads) this.#check();
     else {
-      this.#attach();
+      this.#watch.tick();
       this.#takeOver();
     }
   }
@@ -252,54 +221,6 @@ class LeaderWatch implements Leadership {
       });
   }
 
-  #attach(): void {
-    const leader = this.leader;
-    if (this.#line !== undefined) {
-      if (this.#countedMs < this.#nextSignMs) return;
-      this.#nextSignMs = this.#countedMs + SIGN_PERIOD_MS;
-      this.#line.sign();
-      return;
-    }
-    if (leader === undefined || leader.nodeId === this.#deps.self.nodeId || this.#countedMs < this.#nextAttachMs)
-      return;
-    this.#nextAttachMs = this.#countedMs + REATTACH_MS;
-    const { transport, version, protocol, stateFormat, clock, self } = this.#deps;
-    const current = (): boolean => this.#line === line && this.#term === leader.term;
-    const line = transport.attach(
-      leader.addr,
-      { swarmdVersion: version, protocol, clockMs: clock.now(), addr: self.addr, stateFormat },
-      {
-        onSign: (term) => {
-          if (!current() || term !== leader.term) return;
-          this.#lastSignMs = this.#countedMs;
-          this.#heard = true;
-          this.#brokenSinceMs = undefined;
-          this.#lostSinceMs = undefined;
-        },
-        onEnd: (reason) => {
-          if (!current()) return;
-          this.#line = undefined;
-          this.#lostSinceMs ??= this.#countedMs;
-          if (isErrorCode(reason, 'incompatible', 'permission-denied')) this.#refused(reason);
-          // One that has just claimed, or no longer leads, is there: only its silence counts, not a broken line.
-          else if (!isErrorCode(reason, 'not-leader')) this.#brokenSinceMs ??= this.#countedMs;
-        },
-      },
-    );
-    this.#line = line;
-    this.#nextSignMs = this.#countedMs + SIGN_PERIOD_MS;
-  }
-
-  /** The leader is there and does not speak with this version, or not with a node that it knows as a worker: no reason to take its place. */
-  #refused(reason: SwarmdError): void {
-    this.#lastSignMs = this.#countedMs;
-    this.#brokenSinceMs = undefined;
-    this.#nextAttachMs = this.#countedMs + SIGN_PERIOD_MS;
-    if (this.#refusal === reason.message) return;
-    this.#refusal = reason.message;
-    this.#logger.error({ leader: this.leader?.nodeId, reason: reason.message }, 'the leader refuses this manager');
-  }
-
   #takeOver(): void {
     if (this.#yielding || this.#countedMs < this.#restsUntilMs) return;
     if (this.#claiming !== undefined || this.#countedMs < this.#nextClaimMs || !this.#deps.mayLead()) return;
@@ -307,9 +228,7 @@ class LeaderWatch implements Leadership {
       leads: false,
       leader: this.leader,
       nodeId: this.#deps.self.nodeId,
-      heard: this.#heard,
-      silentMs: this.#countedMs - this.#lastSignMs,
-      brokenMs: this.#brokenSinceMs === undefined ? undefined : this.#countedMs - this.#brokenSinceMs,
+      ...this.#watch.observed,
       leadsConsensus: this.#deps.leadsConsensus(),
     });
     if (step === 'nothing') return;
