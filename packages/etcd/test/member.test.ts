@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import t from 'tap';
+import { readWal } from '../src/data/wal.js';
 import { commitEtcdLog, createEtcdCa, inspectEtcdData, takeVote } from '../src/index.js';
 import {
   callJson,
@@ -207,10 +208,17 @@ t.test('etcd member › whose data is damaged says so once', needsEtcd, async (t
   await a.running.stop();
   const wal = readdirSync(`${a.dataDir}/member/wal`).find((name) => name.endsWith('.wal'))!;
   await t.resolves(inspectEtcdData(a.dataDir));
+  const bytes = readFileSync(`${a.dataDir}/member/wal/${wal}`).subarray(0, 64 * 1024);
+  const { offset: end } = readWal(bytes, wal, () => {});
+  t.ok(end > 5_000, `${end} bytes of records`);
+  for (let at = 0; at < end; at += 8) {
+    const altered = Buffer.from(bytes).fill(0xff, at, at + 8);
+    t.throws(() => readWal(altered, wal, () => {}), { code: 'damaged' }, `at byte ${at}`);
+  }
   await flip(`${a.dataDir}/member/wal/${wal}`, 3_000);
   await t.rejects(inspectEtcdData(a.dataDir), { code: 'damaged' });
   const again = await cluster.start('a', {}, a.peerUrl, []);
-  t.match(await again.gone, { kind: 'damaged', detail: /crc mismatch/ });
+  t.match(await again.gone, { kind: 'damaged', detail: /crc mismatch|max entry size limit exceeded/ });
   t.equal(again.running.pid, undefined);
   rmSync(`${a.dataDir}/member/wal`, { recursive: true });
   await t.rejects(cluster.start('a', {}, a.peerUrl, []), { code: 'damaged', message: /log .* is missing/ });

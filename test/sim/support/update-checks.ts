@@ -73,7 +73,11 @@ export function createParallelismCheck(skewMs: () => number = () => 0): CommitCh
 
 function holdsPlace(task: Task, nowMs: number, delayMs: number): boolean {
   const { RunningAt, State } = task.Status;
-  if (RunningAt !== undefined) return isLive(task) && nowMs < Date.parse(RunningAt) + delayMs;
+  if (RunningAt !== undefined) {
+    const ranMs = nowMs - Date.parse(RunningAt);
+    // A wait longer than the whole delay counts as over: another manager's clock was ahead.
+    return isLive(task) && ranMs >= 0 && ranMs < delayMs;
+  }
   return isLive(task) && !isTerminal(State);
 }
 

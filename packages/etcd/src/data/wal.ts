@@ -23,6 +23,8 @@ const KINDS = { metadata: 1, entry: 2, state: 3, checksum: 4, snapshot: 5 } as c
 /** Entries that change the members, and the change that adds one or gives it its vote (etcd: raftpb/raft.proto). */
 const CONF_CHANGE = 1;
 const ADD_NODE = 0;
+/** No record is as long (etcd: wal/decoder.go); a length that says so was altered. */
+const MAX_RECORD_BYTES = 10 << 20;
 /** The unit that disks write whole. */
 const SECTOR_BYTES = 512;
 
@@ -39,6 +41,8 @@ export function readWal(bytes: Uint8Array, file: string, onRecord: (record: WalR
     if (frame === 0n) return end(false);
     const { recordBytes, padBytes } = unframe(frame);
     const start = offset + 8;
+    if (recordBytes >= MAX_RECORD_BYTES - padBytes)
+      throw new SwarmdError('damaged', `etcd's log is damaged: ${file} at byte ${offset}`);
     if (start + recordBytes + padBytes > bytes.length) return end(true);
     const body = bytes.subarray(start, start + recordBytes);
     const record = parseRecord(body);
