@@ -94,6 +94,26 @@ t.test('control › a ready node is only removed by force; its tasks are orphane
   t.equal(Date.parse(removed['n1']!.Expiry) - clock.now(), 90 * 24 * 3_600_000);
 });
 
+t.test('control › a manager is removed once it is demoted, though it never came back to hear of it', async (t) => {
+  const lost = { Spec: { Role: 'manager' as const, Availability: 'active' as const } };
+  const ManagerStatus = { Leader: false, Reachability: 'unreachable' as const, Addr: '10.0.0.9:2377' };
+  const { control, store } = await controlCluster([
+    buildNode('n1', {
+      ...lost,
+      CertificateRole: 'manager',
+      ManagerStatus,
+      Status: { State: 'down', Addr: '10.0.0.9' },
+    }),
+    ...['n2', 'n3'].map((id) =>
+      buildNode(id, { Spec: lost.Spec, ManagerStatus: { ...ManagerStatus, Reachability: 'reachable' } }),
+    ),
+  ]);
+  t.match(await refusal(control.removeNode('n1', true)), /must be demoted to worker before removal/);
+  await control.updateNode('n1', store.view.get('node', 'n1')!.Version.Index, { ...lost.Spec, Role: 'worker' });
+  await control.removeNode('n1', false);
+  t.equal(store.view.get('node', 'n1'), undefined);
+});
+
 t.test('control › nodes are found by hostname; two of one name are ambiguous', async (t) => {
   const described = buildNode('n1').Description!;
   const { control } = await controlCluster([

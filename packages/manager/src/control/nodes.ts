@@ -127,7 +127,8 @@ function managers(view: ReadView): Node[] {
  * nothing ever sees a task on a node that does not exist.
  */
 function removeNode(tx: WriteTx, node: Node, force: boolean, now: number): void {
-  if (node.Spec.Role === 'manager' || node.CertificateRole === 'manager') {
+  // One that was demoted counts no more, though it may be gone and never renew its certificate; its vote goes by itself.
+  if (node.Spec.Role === 'manager') {
     const message = `node ${node.ID} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal`;
     throw rpcError('failed-precondition', message);
   }
