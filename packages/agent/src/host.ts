@@ -1,10 +1,9 @@
-import type { Clock, NodeDescription } from '@swarmd/model';
+import { type Clock, type NodeDescription, pause } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { NodeFacts } from './convert/request.js';
 import type { EngineClient } from './engine/client.js';
 import { describeNode, engineInfo, userOffset } from './engine/describe.js';
 import { engineError } from './engine/errors.js';
-import { pause } from './pause.js';
 import { Changes } from './worker/changes.js';
 import type { AgentState } from './worker/state.js';
 

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { connect } from 'node:tls';
 import t from 'tap';
 import { readWal } from '../src/data/wal.js';
-import { commitEtcdLog, createEtcdCa, inspectEtcdData, takeVote } from '../src/index.js';
+import { commitEtcdLog, createEtcdCa, type EtcdMember, inspectEtcdData, takeVote } from '../src/index.js';
 import {
   callJson,
   get,
@@ -21,6 +21,15 @@ import {
 
 /** Whether a process is there, or still a zombie. */
 const isAlive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+/** Has the cluster of `running` expect another member, a learner, that nobody has started yet. */
+async function addLearner(running: EtcdMember): Promise<{ peerUrl: string; memberId: string }> {
+  const peerUrl = await newPeerUrl();
+  const add = { peerURLs: [peerUrl], isLearner: true };
+  type Added = { member: { ID: string } };
+  const { member } = await callJson<Added>(running, running.clientTls, '/v3/cluster/member/add', add);
+  return { peerUrl, memberId: member.ID };
+}
 
 t.test('etcd member › serves, keeps its keys to itself, and is gone after stop', needsEtcd, async (t) => {
   const cluster = await TestCluster.create(t);
@@ -127,13 +136,10 @@ t.test('etcd member › removed from its cluster says so once, now or when it co
   const cluster = await TestCluster.create(t);
   const a = await cluster.start('a');
   await a.running.ready(soon());
-  const peerUrl = await newPeerUrl();
-  const add = { peerURLs: [peerUrl], isLearner: true };
-  type Added = { member: { ID: string } };
-  const { member } = await callJson<Added>(a.running, a.running.clientTls, '/v3/cluster/member/add', add);
+  const { peerUrl, memberId } = await addLearner(a.running);
   const b = await cluster.start('b', {}, peerUrl);
   await b.running.ready(soon());
-  await callJson(a.running, a.running.clientTls, '/v3/cluster/member/remove', { ID: member.ID });
+  await callJson(a.running, a.running.clientTls, '/v3/cluster/member/remove', { ID: memberId });
   t.match(await b.gone, { kind: 'removed' });
   t.equal(b.running.state, 'gone');
   t.equal(b.running.pid, undefined);
@@ -190,11 +196,8 @@ t.test('etcd member › that was removed before its first start says so once', n
   const cluster = await TestCluster.create(t);
   const a = await cluster.start('a');
   await a.running.ready(soon());
-  const peerUrl = await newPeerUrl();
-  const add = { peerURLs: [peerUrl], isLearner: true };
-  type Added = { member: { ID: string } };
-  const { member } = await callJson<Added>(a.running, a.running.clientTls, '/v3/cluster/member/add', add);
-  await callJson(a.running, a.running.clientTls, '/v3/cluster/member/remove', { ID: member.ID });
+  const { peerUrl, memberId } = await addLearner(a.running);
+  await callJson(a.running, a.running.clientTls, '/v3/cluster/member/remove', { ID: memberId });
   const b = await cluster.start('b', {}, peerUrl);
   t.match(await b.gone, { kind: 'outdated', detail: /member count is unequal/ });
   t.equal(b.running.pid, undefined);

@@ -20,7 +20,7 @@ export interface Versions {
 export const VERSIONS: Versions = { swarmd: '0.1.0', protocol: { min: 1, max: 1 }, stateFormat: 1 };
 
 /** The protocol that two sides speak with each other: the newest that both know; `undefined` when there is none. */
-export function commonProtocol(a: ProtocolRange, b: ProtocolRange): number | undefined {
+function commonProtocol(a: ProtocolRange, b: ProtocolRange): number | undefined {
   const newest = Math.min(a.max, b.max);
   return newest >= Math.max(a.min, b.min) ? newest : undefined;
 }

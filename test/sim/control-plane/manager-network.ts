@@ -1,9 +1,9 @@
 import type { LeaderLineHandlers, ManagerCallOptions, ManagerNetwork, ManagerServices } from '@swarmd/manager';
 import { SwarmdError } from '@swarmd/model';
 import { fromGrpcError } from '@swarmd/wire';
+import { ServerCall } from '../support/server-call.js';
 import type { Connection, Network } from './network.js';
 import type { Process } from './process.js';
-import { ServerCall } from './server-call.js';
 
 /** A manager's process, and what it serves once it does. */
 export interface ServingManager {

@@ -1,7 +1,7 @@
-import { EventEmitter } from 'node:events';
 import type { Clock } from '@swarmd/model';
 import type { AgentMessage, ManagerMessage } from '@swarmd/wire';
 import type { Dice } from './dice.js';
+import { ServerCall } from './server-call.js';
 
 /** A message's body, as either side sends it. */
 export type AgentBody = NonNullable<AgentMessage['body']>;
@@ -21,61 +21,6 @@ export interface LinkListener {
   onEnd(): void;
 }
 
-/** The manager's end: as much of a gRPC stream as the dispatcher uses. */
-export class ServerEnd extends EventEmitter {
-  readonly #nodeId: string;
-  readonly #write: (message: ManagerMessage) => void;
-  readonly #ended: () => void;
-  #paused = false;
-  #held: AgentMessage[] = [];
-
-  constructor(nodeId: string, write: (message: ManagerMessage) => void, ended: () => void) {
-    super();
-    this.#nodeId = nodeId;
-    this.#write = write;
-    this.#ended = ended;
-    this.on('error', ended);
-  }
-
-  getPeer(): string {
-    return '10.0.0.1:1';
-  }
-
-  getAuthContext(): unknown {
-    const subject = { CN: this.#nodeId, OU: 'swarm-worker', O: 'simulated' };
-    return { sslPeerCertificate: { subject, valid_to: 'Dec 31 2099 00:00:00 GMT', raw: Buffer.alloc(0) } };
-  }
-
-  write(message: ManagerMessage): boolean {
-    this.#write(message);
-    return true;
-  }
-
-  end(): void {
-    this.#ended();
-  }
-
-  destroy(): void {
-    this.#ended();
-  }
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    const held = this.#held;
-    this.#held = [];
-    for (const message of held) this.deliver(message);
-  }
-
-  deliver(message: AgentMessage): void {
-    if (this.#paused) this.#held.push(message);
-    else this.emit('data', message);
-  }
-}
-
 /** Delays are multiples of this, so that things coincide as they do under load. */
 const GRAIN_MS = 5;
 const MAX_DELAY_GRAINS = 12;
@@ -87,7 +32,7 @@ const MAX_DELAY_GRAINS = 12;
 export function openLink(
   { clock, dice }: { clock: Clock; dice: Dice },
   nodeId: string,
-  serve: (end: ServerEnd) => void,
+  serve: (end: ServerCall) => void,
   listener: LinkListener,
 ): Link {
   let open = true;
@@ -106,9 +51,10 @@ export function openLink(
     open = false;
     listener.onEnd();
   };
-  const server = new ServerEnd(
-    nodeId,
-    ({ body }) => down(() => listener.onMessage(body!)),
+  const server = new ServerCall(
+    { nodeId, role: 'worker' },
+    undefined,
+    (message) => down(() => listener.onMessage((message as ManagerMessage).body!)),
     () => down(close),
   );
   up(() => serve(server));
@@ -117,7 +63,7 @@ export function openLink(
     cut: (noticed) => {
       if (!open) return;
       open = false;
-      if (noticed) server.emit('cancelled');
+      if (noticed) server.cancelled();
     },
   };
 }

@@ -14,13 +14,13 @@ import {
 } from '@swarmd/manager';
 import { type Clock, type Control, type Random, type Store, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
-import type { ServerEnd } from './link.js';
 import { ownedStore, type Writer } from './owners.js';
+import type { ServerCall } from './server-call.js';
 
 /** A manager in the simulation: the real loops, control and dispatcher on one store. */
 export interface SimulatedManager {
   control: Control;
-  serve(end: ServerEnd): void;
+  serve(end: ServerCall): void;
   /** Has every loop look at everything again. */
   resync(): void;
   /** Stops the loops and starts new ones on the same store; sessions go on. */

@@ -10,14 +10,15 @@ import {
 import { type AssignmentChange, Assignments_Kind, type TaskAssignment } from '@swarmd/wire';
 import type { Dice } from './dice.js';
 import type { Fate } from './fate.js';
-import { type Link, type ManagerBody, openLink, type ServerEnd } from './link.js';
+import { type Link, type ManagerBody, openLink } from './link.js';
+import type { ServerCall } from './server-call.js';
 
 /** What a node needs of the simulation. */
 export interface NodeWorld {
   clock: Clock;
   dice: Dice;
   /** The manager's side of a new session; `undefined` while no manager serves. */
-  serve(): ((end: ServerEnd) => void) | undefined;
+  serve(): ((end: ServerCall) => void) | undefined;
   fateOf(spec: ServiceSpec): Fate;
 }
 

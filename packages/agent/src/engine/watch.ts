@@ -1,9 +1,8 @@
 import type { Readable } from 'node:stream';
-import type { Clock } from '@swarmd/model';
+import { type Clock, pause } from '@swarmd/model';
 import type Docker from 'dockerode';
 import type { Logger } from 'pino';
 import { CLUSTER_LABEL, TASK_ID_LABEL } from '../labels.js';
-import { pause } from '../pause.js';
 import { connectEngine, type EngineClient, READ_TIMEOUT_MS, within } from './client.js';
 import { engineError } from './errors.js';
 import { readLines } from './lines.js';

@@ -1,7 +1,14 @@
-import { asSwarmdError, type Clock, type Driver, type NodeDescription, type Random, SwarmdError } from '@swarmd/model';
+import {
+  asSwarmdError,
+  type Clock,
+  type Driver,
+  type NodeDescription,
+  pause,
+  type Random,
+  SwarmdError,
+} from '@swarmd/model';
 import type { ClusterUpdate, DispatcherClient, LogSubscription, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
-import { pause } from '../pause.js';
 import type { AgentState } from '../worker/state.js';
 import type { Worker } from '../worker/worker.js';
 import { attemptOrder, FIRST_BACKOFF_MS, nextBackoffMs } from './backoff.js';

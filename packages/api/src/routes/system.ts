@@ -86,7 +86,7 @@ async function swarmInfo({ membership }: ApiContext): Promise<{ Swarm: LocalNode
 const MAX_WARNINGS = 10;
 
 /** What `/info` says of nodes whose certificates run out without having been renewed. */
-export function certificateWarnings(nodes: readonly ApiObject[], nowMs: number): string[] {
+function certificateWarnings(nodes: readonly ApiObject[], nowMs: number): string[] {
   const warnings = nodes.flatMap((node): string[] => {
     const certificate = node['Certificate'] as { NotBefore: string; NotAfter: string } | undefined;
     const stage = certificate === undefined ? 'fresh' : certificateStage(certificate, nowMs).stage;
@@ -100,7 +100,7 @@ export function certificateWarnings(nodes: readonly ApiObject[], nowMs: number):
 }
 
 /** What `/info` says of managers that the replacement of the data key waits for, and that cannot be reached. */
-export function dataKeyWarnings(rotation: unknown): string[] {
+function dataKeyWarnings(rotation: unknown): string[] {
   const { WaitingFor = [] } = (rotation ?? {}) as {
     WaitingFor?: { NodeID: string; Hostname: string; Reachability: string }[];
   };

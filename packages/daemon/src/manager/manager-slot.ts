@@ -1,6 +1,6 @@
 import type { GoneReason } from '@swarmd/etcd';
 import type { Loop } from '@swarmd/manager';
-import { asSwarmdError, type Cluster, type Control, formatRefusal, SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type Cluster, type Control, formatRefusal, pause, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import type { IdentityHolder } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
@@ -12,7 +12,7 @@ import type { EtcdHost } from './etcd-host.js';
 import { enterStore } from './join-store.js';
 import { isMarkedStandby, loadDriver, removeAside, removeState, setManagerAside } from './manager-files.js';
 import { openOnly, openShared, tellAddress } from './open-store.js';
-import { openTimeoutMs, pause } from './patience.js';
+import { openTimeoutMs } from './patience.js';
 import { type ManagerAddress, ManagerQuestions } from './questions.js';
 import { STANDBY_QUOTA_BYTES, standBy, standbyProblem } from './standby.js';
 import { type StoreHost, type StoreHostDependencies, startOwnEtcd, storeMismatch } from './store-host.js';

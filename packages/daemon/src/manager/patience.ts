@@ -1,4 +1,4 @@
-import type { Clock } from '@swarmd/model';
+import { type Clock, pause } from '@swarmd/model';
 
 /** The first attempt to open the store may take this long: without a quorum it waits. */
 const OPEN_MIN_MS = 30_000;
@@ -13,20 +13,6 @@ const ASK_PAUSE_MS = 2_000;
  */
 export function openTimeoutMs(attempt: number): number {
   return Math.min(OPEN_MAX_MS, OPEN_MIN_MS * 2 ** attempt);
-}
-
-/** Resolves after `ms`, or at once when `signal` is aborted, before or meanwhile. Never rejects. */
-export function pause(clock: Pick<Clock, 'after'>, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done);
-  });
 }
 
 /** Calls `ask` until it resolves or `signal` is aborted, telling `onRefused` why it did not. Never rejects. */

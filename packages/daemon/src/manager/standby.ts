@@ -1,5 +1,5 @@
 import { createGrpcTransport, type LeaderLine, SIGN_PERIOD_MS } from '@swarmd/manager';
-import { VERSIONS } from '@swarmd/model';
+import { pause, VERSIONS } from '@swarmd/model';
 import { parseUnlockKey } from '@swarmd/store';
 import { DataKeys } from '../lock/data-keys.js';
 import { nodeKeyWasClear } from '../lock/secret-files.js';
@@ -8,7 +8,6 @@ import type { JoinStoreOptions } from './ask-leader.js';
 import type { EtcdHost } from './etcd-host.js';
 import { askForVote, fetchKeys } from './join-store.js';
 import { managerFiles, markStandby } from './manager-files.js';
-import { pause } from './patience.js';
 import type { StandbyOrders } from './standby-members.js';
 
 /** The leader is asked for the vote, and for what this host needs besides, this often. */

@@ -1,5 +1,5 @@
-import { request } from 'node:https';
 import { SwarmdError } from '@swarmd/model';
+import { httpsGet } from './https-get.js';
 import type { EtcdEndpoint } from './target.js';
 
 const FSYNC = 'etcd_disk_wal_fsync_duration_seconds';
@@ -25,25 +25,10 @@ export function histogramP99(metrics: string, name: string): number | undefined 
   return Math.min(seconds, largest) * 1_000;
 }
 
-function metricsOf({ clientEndpoint, clientTls }: EtcdEndpoint, signal: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const fail = (cause?: Error): void =>
-      reject(new SwarmdError('unavailable', 'etcd on this host does not tell its metrics', { cause }));
-    const call = request(new URL('/metrics', clientEndpoint), {
-      ...{ ca: clientTls.caPem, cert: clientTls.certificatePem, key: clientTls.keyPem },
-      ...{ agent: false, signal },
-    });
-    call.on('response', (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve(text));
-      response.on('error', fail);
-    });
-    call.on('error', fail);
-    call.on('close', () => fail());
-    call.end();
-  });
+async function metricsOf({ clientEndpoint, clientTls }: EtcdEndpoint, signal: AbortSignal): Promise<string> {
+  try {
+    return await httpsGet(new URL('/metrics', clientEndpoint), clientTls, signal);
+  } catch (cause) {
+    throw new SwarmdError('unavailable', 'etcd on this host does not tell its metrics', { cause });
+  }
 }

@@ -1,8 +1,7 @@
-import { asSwarmdError, type Clock } from '@swarmd/model';
+import { asSwarmdError, type Clock, pause } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { EtcdAdmin } from '../admin/admin.js';
 import { etcdErrorKind } from '../admin/errors.js';
-import { pause } from '../pause.js';
 import {
   hasRoom,
   KEEP_MS,

@@ -1,7 +1,6 @@
-import { type Clock, isErrorCode, SwarmdError } from '@swarmd/model';
+import { type Clock, isErrorCode, pause, SwarmdError } from '@swarmd/model';
 import type { EtcdAdmin, EtcdClusterMember } from '../admin/admin.js';
 import { type EtcdErrorKind, etcdErrorKind } from '../admin/errors.js';
-import { pause } from '../pause.js';
 
 /** With what, and for how long, an operation on members is tried. */
 export interface MemberOperation {

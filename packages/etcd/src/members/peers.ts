@@ -1,5 +1,5 @@
-import { request } from 'node:https';
 import type { EtcdClusterMember } from '../admin/admin.js';
+import { httpsGet } from '../admin/https-get.js';
 import type { EtcdTls } from '../process/key-directory.js';
 
 /** The members among `members` whose peer port answers, by ID, with their versions. */
@@ -18,23 +18,10 @@ export async function reachablePeers(
 }
 
 /** What a peer port says of itself; client ports are on loopback, so that of other hosts there is no more to see. */
-function peerVersion(peerUrl: string, tls: EtcdTls, signal: AbortSignal): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const call = request(new URL('/version', peerUrl), {
-      ...{ ca: tls.caPem, cert: tls.certificatePem, key: tls.keyPem },
-      ...{ agent: false, signal },
-    });
-    call.on('response', (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (part: string) => {
-        text += part;
-      });
-      response.on('end', () => resolve(/"etcdserver":"([^"]+)"/.exec(text)?.[1]));
-      response.on('error', () => resolve(undefined));
-    });
-    call.on('error', () => resolve(undefined));
-    call.on('close', () => resolve(undefined));
-    call.end();
-  });
+async function peerVersion(peerUrl: string, tls: EtcdTls, signal: AbortSignal): Promise<string | undefined> {
+  try {
+    return /"etcdserver":"([^"]+)"/.exec(await httpsGet(new URL('/version', peerUrl), tls, signal))?.[1];
+  } catch {
+    return undefined;
+  }
 }

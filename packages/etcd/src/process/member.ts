@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { mkdir, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
-import { SwarmdError } from '@swarmd/model';
+import { pause, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
-import { pause } from '../pause.js';
 import { type EtcdProcess, spawnEtcd } from './child.js';
 import { etcdFlags, quotaBytesFor, SNAPSHOT_COUNT } from './flags.js';
 import { type EtcdTls, type KeyFiles, removeKeyFiles, writeKeyFiles } from './key-directory.js';

@@ -6,7 +6,7 @@ import type { Duty } from './duties.js';
 const FIRST_FORMAT = 1;
 
 /** The form that the cluster's state is to have: the newest that every manager can work on, and never an older one. */
-export function dueStateFormat(view: ReadView): number {
+function dueStateFormat(view: ReadView): number {
   const formats = [...view.all('node')]
     .filter(({ Spec }) => Spec.Role === 'manager')
     .map(({ ManagerStatus }) => ManagerStatus?.StateFormat ?? FIRST_FORMAT);

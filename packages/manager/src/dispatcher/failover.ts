@@ -1,4 +1,4 @@
-import { asSwarmdError, type Clock, isErrorCode, SwarmdError } from '@swarmd/model';
+import { asSwarmdError, type Clock, isErrorCode, pause, SwarmdError } from '@swarmd/model';
 
 /** How long a change of leader may take before whoever waits for it is told. */
 const FAILOVER_MS = 5_000;
@@ -40,16 +40,4 @@ export async function overFailover<R>(
 export function withoutLeader(thrown: unknown): SwarmdError {
   const error = asSwarmdError(thrown);
   return error.code === 'not-leader' ? new SwarmdError('unavailable', error.message, { cause: error }) : error;
-}
-
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
 }

@@ -2,4 +2,5 @@ export * from './clock.js';
 export * from './control.js';
 export * from './deadline.js';
 export * from './log.js';
+export * from './pause.js';
 export * from './store.js';

@@ -1,6 +1,6 @@
 import { changedAt, type KeyValue, type RequestOp, rangeOp, rangeResult, surelyNotApplied } from '@swarmd/etcd';
-import { isErrorCode, SwarmdError } from '@swarmd/model';
-import { type LogContext, pause } from './log-context.js';
+import { isErrorCode, pause, SwarmdError } from '@swarmd/model';
+import type { LogContext } from './log-context.js';
 
 /** How a fenced transaction ended. */
 export type FencedOutcome =
@@ -64,6 +64,6 @@ export async function fencedTxn(context: LogContext, txn: FencedTxn, unknownMs: 
         throw new SwarmdError('unavailable', `etcd does not answer: ${error.message}`, { cause: error });
       logger.debug({ err: error, unsure }, 'a write to etcd is tried again');
     }
-    await pause(context, RETRY_MS);
+    await pause(clock, RETRY_MS, closed);
   }
 }

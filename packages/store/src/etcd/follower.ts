@@ -1,6 +1,6 @@
 import { prefixEnd, rangeOp, rangeResult, type WatchResponse } from '@swarmd/etcd';
-import { asSwarmdError, type LogEvent } from '@swarmd/model';
-import { type LogContext, pause } from './log-context.js';
+import { asSwarmdError, type LogEvent, pause } from '@swarmd/model';
+import type { LogContext } from './log-context.js';
 import type { LogPosition } from './log-position.js';
 import { applyRevision, byRevision, readRevision } from './revision.js';
 
@@ -49,7 +49,7 @@ export class LogFollower {
       await this.#handling;
       if (this.#ended) return;
       waitMs = this.#next > from ? RETRY_MS.min : Math.min(waitMs * 2, RETRY_MS.max);
-      await pause(this.#context, waitMs);
+      await pause(this.#context.clock, waitMs, this.#context.closed);
     }
   }
 

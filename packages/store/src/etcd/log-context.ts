@@ -16,17 +16,3 @@ export interface LogContext {
   /** Fires when the log is closed. */
   closed: AbortSignal;
 }
-
-/** Resolves after `ms`, or at once when the log is closed. */
-export function pause({ clock, closed }: LogContext, ms: number): Promise<void> {
-  if (closed.aborted) return Promise.resolve();
-  return new Promise((resolve) => {
-    const settle = (): void => {
-      cancel();
-      closed.removeEventListener('abort', settle);
-      resolve();
-    };
-    const cancel = clock.after(ms, settle);
-    closed.addEventListener('abort', settle, { once: true });
-  });
-}

@@ -1,7 +1,7 @@
-import type { Clock } from '@swarmd/model';
+import type { Clock } from './clock.js';
 
-/** Resolves after `ms`, or at once when `signal` is aborted, before or meanwhile. Never rejects. */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+/** Resolves after `ms` of `clock`, or at once when `signal` is aborted, before or meanwhile. Never rejects. */
+export function pause(clock: Pick<Clock, 'after'>, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) return resolve();
     const done = (): void => {
