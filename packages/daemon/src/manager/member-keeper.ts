@@ -1,5 +1,5 @@
 import { type EtcdClusterMember, removeMember } from '@swarmd/etcd';
-import type { Duty } from '@swarmd/manager';
+import { type Loop, startLoop } from '@swarmd/manager';
 import { isStandby, type ReadView } from '@swarmd/model';
 import type { NodePorts } from '../node-ports.js';
 import { memberOperation } from './member-operation.js';
@@ -35,66 +35,50 @@ export function memberVerdict(
 }
 
 /** Keeps the members of etcd as the managers are, while this manager leads. */
-export function startMemberKeeper(host: StoreHost, nodeId: string, { clock, logger }: NodePorts): Duty {
+export function startMemberKeeper(host: StoreHost, nodeId: string, { clock, logger }: NodePorts): Loop {
   const log = logger.child({ component: 'member-keeper' });
+  const { store } = host;
   const learnersSince = new Map<string, number>();
-  let stopped = false;
-  let running: Promise<void> | undefined;
-  let again = false;
-  let cancel = (): void => {};
 
-  const resign = (): void => void host.store.resign(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch(() => {});
+  const resign = (): void => void store.resign(AbortSignal.timeout(LIST_TIMEOUT_MS)).catch(() => {});
 
-  const pass = async (): Promise<void> => {
+  const look = async (signal: AbortSignal): Promise<void> => {
     if (host.etcd === undefined) return;
     const admin = host.etcd.members;
     if (admin === undefined) {
       // Nobody takes this manager's vote: it goes by itself once it does not lead.
-      if (memberVerdict(host.store.view, { name: nodeId, isLearner: false }, nodeId, 0) === 'resign') resign();
+      if (memberVerdict(store.view, { name: nodeId, isLearner: false }, nodeId, 0) === 'resign') resign();
       return;
     }
     for (const member of await admin.memberList(AbortSignal.timeout(LIST_TIMEOUT_MS))) {
       if (!member.isLearner) learnersSince.delete(member.id);
       else if (!learnersSince.has(member.id)) learnersSince.set(member.id, clock.monotonic());
       const learnerMs = clock.monotonic() - (learnersSince.get(member.id) ?? clock.monotonic());
-      const verdict = memberVerdict(host.store.view, member, nodeId, learnerMs);
-      if (stopped) return;
+      const verdict = memberVerdict(store.view, member, nodeId, learnerMs);
+      if (signal.aborted) return;
       // Cut off between the vote and the label, or promoted by a leader that knew of no standbys.
-      if (!member.isLearner) await standbyNoMore(host.store, member.name, log);
+      if (!member.isLearner) await standbyNoMore(store, member.name, log);
       if (verdict === 'keep') continue;
       log.info({ member: member.name || member.id, verdict }, 'a member of etcd is no manager any more');
       if (verdict === 'remove') await removeMember(memberOperation(admin, clock), member.id);
       else resign();
     }
   };
-  const run = (): void => {
-    if (stopped) return;
-    if (running !== undefined) {
-      again = true;
-      return;
-    }
-    cancel();
-    running = pass()
-      .catch((error: unknown) => log.warn({ err: error }, 'the members of etcd were not looked at; will try again'))
-      .finally(() => {
-        running = undefined;
-        if (stopped) return;
-        if (again) {
-          again = false;
-          run();
-        } else cancel = clock.after(PERIOD_MS, run);
-      });
-  };
-  const unwatch = host.store.watch(({ events }) => {
-    if (events.some(({ table }) => table === 'node')) run();
-  });
-  run();
-  return {
-    stop: async () => {
-      stopped = true;
-      cancel();
-      unwatch();
-      await running;
+  return startLoop<'members'>(
+    {
+      name: 'member-keeper',
+      dirtiedBy: ({ table }, mark) => {
+        if (table === 'node') mark('members');
+      },
+      allKeys: () => ['members'],
+      pass: async (_keys, { signal, wakeAfter }) => {
+        // Members that change are busy for seconds: that is no failure.
+        await look(signal).catch((error: unknown) =>
+          log.warn({ err: error }, 'the members of etcd were not looked at; will try again'),
+        );
+        wakeAfter('members', PERIOD_MS);
+      },
     },
-  };
+    { store, clock, logger },
+  );
 }

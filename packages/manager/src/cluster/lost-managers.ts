@@ -1,6 +1,6 @@
 import { type Clock, isStandby, type Node, type SharedStore } from '@swarmd/model';
 import type { Logger } from 'pino';
-import type { Duty } from './duties.js';
+import { type Loop, startLoop } from '../loop/loop.js';
 
 /** A manager that was not reached for so long is lost, for the time being. */
 export const LOST_MS = 5 * 60_000;
@@ -29,14 +29,12 @@ export function managerToReplace(
 }
 
 /** Makes workers of lost managers whose votes only stand in the way, while this manager leads. */
-export function startLostManagers(deps: { store: SharedStore; clock: Clock; logger: Logger }): Duty {
+export function startLostManagers(deps: { store: SharedStore; clock: Clock; logger: Logger }): Loop {
   const { store, clock } = deps;
   const log = deps.logger.child({ component: 'lost-managers' });
   const since = new Map<string, number>();
-  let cancel = (): void => {};
-  let running: Promise<void> | undefined;
 
-  const pass = async (): Promise<void> => {
+  const look = async (): Promise<void> => {
     // A standby has no vote to give up.
     const managers = [...store.view.all('node')].filter((node) => node.Spec.Role === 'manager' && !isStandby(node));
     const unreachableMs = new Map<string, number>();
@@ -59,23 +57,16 @@ export function startLostManagers(deps: { store: SharedStore; clock: Clock; logg
       );
     });
   };
-  const plan = (): void => {
-    cancel = clock.after(PERIOD_MS, () => {
-      running = pass()
-        .catch((error: unknown) => log.warn({ err: error }, 'a lost manager keeps its vote; will try again'))
-        .finally(() => {
-          running = undefined;
-          if (cancel !== stopped) plan();
-        });
-    });
-  };
-  const stopped = (): void => {};
-  plan();
-  return {
-    stop: async () => {
-      cancel();
-      cancel = stopped;
-      await running;
+  return startLoop<'managers'>(
+    {
+      name: 'lost-managers',
+      dirtiedBy: () => {},
+      allKeys: () => ['managers'],
+      pass: async (_keys, { wakeAfter }) => {
+        wakeAfter('managers', PERIOD_MS);
+        await look();
+      },
     },
-  };
+    deps,
+  );
 }

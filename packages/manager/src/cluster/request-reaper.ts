@@ -1,37 +1,24 @@
 import type { ForwardedRequest, WriteTx } from '@swarmd/model';
-import type { ManagerLoopDependencies } from './manager.js';
+import { type Loop, type LoopDependencies, startLoop } from '../loop/loop.js';
 
 /** A request is remembered for this long: far longer than anyone tries it again. */
 const REMEMBERED_MS = 5 * 60_000;
 /** Requests forgotten in one transaction. */
 const MAX_PER_TRANSACTION = 1_000;
-/** How often those that are old enough are looked for. */
-const PERIOD_MS = 60_000;
-
-/** Forgets, while this manager leads, the requests that nobody can try again any more. */
-export function startRequestReaper({ store, clock, logger }: ManagerLoopDependencies): { stop(): Promise<void> } {
-  let cancel = (): void => {};
-  let stopped = false;
-  let running: Promise<void> = Promise.resolve();
-  const pass = async (): Promise<void> => {
-    while (!stopped && (await store.update((tx) => forget(tx))) === MAX_PER_TRANSACTION);
-  };
-  const plan = (): void => {
-    cancel = clock.after(PERIOD_MS, () => {
-      if (store.view.count('request') > 0) {
-        running = pass().catch((error: unknown) => logger.warn({ err: error }, 'old requests were not forgotten'));
-      }
-      plan();
-    });
-  };
-  plan();
-  return {
-    stop: async () => {
-      stopped = true;
-      cancel();
-      await running;
+/** Forgets, while this manager leads, the requests that nobody can try again any more: when everything is looked at. */
+export function startRequestReaper(deps: LoopDependencies): Loop {
+  const { store } = deps;
+  return startLoop<'requests'>(
+    {
+      name: 'request-reaper',
+      dirtiedBy: () => {},
+      allKeys: () => (store.view.count('request') > 0 ? ['requests'] : []),
+      pass: async (_keys, { signal }) => {
+        while (!signal.aborted && (await store.update((tx) => forget(tx))) === MAX_PER_TRANSACTION);
+      },
     },
-  };
+    deps,
+  );
 }
 
 function forget(tx: WriteTx): number {
