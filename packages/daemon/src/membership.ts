@@ -26,9 +26,10 @@ import {
   readLocked,
 } from './lock/locked-node.js';
 import { identityDir, keepIdentity, keptIdentity, openVault } from './lock/secret-files.js';
-import { becomeManager, leaveManagers, whyNoManager } from './manager/change-of-role.js';
+import { becomeManager, leaveManagers } from './manager/change-of-role.js';
 import { eraseExternal } from './manager/external-etcd.js';
 import { managerDir, removeManager } from './manager/manager-files.js';
+import { missingEtcd } from './manager/missing-etcd.js';
 import { recoverStore } from './manager/recover-store.js';
 import { openEmbedded } from './manager/store-host.js';
 import { type Member, removeMember, saveMember } from './member-file.js';
@@ -210,7 +211,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
             advertiseAddr: addresses.advertiseAddr.replace(/:\d+$/, ''),
             ...(request.Availability ? { availability: request.Availability } : {}),
             description: await describeHost(config),
-            noManagerReason: await whyNoManager(config),
+            noManagerReason: (await missingEtcd(config))?.message ?? '',
             externalStore: config.store !== undefined,
             signal: AbortSignal.timeout(JOIN_TIMEOUT_MS),
           }),

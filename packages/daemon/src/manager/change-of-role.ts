@@ -1,6 +1,4 @@
-import { findEtcd } from '@swarmd/etcd';
-import { type ApiObject, asSwarmdError, type Control, isStandby, type Node, SwarmdError } from '@swarmd/model';
-import type { DaemonConfig } from '../config.js';
+import { type ApiObject, type Control, isStandby, type Node, SwarmdError } from '@swarmd/model';
 import type { NodeRuntime } from '../node-runtime.js';
 
 /** How long a join waits for the manager, and a leaving manager for the others. */
@@ -19,17 +17,6 @@ export async function becomeManager({ manager }: NodeRuntime): Promise<void> {
     const message =
       'Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.';
     throw new SwarmdError('unavailable', `${message} (${manager.problem})`, { cause });
-  }
-}
-
-/** Why this host cannot be a manager; empty when it can. */
-export async function whyNoManager({ etcd, store }: DaemonConfig): Promise<string> {
-  if (store !== undefined) return '';
-  try {
-    await findEtcd(etcd);
-    return '';
-  } catch (error) {
-    return asSwarmdError(error).message;
   }
 }
 

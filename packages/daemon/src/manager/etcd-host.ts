@@ -12,7 +12,7 @@ import {
   startEtcdMaintenance,
   startEtcdMember,
 } from '@swarmd/etcd';
-import type { ResealableSharedLog } from '@swarmd/model';
+import { type ResealableSharedLog, SwarmdError } from '@swarmd/model';
 import { openEtcdLog, type ValueCipher } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import type { NodePorts } from '../node-ports.js';
@@ -36,8 +36,8 @@ export interface EtcdHostOptions {
   quotaBytes?: number;
   /** The member cannot go on with the data that it has. */
   onGone(reason: GoneReason): void;
-  /** etcd had to take another port: who uses it must begin anew. */
-  onMoved(): void;
+  /** Who uses it must begin anew. */
+  onFailure(reason: SwarmdError): void;
 }
 
 /** The etcd of this manager: a process of this host under supervision, or one that somebody else runs. */
@@ -76,7 +76,7 @@ export async function startEtcdHost(options: EtcdHostOptions): Promise<EtcdHost>
     forceNewCluster: options.forceNewCluster ?? false,
     ...(options.quotaBytes === undefined ? {} : { quotaBytes: options.quotaBytes }),
     onGone: options.onGone,
-    onEndpoint: options.onMoved,
+    onEndpoint: () => options.onFailure(new SwarmdError('unavailable', 'etcd had to take another port')),
   });
   const admin = createEtcdAdmin(member);
   const clients: EtcdClient[] = [];

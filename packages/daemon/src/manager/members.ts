@@ -13,10 +13,11 @@ import {
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { keysToWire, WireKeysSchema } from '../lock/key-exchange.js';
+import { memberCertificate } from './etcd-certificate.js';
 import { createTurns } from './in-turn.js';
 import { memberOperation, PATIENCE_MS } from './member-operation.js';
 import { peerIp } from './peer-url.js';
-import { MoveSchema, memberCertificate, tellMembers } from './readdress.js';
+import { MoveSchema, tellMembers } from './readdress.js';
 import { giveStandbysTheirVotes, ordersFor } from './standby-members.js';
 import { type StoreHost, storeMismatch } from './store-host.js';
 

@@ -1,14 +1,14 @@
-import { createEtcdKeyAndCsr, type EtcdAdmin, issueEtcdCertificate, updatePeerUrl } from '@swarmd/etcd';
-import { CLUSTER_KEY, type Clock, type Random, type SharedStore, SwarmdError } from '@swarmd/model';
+import { createEtcdKeyAndCsr, type EtcdAdmin, updatePeerUrl } from '@swarmd/etcd';
+import { type Clock, type Random, type SharedStore, SwarmdError } from '@swarmd/model';
 import type { Vault } from '@swarmd/store';
 import { z } from 'zod';
 import type { Member } from '../member-file.js';
 import { askLeader, type JoinStoreOptions } from './ask-leader.js';
+import { memberCertificate } from './etcd-certificate.js';
 import type { EtcdHost } from './etcd-host.js';
 import { type EtcdMembership, loadEtcdMembership, saveEtcdMembership } from './manager-files.js';
 import { memberOperation } from './member-operation.js';
-import { peerIp, peerUrl } from './peer-url.js';
-import { ETCD_CERTIFICATE_MS } from './share-store.js';
+import { peerUrl } from './peer-url.js';
 
 /** The leader is given this long; without an answer the member goes on as it is, and does it by itself. */
 const LEADER_TIMEOUT_MS = 5_000;
@@ -17,20 +17,6 @@ const MovedSchema = z.object({ certificatePem: z.string() });
 
 /** What a member that has moved to another address asks of the leader. */
 export const MoveSchema = z.object({ nodeId: z.string(), peerUrl: z.url(), csrPem: z.string() });
-
-/** A certificate for etcd's member of `nodeId` at `url`, from the CA in the store. `internal` without one. */
-export async function memberCertificate(
-  store: SharedStore,
-  { nodeId, peerUrl: url, csrPem }: z.infer<typeof MoveSchema>,
-  clock: Clock,
-  random: Random,
-): Promise<string> {
-  const { EtcdCA } = store.view.get('cluster', CLUSTER_KEY) ?? {};
-  if (EtcdCA === undefined) throw new SwarmdError('internal', 'the cluster has no CA for etcd');
-  const ca = { certificatePem: EtcdCA.Certificate, keyPem: EtcdCA.Key };
-  const names = { ca, csrPem, nodeId, ips: [peerIp(url)] };
-  return issueEtcdCertificate({ ...names, nowMs: clock.now(), validityMs: ETCD_CERTIFICATE_MS }, random);
-}
 
 /** The membership at another address: the member is the same. */
 function moved(membership: EtcdMembership, nodeId: string, url: string, tls: EtcdMembership['tls']): EtcdMembership {

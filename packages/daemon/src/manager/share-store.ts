@@ -1,16 +1,15 @@
-import { createEtcdCa, createEtcdKeyAndCsr, type EtcdCa, issueEtcdCertificate } from '@swarmd/etcd';
-import { CLUSTER_KEY, type Random, type SharedStore, SwarmdError } from '@swarmd/model';
+import { createEtcdKeyAndCsr } from '@swarmd/etcd';
+import type { SharedStore } from '@swarmd/model';
 import { moveLog, type ValueCipher } from '@swarmd/store';
 import type { ExternalEtcdConfig } from '../store-url.js';
 import { type DriverFlip, driverFlip } from './driver-flip.js';
+import { ensureEtcdCa, memberCertificate } from './etcd-certificate.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { openExternalEtcd } from './external-etcd.js';
 import { type EtcdMembership, removeEtcd, saveEtcdMembership } from './manager-files.js';
-import { peerIp, peerUrl } from './peer-url.js';
+import { peerUrl } from './peer-url.js';
 import type { StoreHostDependencies } from './store-host.js';
 
-/** Certificates of etcd's members; the CA lives longer. */
-export const ETCD_CERTIFICATE_MS = 10 * 365 * 24 * 3_600_000;
 /** Moving a large store may take this long. */
 const SHARE_TIMEOUT_MS = 120_000;
 
@@ -25,13 +24,11 @@ export function shareStore(deps: StoreHostDependencies, store: SharedStore, ciph
 }
 
 async function shareInOwn(deps: StoreHostDependencies, store: SharedStore, cipher: ValueCipher): Promise<EtcdHost> {
-  const { config, ports } = deps;
+  const { config } = deps;
   await removeEtcd(config.dataDir);
-  const ca = await etcdCa(store, ports.clock.now(), ports.random);
-  const membership = await firstMembership(deps, ca);
+  const membership = await firstMembership(deps, store);
   await saveEtcdMembership(config.dataDir, membership, deps.vault);
-  const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
-  const etcd = await startEtcdHost({ ...deps, membership, onMoved });
+  const etcd = await startEtcdHost({ ...deps, membership });
   const flip = driverFlip(config.dataDir, 'etcd', store, deps.onFailure);
   try {
     await move(deps, store, cipher, etcd, flip);
@@ -88,36 +85,18 @@ async function move(
   ports.logger.info({ index: store.index }, 'the store has moved to etcd: the cluster can have several managers');
 }
 
-/** The CA of the cluster's etcd members, made if there is none. */
-async function etcdCa(store: SharedStore, nowMs: number, random: Random): Promise<EtcdCa> {
-  const made = await createEtcdCa(nowMs, random);
-  const { Certificate, Key } = await store.update((tx) => {
-    const cluster = tx.get('cluster', CLUSTER_KEY);
-    if (cluster === undefined) throw new SwarmdError('unavailable', 'this manager has no cluster yet');
-    if (cluster.EtcdCA !== undefined) return cluster.EtcdCA;
-    const EtcdCA = { Certificate: made.certificatePem, Key: made.keyPem };
-    tx.put('cluster', { ...cluster, EtcdCA });
-    return EtcdCA;
-  });
-  return { certificatePem: Certificate, keyPem: Key };
-}
-
-async function firstMembership(deps: StoreHostDependencies, ca: EtcdCa): Promise<EtcdMembership> {
-  const { ports, nodeId, member } = deps;
+async function firstMembership(deps: StoreHostDependencies, store: SharedStore): Promise<EtcdMembership> {
+  const { nodeId, member } = deps;
+  const { clock, random } = deps.ports;
+  const caPem = await ensureEtcdCa(store, clock, random);
   const { keyPem, csrPem } = await createEtcdKeyAndCsr();
   const advertisePeerUrl = peerUrl(member.advertiseAddr);
-  const certificatePem = await issueEtcdCertificate(
-    {
-      ...{ ca, csrPem, nodeId, ips: [peerIp(advertisePeerUrl)] },
-      ...{ nowMs: ports.clock.now(), validityMs: ETCD_CERTIFICATE_MS },
-    },
-    ports.random,
-  );
+  const about = { nodeId, peerUrl: advertisePeerUrl, csrPem };
   return {
     listenPeerUrl: peerUrl(member.listenAddr),
     advertisePeerUrl,
     initialCluster: [{ name: nodeId, peerUrl: advertisePeerUrl }],
     initialClusterState: 'new',
-    tls: { caPem: ca.certificatePem, certificatePem, keyPem },
+    tls: { caPem, certificatePem: await memberCertificate(store, about, clock, random), keyPem },
   };
 }

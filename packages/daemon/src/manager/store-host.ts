@@ -1,14 +1,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { findEtcd, type GoneReason } from '@swarmd/etcd';
-import {
-  asSwarmdError,
-  isErrorCode,
-  type ResealableLog,
-  type SharedStore,
-  SwarmdError,
-  steadyClock,
-} from '@swarmd/model';
+import type { GoneReason } from '@swarmd/etcd';
+import { isErrorCode, type ResealableLog, type SharedStore, SwarmdError, steadyClock } from '@swarmd/model';
 import { openLevelLog, openSharedStore, openStore, type ValueCipher, Vault } from '@swarmd/store';
 import type { DaemonConfig } from '../config.js';
 import { DataKeys } from '../lock/data-keys.js';
@@ -18,6 +11,7 @@ import type { NodePorts } from '../node-ports.js';
 import { type EtcdHost, startEtcdHost } from './etcd-host.js';
 import { openExternalEtcd } from './external-etcd.js';
 import { loadDriver, loadEtcdMembership, managerDir, managerFiles, removeLeftBehind } from './manager-files.js';
+import { missingEtcd } from './missing-etcd.js';
 import { peerUrl } from './peer-url.js';
 import { moveOwnMember } from './readdress.js';
 import { shareStore } from './share-store.js';
@@ -184,9 +178,8 @@ export async function startOwnEtcd(
   const { dataDir } = deps.config;
   const membership = await loadEtcdMembership(dataDir, deps.vault);
   if (membership === undefined) throw incomplete('etcd.json', managerDir(dataDir));
-  const onMoved = (): void => deps.onFailure(new SwarmdError('unavailable', 'etcd had to take another port'));
   const listening = { ...membership, listenPeerUrl: peerUrl(deps.member.listenAddr) };
-  return startEtcdHost({ ...deps, ...options, membership: listening, onMoved });
+  return startEtcdHost({ ...deps, ...options, membership: listening });
 }
 
 async function connectExternal({ config, ports, clusterId }: StoreHostDependencies): Promise<EtcdHost> {
@@ -245,11 +238,5 @@ async function whyNotAnother(
   newcomer: { externalStore: boolean } | undefined,
 ): Promise<SwarmdError | undefined> {
   const mismatch = newcomer && storeMismatch(isExternal, newcomer.externalStore);
-  if (mismatch !== undefined || isExternal) return mismatch;
-  try {
-    await findEtcd(config.etcd);
-    return undefined;
-  } catch (error) {
-    return asSwarmdError(error);
-  }
+  return mismatch ?? missingEtcd(config);
 }
