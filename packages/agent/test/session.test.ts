@@ -17,6 +17,7 @@ const register = {
   bootNonce: 'nonce',
   swarmdVersion: '0.1.0',
   advertiseAddr: '127.0.0.1',
+  dataPath: undefined,
 };
 
 async function open(t: { teardown(fn: () => void): void }, handlers: Partial<SessionHandlers> = {}, clock = realClock) {

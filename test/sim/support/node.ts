@@ -124,7 +124,10 @@ export class SimulatedNode {
     });
     this.#link = link;
     const about = { description: Buffer.alloc(0), bootNonce: `${this.id}-${this.#life}`, swarmdVersion: 'simulated' };
-    link.send({ $case: 'register', value: { ...about, seenIndex: this.#seenIndex, advertiseAddr: '10.0.0.1' } });
+    link.send({
+      $case: 'register',
+      value: { ...about, seenIndex: this.#seenIndex, advertiseAddr: '10.0.0.1', dataPath: undefined },
+    });
   }
 
   #hear(link: Link, body: ManagerBody): void {

@@ -136,7 +136,8 @@ export class SessionClient {
       const subscriptions = new Map<string, AbortController>();
       worker.beginSession();
       const { bootNonce, swarmdVersion, advertiseAddr, clock, backWithinMs } = this.#deps;
-      const register = { description, seenIndex: state.seenIndex(), bootNonce, swarmdVersion, advertiseAddr };
+      const about = { bootNonce, swarmdVersion, advertiseAddr, dataPath: undefined };
+      const register = { description, seenIndex: state.seenIndex(), ...about };
       const open = openSession(
         { client: channel, register, backWithinMs, clock, logger },
         {

@@ -255,7 +255,8 @@ export function configChange(id: string, data: string, templating = ''): Assignm
 
 /** A change that brings, or with `remove` takes away, a network. */
 export function networkChange(id: string, name: string, remove = false): AssignmentChange {
-  return { remove, item: { $case: 'network', value: { id, spec: json({ Name: name, Driver: 'overlay' }) } } };
+  const value = { id, spec: json({ Name: name, Driver: 'overlay' }), allocation: json(null), addressBlocks: [] };
+  return { remove, item: { $case: 'network', value } };
 }
 
 /** A service that runs `command` in busybox with a short grace period. */

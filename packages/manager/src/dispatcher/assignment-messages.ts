@@ -1,3 +1,4 @@
+import type { Network } from '@swarmd/model';
 import { AssignmentChange, type Assignments, Assignments_Kind, MESSAGE_BYTES, RECEIVE_BYTES } from '@swarmd/wire';
 import type { AssignmentDiff, AssignmentItem } from './assignments.js';
 
@@ -76,7 +77,7 @@ function contentOf(item: AssignmentItem): AssignmentChange['item'] {
     case 'config':
       return { $case: 'config', value: dataContent(item.config) };
     case 'network':
-      return { $case: 'network', value: { id: item.network.ID, spec: json(item.network.Spec) } };
+      return { $case: 'network', value: networkContent(item.network) };
   }
 }
 
@@ -95,6 +96,10 @@ function taskContent({ task, hostname, ended }: AssignmentItem & { kind: 'task' 
     createdAt: task.CreatedAt,
     ended,
   };
+}
+
+function networkContent({ ID, Spec, Allocation }: Network) {
+  return { id: ID, spec: json(Spec), allocation: json(Allocation ?? null), addressBlocks: [] };
 }
 
 type WithData = {
@@ -132,7 +137,10 @@ function removeChange(item: AssignmentItem): AssignmentChange {
     case 'config':
       return { remove: true, item: { $case: 'config', value: { id: item.config.ID, ...empty } } };
     case 'network':
-      return { remove: true, item: { $case: 'network', value: { id: item.network.ID, spec: none } } };
+      return {
+        remove: true,
+        item: { $case: 'network', value: { id: item.network.ID, spec: none, allocation: none, addressBlocks: [] } },
+      };
   }
 }
 

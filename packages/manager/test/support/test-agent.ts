@@ -112,6 +112,7 @@ export function startTestAgent(addr: string, identity: Identity, over: Partial<R
     bootNonce: `boot-${identity.nodeId}`,
     swarmdVersion: '0.1.0',
     advertiseAddr: '10.1.2.3',
+    dataPath: undefined,
   };
   send({ $case: 'register', value: { ...register, ...over } });
   return {

@@ -30,4 +30,35 @@ export type NetworkSpec = z.infer<typeof NetworkSpecSchema>;
 /** A swarm-scoped network as stored. */
 export interface Network extends StoredObject {
   Spec: NetworkSpec;
+  /** What the allocator gave it; absent until then, and on networks that every engine has by itself. */
+  Allocation?: NetworkAllocation;
+}
+
+/** A subnet of a network, in CIDR notation, with the address that every node answers DNS at (no prefix length). */
+export interface NetworkSubnet {
+  Subnet: string;
+  Gateway: string;
+}
+
+/** What a network was given, once and for its life. */
+export interface NetworkAllocation {
+  /** VXLAN network identifier: unique in the cluster, from {@link FIRST_VNI} on. */
+  VNI: number;
+  /** IPv4 subnets in the order of the spec, then IPv6 ones. */
+  Subnets: NetworkSubnet[];
+  /** Of the tasks' interfaces, in bytes: fixed when the network is made, as changing it needs new containers. */
+  MTU: number;
+}
+
+/** Lower ones are Docker Swarm's own (from 4097): a VNI that exists on a host cannot be made there a second time. */
+export const FIRST_VNI = 2 ** 20;
+
+/** A container that is not a task, on an attachable network. */
+export interface ForeignAttachment {
+  NetworkID: string;
+  ContainerID: string;
+  /** Without prefix length. */
+  Addresses: string[];
+  /** Its name, hostname and aliases on that network: all that it is found by. */
+  Names: string[];
 }

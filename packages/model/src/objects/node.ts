@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { LabelsSchema, type StoredObject } from './common.js';
+import type { ForeignAttachment } from './network.js';
 import { type GenericResource, GenericResourceSchema } from './service.js';
 
 /** Docker's NodeSpec: what a user can say of a node. */
@@ -104,4 +105,20 @@ export interface Node extends StoredObject {
   Certificate?: { Issuer: string; NotBefore: string; NotAfter: string };
   /** Digest of the root that the node has been asked to get a certificate from; unset once it uses one. */
   RenewFrom?: string;
+  /** How the node takes part in overlay networks, as it said at its last registration; absent: it does not. */
+  DataPath?: NodeDataPath;
+  /** Containers besides tasks that are on the cluster's networks there. */
+  Attachments?: ForeignAttachment[];
+  /** Address ranges (CIDR) that the node may give such containers by itself, by network ID. */
+  AddressBlocks?: Record<string, string[]>;
+}
+
+/** A node's end of the overlays. */
+export interface NodeDataPath {
+  /** IP that its peers send VXLAN packets to. */
+  Addr: string;
+  /** Of the interface with that address, in bytes. */
+  MTU: number;
+  /** Whether its kernel can do IPsec (ESP), which encrypted networks need. */
+  Encryption?: boolean;
 }
