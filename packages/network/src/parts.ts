@@ -1,0 +1,94 @@
+import type { DataPathConfig, NetworkEndpoint, NetworkService, NodeNetwork, PublishedService } from '@swarmd/model';
+
+/** Who is on a network, as this node was told. */
+export interface NetworkMembers {
+  /** By ID: those of this node too. */
+  endpoints: ReadonlyMap<string, NetworkEndpoint>;
+  /** By ID. */
+  services: ReadonlyMap<string, NetworkService>;
+}
+
+/** A container's end of a network on this node, as the engine asked for it. */
+export interface LocalPort {
+  /** The engine's ID. */
+  endpointId: string;
+  /** Without prefix length; IPv4 first. */
+  addresses: readonly string[];
+  /** Derived from the IPv4 address. */
+  macAddress: string;
+}
+
+/**
+ * The kernel's side of the networks: namespaces, bridges, VXLAN, ports of containers, virtual IPs. Every method brings
+ * about what it says from whatever is there, so that it can be repeated, and after a restart.
+ */
+export interface NetworkPlane {
+  /** Own address, port and peers: also the guard of the VXLAN port. */
+  configure(config: DataPathConfig): Promise<void>;
+  /** Makes or mends the network's namespace with all that does not depend on who is on it. */
+  ensure(network: NodeNetwork): Promise<void>;
+  remove(networkId: string): Promise<void>;
+  /**
+   * Makes the pair of interfaces of a container: one end in the network's bridge. Returns the name of the other, in the
+   * host's namespace, for the engine to move into the container.
+   */
+  plug(network: NodeNetwork, port: LocalPort): Promise<{ interfaceName: string }>;
+  unplug(networkId: string, endpointId: string): Promise<void>;
+  /** Forwarding entries, neighbours and virtual IPs as `members` say: adds first, removals after. */
+  apply(network: NodeNetwork, members: NetworkMembers): Promise<void>;
+  /** What differs from what should be there, each a sentence; what can be mended is. */
+  audit(network: NodeNetwork, members: NetworkMembers, ports: readonly LocalPort[]): Promise<string[]>;
+  /** Removes everything of ours from the kernel. */
+  reset(): Promise<void>;
+}
+
+/** Who asks a name server: a container of this node, and what it may learn. */
+export interface Asker {
+  /** Networks that it is on, by ID, that of the question first. */
+  networkIds: readonly string[];
+  /** Its own name servers, `IP`, from its spec; empty for the host's. */
+  dns: readonly string[];
+  /** Whether it may learn names from outside: it is on a network that is not internal. */
+  outside: boolean;
+}
+
+/** Where names are looked up. */
+export interface NameSource {
+  /** The container with this address on this network; `undefined` when there is none here. */
+  asker(networkId: string, address: string): Asker | undefined;
+  network(networkId: string): NodeNetwork | undefined;
+  members(networkId: string): NetworkMembers | undefined;
+}
+
+/** The DNS server of every network of this node, on the gateway's address inside its namespace. */
+export interface NameServer {
+  /** Answers on a network from now on; repeated, it does nothing. */
+  serve(network: NodeNetwork): Promise<void>;
+  stop(networkId: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The routing mesh: what services publish answers on every address of this node and leads into the ingress network. */
+export interface Mesh {
+  /** `members` are those of the ingress network. */
+  apply(
+    ingress: NodeNetwork | undefined,
+    members: NetworkMembers | undefined,
+    published: readonly PublishedService[],
+  ): Promise<void>;
+  /** A container with a port on the ingress network has joined: its replies leave by the node they came by. */
+  joined(sandbox: string, port: LocalPort): Promise<void>;
+  /** What stands in the way, for people. */
+  problems(): string[];
+  reset(): Promise<void>;
+}
+
+/** Code that runs on the one JavaScript thread inside a network namespace, and processes that it starts there. */
+export interface Namespaces {
+  /** Runs `fn` synchronously inside; processes that it spawns stay inside, sockets that it opens belong there. */
+  inside<T>(path: string, fn: () => T): T;
+  /** Path of a network's namespace. */
+  pathOf(networkId: string): string;
+  /** A socket of `protocol` bound to `address` and `port` inside (TCP ones listen); its file descriptor. */
+  listen(path: string, protocol: 'udp' | 'tcp', address: string, port: number): number;
+}
