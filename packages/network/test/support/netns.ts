@@ -50,9 +50,15 @@ export function testNamespaces(): TestNamespaces {
     inside(path, () => {
       const fd = check(call.socket(isIPv4(address) ? AF_INET : AF_INET6, type, 0), 'socket');
       const one = Buffer.from([1, 0, 0, 0]);
-      check(call.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, one.length), 'setsockopt');
+      // On UDP it would let two servers have one address.
+      if (type === SOCK_STREAM) check(call.setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, one, one.length), 'setsockopt');
       const at = socketAddress(address, port);
-      check(call.bind(fd, at, at.length), `bind ${address}`);
+      try {
+        check(call.bind(fd, at, at.length), `bind ${address}`);
+      } catch (error) {
+        closeSync(fd);
+        throw error;
+      }
       return fd;
     });
   return {
@@ -81,7 +87,14 @@ export function makeNamespaces(addresses: ReadonlyMap<string, readonly string[]>
   batch(names.map((name) => `netns add ${name}`));
   for (const [name, own] of addresses) {
     const lines = ['link set lo up', 'link add br0 type bridge', 'link set br0 up'];
-    batch([...lines, ...own.map((address) => `addr add ${address} dev br0 nodad`)], '-n', name);
+    batch(
+      [
+        ...lines,
+        ...own.map((address) => `addr add ${address} dev br0${isIPv4(address.split('/')[0]!) ? '' : ' nodad'}`),
+      ],
+      '-n',
+      name,
+    );
   }
   return () => batch(names.map((name) => `netns del ${name}`));
 }
