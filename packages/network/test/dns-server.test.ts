@@ -164,6 +164,21 @@ t.test('dns › one network', async (t) => {
   });
 });
 
+t.test('dns › a namespace made anew under the same path is answered in as well', async (t) => {
+  const lab = dnsLab(1);
+  t.teardown(() => lab.close());
+  const { id } = lab.networks[0]!;
+  await lab.server.serve(lab.networks[0]!);
+  lab.namespaces.remove(id);
+  lab.namespaces.create(id);
+  await lab.server.serve(lab.networks[0]!);
+  // The address may come later than the server.
+  lab.namespaces.ip(lab.pathOf(0), ['link set lo up', 'addr add 10.1.0.1/24 dev lo', 'addr add 10.1.0.3/24 dev lo']);
+  const client = await udpClient(lab.namespaces, lab.pathOf(0), '10.1.0.3', '10.1.0.1');
+  t.same(dataOf(await client.ask(question('web'))), ['10.1.0.100']);
+  await client.close();
+});
+
 t.test('dns › serving, stopping and serving again leaves no socket behind', async (t) => {
   const lab = dnsLab(2);
   t.teardown(() => lab.close());

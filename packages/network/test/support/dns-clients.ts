@@ -44,7 +44,7 @@ export async function udpClient(
 ): Promise<UdpClient> {
   const socket = createSocket(source.includes(':') ? 'udp6' : 'udp4');
   const listening = once(socket, 'listening');
-  socket.bind({ fd: namespaces.listen(path, 'udp', source, 0), exclusive: true });
+  socket.bind({ fd: namespaces.socket(path, 'udp', source, 0), exclusive: true });
   await listening;
   const waiting = new Map<number, (reply: Reply) => void>();
   socket.on('message', (bytes) => {

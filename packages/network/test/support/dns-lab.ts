@@ -7,7 +7,7 @@ import pino from 'pino';
 import { createNameServer } from '../../src/dns/index.js';
 import type { NameServer } from '../../src/parts.js';
 import { endpoint, type Known, know, members, network, nothingKnown, service, sourceOf } from './names.js';
-import { makeNamespaces, type TestNamespaces, testNamespaces } from './netns.js';
+import { type TestNamespaces, testNamespaces } from './netns.js';
 
 /** Networks in real namespaces with a name server; each has a service `web` and containers at `.2` and `.3`. */
 export interface DnsLab {
@@ -31,7 +31,7 @@ export function dnsLab(count: number): DnsLab {
   const networks: NodeNetwork[] = [];
   const addresses = new Map<string, string[]>();
   for (let octet = 1; octet <= count; octet++) {
-    const id = `swdns-${process.pid}-${octet}`;
+    const id = `dnslab${octet}`;
     const made = network(`net${octet}`, octet, { id });
     networks.push(made);
     const own = [1, 2, 3, 4].flatMap((host) => [`10.${octet}.0.${host}/24`, `fd00:${octet}::${host}/64`]);
@@ -46,8 +46,7 @@ export function dnsLab(count: number): DnsLab {
     }
     known.askers.set(`${id} 10.${octet}.0.3`, { networkIds: [id], dns: [], outside: false });
   }
-  const remove = makeNamespaces(addresses);
-  const namespaces = testNamespaces();
+  const namespaces = testNamespaces(addresses);
   const clock = manualClock();
   const server = createNameServer({
     namespaces,
@@ -69,7 +68,7 @@ export function dnsLab(count: number): DnsLab {
     pathOf: (at) => namespaces.pathOf(networks[at]!.id),
     close: async () => {
       await server.close();
-      remove();
+      namespaces.removeAll();
       rmSync(folder, { recursive: true });
     },
   };
