@@ -29,10 +29,13 @@ const change: fc.Arbitrary<EndpointChange> = fc.record({
   removedEndpoints: fc.array(id, { maxLength: 3 }),
   services: fc.array(service, { maxLength: 4 }),
   removedServices: fc.array(id, { maxLength: 3 }),
+  blocks: fc.array(fc.record({ nodeId: id, nodeAddr: fc.constant('10.0.0.1'), ranges: fc.constant<string[]>([]) })),
+  removedBlocks: fc.array(id, { maxLength: 3 }),
 });
 const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
 const plain = (members: ReturnType<typeof applyChange>) => ({
   endpoints: [...members.endpoints.values()].sort(byId),
+  blocks: [...members.blocks].sort(([a], [b]) => (a < b ? -1 : 1)),
   services: [...members.services.values()].sort(byId),
 });
 
@@ -49,7 +52,7 @@ t.test('changes › merged in any way do what they do one after the other', asyn
 
 const update = (over: Partial<EndpointUpdate>): EndpointUpdate => ({
   ...{ networkId: 'n', complete: false, index: 1, lastPart: true },
-  ...{ endpoints: [], removedEndpoints: [], services: [], removedServices: [] },
+  ...{ endpoints: [], removedEndpoints: [], services: [], removedServices: [], blocks: [], removedBlocks: [] },
   ...over,
 });
 const member = (name: string, phase: NetworkEndpoint_Phase = NetworkEndpoint_Phase.PHASE_READY) => ({
@@ -81,7 +84,8 @@ t.test('queue › makes an update of several parts as one, and only when it is w
   queue.add(update({ complete: true, lastPart: false, index: 7, endpoints: [member('a')] }));
   t.equal(await queue.make(() => true, make), 0);
   t.strictSame(made, []);
-  queue.add(update({ index: 7, endpoints: [member('b')] }));
+  // As managers mark them: each part of a complete update.
+  queue.add(update({ complete: true, index: 7, endpoints: [member('b')] }));
   t.equal(await queue.make(() => true, make), 7);
   t.match(made, [{ complete: true, endpoints: [{ id: 'a' }, { id: 'b' }] }]);
   t.equal(made.length, 1);
@@ -150,6 +154,10 @@ t.test('published ports › follow the services of a network, from its first com
   t.ok(ports.take(update({ services: [web([port])] })));
   t.strictSame(ports.services('n'), [{ serviceId: 's1', ports: [port] }]);
   t.notOk(ports.take(update({ endpoints: [member('a')] })));
+  t.ok(ports.take(update({ complete: true, lastPart: false, services: [web([port])] })));
+  t.equal(ports.services('n'), undefined, 'half of a set is nothing to publish');
+  t.ok(ports.take(update({ complete: true })));
+  t.strictSame(ports.services('n'), [{ serviceId: 's1', ports: [port] }]);
   t.ok(ports.take(update({ services: [web([])] })));
   t.strictSame(ports.services('n'), []);
   ports.take(update({ services: [web([port])] }));

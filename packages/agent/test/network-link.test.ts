@@ -17,6 +17,7 @@ const update = (
   over: Partial<EndpointUpdate> = {},
 ): EndpointUpdate => ({
   ...{ networkId, index, complete: false, lastPart: true, removedEndpoints: [], services: [], removedServices: [] },
+  ...{ blocks: [], removedBlocks: [] },
   endpoints: ids.map((id) => ({
     ...{ id, serviceId: 's1', nodeId: 'h2', nodeAddr: '10.0.0.2', addresses: ['10.1.0.2'], names: [] },
     phase: NetworkEndpoint_Phase.PHASE_READY,

@@ -5,6 +5,9 @@ import { type EngineClient, READ_TIMEOUT_MS, within } from '../engine/client.js'
 import { engineError } from '../engine/errors.js';
 import { CLUSTER_LABEL, NETWORK_LABEL } from '../labels.js';
 
+/** Managers take no more names of one container. */
+const MAX_NAMES = 64;
+
 /** What an {@link AttachmentReporter} needs. */
 export interface AttachmentReporterDeps {
   clusterId: string;
@@ -106,7 +109,7 @@ async function lookAt(
     const info = await inspectContainer(docker, id);
     for (const endpoint of Object.values(info?.NetworkSettings.Networks ?? {})) {
       const local = byId.get(endpoint.EndpointID);
-      if (info === undefined || local === undefined) continue;
+      if (info === undefined || local === undefined || local.addresses.length === 0) continue;
       const { networkId, addresses } = local;
       found.push({ NetworkID: networkId, ContainerID: id, Addresses: [...addresses], Names: namesOf(info, endpoint) });
     }
@@ -131,5 +134,5 @@ function namesOf({ Name, Config }: Docker.ContainerInspectInfo, endpoint: Docker
   // Not among the types yet; from Docker 25 on.
   const { DNSNames } = endpoint as { DNSNames?: string[] | null };
   const names = [Name.replace(/^\//, ''), Config.Hostname, ...(endpoint.Aliases ?? []), ...(DNSNames ?? [])];
-  return [...new Set(names.filter((name) => name !== ''))];
+  return [...new Set(names.filter((name) => name !== ''))].slice(0, MAX_NAMES);
 }

@@ -7,9 +7,9 @@ import {
 
 /** The change that a manager's update asks for. What is of no known phase is taken as reserved: found by nobody. */
 export function toEndpointChange(update: EndpointUpdate): EndpointChange {
-  const { networkId, complete, endpoints, removedEndpoints, services, removedServices } = update;
+  const { networkId, complete, endpoints, removedEndpoints, services, removedServices, blocks, removedBlocks } = update;
   return {
-    ...{ networkId, complete, removedEndpoints, removedServices },
+    ...{ networkId, complete, removedEndpoints, removedServices, blocks, removedBlocks },
     endpoints: endpoints.map(toEndpoint),
     services: services.map(({ id, name, aliases, virtualIps }) => ({ id, name, aliases, virtualIps })),
   };
@@ -34,30 +34,46 @@ export function gateOf(phase: NetworkEndpoint_Phase): 'reserved' | 'draining' | 
 export function mergeChanges(first: EndpointChange | undefined, second: EndpointChange): EndpointChange {
   if (first === undefined || second.complete) return second;
   const { networkId, complete } = first;
-  const [endpoints, removedEndpoints] = merge(first.endpoints, first.removedEndpoints, second, 'Endpoints');
-  const [services, removedServices] = merge(first.services, first.removedServices, second, 'Services');
-  return complete
-    ? { networkId, complete, endpoints, removedEndpoints: [], services, removedServices: [] }
-    : { networkId, complete, endpoints, removedEndpoints, services, removedServices };
+  const endpoints = merge(
+    [first.endpoints, first.removedEndpoints],
+    [second.endpoints, second.removedEndpoints],
+    ({ id }) => id,
+  );
+  const services = merge(
+    [first.services, first.removedServices],
+    [second.services, second.removedServices],
+    ({ id }) => id,
+  );
+  const blocks = merge(
+    [first.blocks ?? [], first.removedBlocks ?? []],
+    [second.blocks ?? [], second.removedBlocks ?? []],
+    ({ nodeId }) => nodeId,
+  );
+  return {
+    ...{ networkId, complete, endpoints: endpoints.put, services: services.put, blocks: blocks.put },
+    removedEndpoints: complete ? [] : endpoints.removed,
+    removedServices: complete ? [] : services.removed,
+    removedBlocks: complete ? [] : blocks.removed,
+  };
 }
 
 /** Adds go before removals within a change: what both name is gone after it. */
-function merge<T extends { id: string }>(
-  put: readonly T[],
-  removed: readonly string[],
-  second: EndpointChange,
-  what: 'Endpoints' | 'Services',
-): [put: T[], removed: string[]] {
-  const items = (what === 'Endpoints' ? second.endpoints : second.services) as unknown as readonly T[];
-  const going = new Set(removed);
-  const left = new Map(put.filter(({ id }) => !going.has(id)).map((item) => [item.id, item]));
-  for (const item of items) {
-    left.set(item.id, item);
-    going.delete(item.id);
+function merge<T>(
+  first: [put: readonly T[], removed: readonly string[]],
+  second: [put: readonly T[], removed: readonly string[]],
+  idOf: (item: T) => string,
+): { put: T[]; removed: string[] } {
+  const put = new Map<string, T>();
+  const removed = new Set<string>();
+  for (const [items, ids] of [first, second]) {
+    for (const item of items) {
+      put.set(idOf(item), item);
+      removed.delete(idOf(item));
+    }
+    for (const id of ids) {
+      put.delete(id);
+      removed.add(id);
+    }
   }
-  for (const id of what === 'Endpoints' ? second.removedEndpoints : second.removedServices) {
-    left.delete(id);
-    going.add(id);
-  }
-  return [[...left.values()], [...going]];
+  return { put: [...put.values()], removed: [...removed] };
 }

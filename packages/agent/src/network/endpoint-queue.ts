@@ -27,7 +27,10 @@ export class EndpointQueue {
   /** Takes an update or a part of one; `false` when there is too much to keep: it is dropped, all of it. */
   add(update: EndpointUpdate): boolean {
     const { networkId, lastPart, index } = update;
-    const change = mergeChanges(this.#parts.get(networkId), toEndpointChange(update));
+    const before = this.#parts.get(networkId);
+    // Every part of a complete update says that it is complete.
+    const part = toEndpointChange(before === undefined ? update : { ...update, complete: false });
+    const change = mergeChanges(before, part);
     if (!lastPart) {
       this.#parts.set(networkId, change);
       return true;

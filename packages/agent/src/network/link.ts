@@ -85,6 +85,7 @@ export class NetworkLink {
   begin(session: NetworkSession): void {
     this.#session = session;
     this.#queue.restart();
+    this.#published.restart();
     this.#lost = false;
     this.#acknowledged = 0;
     this.#asked = Number.NEGATIVE_INFINITY;

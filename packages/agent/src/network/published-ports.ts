@@ -5,8 +5,22 @@ import type { EndpointUpdate } from '@swarmd/wire';
 export class PublishedPorts {
   readonly #networks = new Map<string, Map<string, PortConfig[]>>();
 
+  /** Networks of which an update has come in part: those are not complete yet. */
+  readonly #partly = new Set<string>();
+
+  /** A session begins: what has come in part is worth nothing. */
+  restart(): void {
+    for (const networkId of this.#partly) this.#networks.delete(networkId);
+    this.#partly.clear();
+  }
+
   /** Takes an update, or a part of one; `true` when it may have changed what is published. */
-  take({ networkId, complete, services, removedServices }: EndpointUpdate): boolean {
+  take(update: EndpointUpdate): boolean {
+    const { networkId, services, removedServices, lastPart } = update;
+    // Every part of a complete update says that it is complete.
+    const complete = update.complete && !this.#partly.has(networkId);
+    if (lastPart) this.#partly.delete(networkId);
+    else this.#partly.add(networkId);
     const known = this.#networks.get(networkId);
     // Differences count from a complete set.
     if (!complete && known === undefined) return false;
@@ -17,7 +31,7 @@ export class PublishedPorts {
       else ports.delete(service.id);
     }
     for (const id of removedServices) ports.delete(id);
-    return complete || services.length > 0 || removedServices.length > 0;
+    return update.complete || services.length > 0 || removedServices.length > 0;
   }
 
   forget(networkId: string): void {
@@ -26,7 +40,7 @@ export class PublishedPorts {
 
   /** The services that publish anything by a network; `undefined` before its first complete set. */
   services(networkId: string): PublishedService[] | undefined {
-    const ports = this.#networks.get(networkId);
+    const ports = this.#partly.has(networkId) ? undefined : this.#networks.get(networkId);
     return ports && [...ports].map(([serviceId, published]) => ({ serviceId, ports: published }));
   }
 }

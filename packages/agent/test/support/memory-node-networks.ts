@@ -6,6 +6,7 @@ import {
   type NetworkEndpoint,
   type NetworkService,
   NODE_NETWORKS_PROTOCOL,
+  type NodeBlocks,
   type NodeNetwork,
   type NodeNetworks,
   type PublishedService,
@@ -16,6 +17,7 @@ import {
 interface Members {
   endpoints: Map<string, NetworkEndpoint>;
   services: Map<string, NetworkService>;
+  blocks: Map<string, NodeBlocks>;
 }
 
 /** Networks of a node in memory alone, in place of a swarmd-net and a kernel. */
@@ -136,9 +138,12 @@ export function applyChange(known: Members | undefined, change: EndpointChange):
   const from = change.complete ? undefined : known;
   const endpoints = new Map(from?.endpoints);
   const services = new Map(from?.services);
+  const blocks = new Map(from?.blocks);
   for (const endpoint of change.endpoints) endpoints.set(endpoint.id, endpoint);
   for (const service of change.services) services.set(service.id, service);
   for (const id of change.removedEndpoints) endpoints.delete(id);
   for (const id of change.removedServices) services.delete(id);
-  return { endpoints, services };
+  for (const ranges of change.blocks ?? []) blocks.set(ranges.nodeId, ranges);
+  for (const id of change.removedBlocks ?? []) blocks.delete(id);
+  return { endpoints, services, blocks };
 }
