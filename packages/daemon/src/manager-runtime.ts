@@ -3,7 +3,6 @@ import {
   type LeaderHandlers,
   MANAGER_LOOPS,
   type Manager,
-  perHostNetworkWarnings,
   startLostManagers,
 } from '@swarmd/manager';
 import { SwarmdError } from '@swarmd/model';
@@ -38,7 +37,6 @@ export async function startManager(
     ...{ store: host.store, identity, version, ...ports },
     ...{ listenAddr: addresses.listenAddr, advertiseAddr: addresses.advertiseAddr },
     loops: MANAGER_LOOPS,
-    warnings: perHostNetworkWarnings,
     answers,
     handlers: { ...memberHandlers(host, ports), ...keyHandlers(host) },
     // Managers have no votes in an etcd that others run.
