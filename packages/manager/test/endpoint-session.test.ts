@@ -89,7 +89,7 @@ const steps = fc.array(
     pick: fc.nat(100),
     room: fc.nat(4),
   }),
-  { maxLength: 60 },
+  { maxLength: 60, size: 'max' },
 );
 
 t.test('endpoint sessions › whatever an agent reads, what it acknowledged is what it knows', async (t) => {
