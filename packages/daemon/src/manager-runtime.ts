@@ -1,10 +1,4 @@
-import {
-  createManager,
-  type LeaderHandlers,
-  MANAGER_LOOPS,
-  type Manager,
-  startLostManagers,
-} from '@swarmd/manager';
+import { createManager, type LeaderHandlers, MANAGER_LOOPS, type Manager, startLostManagers } from '@swarmd/manager';
 import { SwarmdError } from '@swarmd/model';
 import type { IdentityHolder } from '@swarmd/wire';
 import { keyHandlers } from './lock/key-exchange.js';
