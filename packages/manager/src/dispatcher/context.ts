@@ -3,6 +3,7 @@ import type { ManagerPeer } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
+import type { Endpoints } from './endpoints/endpoints.js';
 import type { Liveness } from './liveness.js';
 import type { LogBroker } from './log-broker.js';
 import type { NodeReports } from './node-reports.js';
@@ -23,6 +24,7 @@ export interface DispatcherContext {
   registry: SessionRegistry;
   liveness: Liveness;
   statuses: StatusWriter;
+  endpoints: Endpoints;
   logs: Pick<LogBroker, 'nodeConnected' | 'nodeGone'>;
   /** The managers that agents may turn to; the same array as long as it holds the same. */
   managers(): readonly ManagerPeer[];
