@@ -18,7 +18,7 @@ t.test('allocator › gives a cluster its ingress network, once', async (t) => {
   t.match(ingress, [{ Spec: { Name: 'ingress', Ingress: true } }]);
   t.same(ingress[0]?.Allocation, {
     VNI: FIRST_VNI,
-    Subnets: [{ Subnet: '10.0.0.0/16', Gateway: '10.0.0.1' }],
+    Subnets: [{ Subnet: '10.255.0.0/16', Gateway: '10.255.0.1' }],
     MTU: 1450,
   });
   await store.update((tx) => tx.delete('network', ingress[0]!.ID));
@@ -30,16 +30,16 @@ t.test('allocator › gives a cluster its ingress network, once', async (t) => {
 t.test('allocator › gives networks identifiers and subnets that are nobody else’s', async (t) => {
   const { store, network } = await world(t);
   await network('a');
-  await network('b', { IPAM: { Config: [{ Subnet: '10.1.1.0/24', Gateway: '10.1.1.9' }] } });
+  await network('b', { IPAM: { Config: [{ Subnet: '10.0.1.0/24', Gateway: '10.0.1.9' }] } });
   await network('c');
   await network('d', { EnableIPv6: true, IPAM: { Config: [{ Subnet: 'fd00:1::/64' }] } });
   await network('e', { Driver: 'host' });
   const given = (id: string) => store.view.get('network', id)?.Allocation;
-  t.same(given('a'), { VNI: FIRST_VNI + 1, Subnets: [{ Subnet: '10.1.0.0/24', Gateway: '10.1.0.1' }], MTU: 1450 });
-  t.same(given('b')?.Subnets, [{ Subnet: '10.1.1.0/24', Gateway: '10.1.1.9' }]);
-  t.same(given('c')?.Subnets, [{ Subnet: '10.1.2.0/24', Gateway: '10.1.2.1' }]);
+  t.same(given('a'), { VNI: FIRST_VNI + 1, Subnets: [{ Subnet: '10.0.0.0/24', Gateway: '10.0.0.1' }], MTU: 1450 });
+  t.same(given('b')?.Subnets, [{ Subnet: '10.0.1.0/24', Gateway: '10.0.1.9' }]);
+  t.same(given('c')?.Subnets, [{ Subnet: '10.0.2.0/24', Gateway: '10.0.2.1' }]);
   t.same(given('d')?.Subnets, [
-    { Subnet: '10.1.3.0/24', Gateway: '10.1.3.1' },
+    { Subnet: '10.0.3.0/24', Gateway: '10.0.3.1' },
     { Subnet: 'fd00:1::/64', Gateway: 'fd00:1::1' },
   ]);
   t.equal(given('e'), undefined);
@@ -60,8 +60,13 @@ t.test('allocator › a network’s MTU fits through the narrowest node, and sta
 });
 
 t.test('allocator › no subnet of the pool has a host’s own address', async (t) => {
-  const { store } = await world(t, [buildNode('n1', { Status: { State: 'ready', Addr: '10.0.3.7' } })]);
-  t.same([...store.view.all('network')][0]?.Allocation?.Subnets[0]?.Subnet, '10.1.0.0/16');
+  const node = (id: string, Addr: string) => buildNode(id, { Status: { State: 'ready', Addr } });
+  const { store, network } = await world(t, [node('n1', '10.0.0.7'), node('n2', '10.255.3.7')]);
+  await network('a');
+  t.same([...store.view.all('network')].map((one) => one.Allocation?.Subnets[0]?.Subnet).sort(), [
+    '10.0.1.0/24',
+    '10.254.0.0/16',
+  ]);
 });
 
 t.test('allocator › gives services virtual IPs and tasks addresses', async (t) => {
@@ -71,23 +76,23 @@ t.test('allocator › gives services virtual IPs and tasks addresses', async (t)
   await network('b');
   await service('s', ['a', 'b'], 2, { EndpointSpec: { Mode: 'vip', Ports: [{ TargetPort: 80, PublishedPort: 80 }] } });
   t.same(store.view.get('service', 's')?.Endpoint?.VirtualIPs, [
-    { NetworkID: ingress, Addr: '10.0.0.2/16' },
-    { NetworkID: 'a', Addr: '10.1.0.2/24' },
-    { NetworkID: 'b', Addr: '10.1.1.2/24' },
+    { NetworkID: ingress, Addr: '10.255.0.2/16' },
+    { NetworkID: 'a', Addr: '10.0.0.2/24' },
+    { NetworkID: 'b', Addr: '10.0.1.2/24' },
   ]);
   t.same(task('s1')?.NetworksAttachments, [
-    { Network: { ID: ingress }, Addresses: ['10.0.0.3/16'] },
-    { Network: { ID: 'a' }, Addresses: ['10.1.0.3/24'] },
-    { Network: { ID: 'b' }, Addresses: ['10.1.1.3/24'] },
+    { Network: { ID: ingress }, Addresses: ['10.255.0.3/16'] },
+    { Network: { ID: 'a' }, Addresses: ['10.0.0.3/24'] },
+    { Network: { ID: 'b' }, Addresses: ['10.0.1.3/24'] },
   ]);
-  t.same(addresses(task('s2')), ['10.0.0.4/16', '10.1.0.4/24', '10.1.1.4/24']);
+  t.same(addresses(task('s2')), ['10.255.0.4/16', '10.0.0.4/24', '10.0.1.4/24']);
   await store.update((tx) => {
     const s = tx.get('service', 's')!;
     const TaskTemplate = { ...s.Spec.TaskTemplate, Networks: [{ Target: 'b' }] };
     tx.put('service', { ...s, Spec: { ...s.Spec, TaskTemplate, EndpointSpec: { Mode: 'vip' } } });
   });
   await settle();
-  t.same(store.view.get('service', 's')?.Endpoint?.VirtualIPs, [{ NetworkID: 'b', Addr: '10.1.1.2/24' }], 'kept');
+  t.same(store.view.get('service', 's')?.Endpoint?.VirtualIPs, [{ NetworkID: 'b', Addr: '10.0.1.2/24' }], 'kept');
   await service('r', ['a'], 1, { EndpointSpec: { Mode: 'dnsrr' } });
   t.equal(store.view.get('service', 'r')?.Endpoint?.VirtualIPs, undefined);
   t.equal(addresses(task('r1')).length, 1);

@@ -99,7 +99,10 @@ function poolOf({ addrPool }: NetworkSurroundings): readonly string[] {
   return addrPool.length === 0 ? DEFAULT_POOL : addrPool;
 }
 
-/** The lowest block of the pool that has no address in common with `taken` or with a host. */
+/**
+ * The lowest block of the pool that has no address in common with `taken` or with a host. For the ingress network the
+ * highest: Docker Swarm's networks lie at the bottom, and whoever comes from there brings their subnets along.
+ */
 function freeSubnet(ingress: boolean, around: NetworkSurroundings, taken: readonly Cidr[]): Cidr | undefined {
   const hosts = around.nodes.flatMap(({ addrs }) =>
     addrs.flatMap((addr): Cidr[] => {
@@ -113,13 +116,13 @@ function freeSubnet(ingress: boolean, around: NetworkSurroundings, taken: readon
     // The ingress network leaves three quarters of a pool to others.
     const large = Math.max(INGRESS_BITS, pool.bits + 2);
     const bits = Math.max(pool.bits, ingress ? Math.min(around.subnetSize, large) : around.subnetSize);
-    const found = firstFree(pool, bits, [...taken, ...hosts]);
+    const found = (ingress ? highestFree : lowestFree)(pool, bits, [...taken, ...hosts]);
     if (found !== undefined) return found;
   }
   return undefined;
 }
 
-function firstFree(pool: Cidr, bits: number, taken: readonly Cidr[]): Cidr | undefined {
+function lowestFree(pool: Cidr, bits: number, taken: readonly Cidr[]): Cidr | undefined {
   const size = 1n << BigInt(hostBits(pool.family, bits));
   const sorted = taken.filter((cidr) => overlap(cidr, pool)).sort((a, b) => (a.base < b.base ? -1 : 1));
   let base = pool.base;
@@ -129,4 +132,15 @@ function firstFree(pool: Cidr, bits: number, taken: readonly Cidr[]): Cidr | und
     if (after > base) base = ((after + size - 1n) / size) * size;
   }
   return base + size - 1n <= lastOf(pool) ? { family: pool.family, base, bits } : undefined;
+}
+
+function highestFree(pool: Cidr, bits: number, taken: readonly Cidr[]): Cidr | undefined {
+  const size = 1n << BigInt(hostBits(pool.family, bits));
+  const sorted = taken.filter((cidr) => overlap(cidr, pool)).sort((a, b) => (lastOf(a) > lastOf(b) ? -1 : 1));
+  let base = lastOf(pool) + 1n - size;
+  for (const cidr of sorted) {
+    if (lastOf(cidr) < base) break;
+    if (cidr.base < base + size) base = (cidr.base / size) * size - size;
+  }
+  return base >= pool.base ? { family: pool.family, base, bits } : undefined;
 }
