@@ -1,6 +1,7 @@
 import { asSwarmdError, VERSIONS } from '@swarmd/model';
 import { type Logger, pino } from 'pino';
 import { type NetConfig, readNetConfig } from './config.js';
+import type { KernelPartsDeps } from './kernel-parts.js';
 import { lockStateDir } from './state/lock.js';
 import { type SwarmdNetOptions, startSwarmdNet } from './swarmd-net.js';
 import { systemClock } from './system-clock.js';
@@ -12,7 +13,7 @@ const STOP_TIMEOUT_MS = 5000;
 export async function runSwarmdNet(
   argv: readonly string[],
   env: NodeJS.ProcessEnv,
-  kernel: (logger: Logger) => SwarmdNetOptions['kernel'],
+  kernel: (deps: KernelPartsDeps) => SwarmdNetOptions['kernel'],
 ): Promise<number> {
   const version = VERSIONS.swarmd;
   let config: NetConfig;
@@ -30,7 +31,7 @@ export async function runSwarmdNet(
   const logger = pino({ level: config.logLevel, base: undefined });
   endOnSurprise(logger);
   try {
-    return await serve(config, version, logger, kernel(logger));
+    return await serve(config, version, logger, kernel);
   } catch (error) {
     const { message, code } = asSwarmdError(error);
     logger.fatal({ err: error, code }, message);
@@ -43,8 +44,9 @@ async function serve(
   config: NetConfig,
   version: string,
   logger: Logger,
-  kernel: SwarmdNetOptions['kernel'],
+  kernel: (deps: KernelPartsDeps) => SwarmdNetOptions['kernel'],
 ): Promise<number> {
+  const clock = systemClock();
   const lock = lockStateDir(config.stateDir);
   const ended = new Promise<void>((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
@@ -55,7 +57,8 @@ async function serve(
     }
   });
   const { stateDir, runDir, pluginsDir } = config;
-  const net = await startSwarmdNet({ stateDir, runDir, pluginsDir, kernel, clock: systemClock(), logger });
+  const parts = kernel({ runDir, clock, logger });
+  const net = await startSwarmdNet({ stateDir, runDir, pluginsDir, kernel: parts, clock, logger });
   logger.info({ version, stateDir }, 'swarmd-net is up');
   await ended;
   const timer = setTimeout(() => {

@@ -75,7 +75,7 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
       async stop() {
         keeper.stop();
         await Promise.all([plugin.close(), control.close()]);
-        await kernel.names.close();
+        await Promise.all([kernel.names.close(), kernel.mesh.close()]);
         await state.close();
       },
     };

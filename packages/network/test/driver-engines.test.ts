@@ -98,7 +98,7 @@ for (const version of wanted) {
       const link = await host.run('docker exec named ip link show eth0');
       t.match(link, /02:42:0a:4d:00:09/, 'the MAC address follows from the IP address');
       await host.run('docker exec first ping -c 1 -w 5 10.77.0.9');
-      t.not((await host.exec('docker exec other ping -c 1 -w 1 10.77.0.9')).code, 0, 'networks are apart');
+      t.not((await host.exec('docker exec other ping -c 1 -W 1 10.77.0.9')).code, 0, 'networks are apart');
       const taken = await host.exec([
         'docker',
         'run',

@@ -9,7 +9,7 @@ import {
 import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
-import { managerPeers } from './cluster-update.js';
+import { type DataPathAddresses, dataPathAddresses, managerPeers } from './cluster-update.js';
 import { touchedBy } from './commit-routing.js';
 import type { DispatcherContext } from './context.js';
 import { createEndpoints } from './endpoints/endpoints.js';
@@ -82,7 +82,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   const { store, clock } = deps;
   const logger = deps.logger.child({ component: 'dispatcher' });
   const stopping = new AbortController();
-  const { context, nodeLogs, broker, updates, forgetManagers } = createContext({ ...deps, logger }, stopping.signal);
+  const { context, nodeLogs, broker, updates, forgetPeers } = createContext({ ...deps, logger }, stopping.signal);
   const { registry, liveness, endpoints } = context;
   const nodes = createNodeWatch(context);
   const relay = createLogRelayService({ nodeLogs, logger });
@@ -90,7 +90,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
     endpoints.onCommit(commit);
     for (const event of commit.events) {
       const touched = touchedBy(event);
-      if (touched.everyone) forgetManagers();
+      if (touched.everyone) forgetPeers();
       if (event.table === 'node') nodes.onEvent(event);
       updates.mark(touched);
     }
@@ -150,6 +150,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
   const periodMs = (): number => clusterPeriodMs(store.view);
   const again = <R>(attempt: () => Promise<R>): Promise<R> => overFailover(attempt, { clock, signal });
   let managers: readonly ManagerPeer[] | undefined;
+  let dataPaths: DataPathAddresses | undefined;
   const context: DispatcherContext = {
     ...deps,
     registry,
@@ -164,12 +165,17 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
       managers ??= managerPeers(store.view);
       return managers;
     },
+    dataPaths: () => {
+      dataPaths ??= dataPathAddresses(store.view);
+      return dataPaths;
+    },
     overFailover: again,
   };
-  const forgetManagers = (): void => {
+  const forgetPeers = (): void => {
     managers = undefined;
+    dataPaths = undefined;
   };
-  return { context, nodeLogs, broker, updates, forgetManagers };
+  return { context, nodeLogs, broker, updates, forgetPeers };
 }
 
 function declareDown(context: DispatcherContext, nodeId: string, session: string | undefined): void {

@@ -105,7 +105,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
 }
 
 function openSession(
-  { store, random, managers, endpoints }: DispatcherContext,
+  { store, random, managers, dataPaths, endpoints }: DispatcherContext,
   call: SessionCall,
   register: Register,
   stream: AgentSession['stream'],
@@ -122,7 +122,7 @@ function openSession(
       dataPath: parseDataPath(register.dataPath),
     },
     store,
-    managers,
+    { managers, dataPaths },
     endpoints,
   );
 }

@@ -1,6 +1,6 @@
 import { asSwarmdError, type Clock, type NodeNetwork } from '@swarmd/model';
 import type { Logger } from 'pino';
-import type { Mesh, NameServer, NetworkMembers, NetworkPlane } from '../parts.js';
+import type { Mesh, NameServer, NetworkPlane } from '../parts.js';
 import type { NodeState } from '../state/node-state.js';
 import type { LocalRecord } from '../state/records.js';
 import { coalesce } from './coalesce.js';
@@ -19,7 +19,7 @@ export interface Keeper {
   drop(networkId: string): Promise<void>;
   /** Brings everything, in the background: failures are logged, shown in `problems` and tried again. */
   restore(): void;
-  /** The mesh is told of a container on the ingress network whose interface is there, or soon will be. */
+  /** A container has joined: the mesh is told, if it is on the ingress network, once its interface is inside. */
   joined(local: LocalRecord): void;
   /** Takes everything out of the kernel. The state is empty already. */
   reset(): Promise<void>;
@@ -44,6 +44,7 @@ const RETRY_MAX_MS = 30_000;
 const AUDIT_PERIOD_MS = 60_000;
 const JOINED_ATTEMPTS = 40;
 const JOINED_PAUSE_MS = 250;
+const JOINED_AGAIN_MS = 1000;
 
 /** How many networks are restored side by side. */
 const RESTORED_AT_ONCE = 4;
@@ -147,8 +148,13 @@ class StateKeeper implements Keeper {
     this.#later(AUDIT_PERIOD_MS, () => this.#auditAll());
   }
 
-  joined(local: LocalRecord): void {
-    if (this.#deps.state.networks().get(local.networkId)?.ingress) this.#joined(local, JOINED_ATTEMPTS);
+  joined({ sandbox }: LocalRecord): void {
+    // Another network of the container may be the one that its default route leads to.
+    for (const local of this.#deps.state.locals().values()) {
+      if (local.sandbox === sandbox && this.#deps.state.networks().get(local.networkId)?.ingress) {
+        this.#joined(local, JOINED_ATTEMPTS);
+      }
+    }
   }
 
   async reset(): Promise<void> {
@@ -177,6 +183,7 @@ class StateKeeper implements Keeper {
     const config = this.#deps.state.config();
     if (config === undefined) return;
     await this.#deps.plane.configure(config);
+    await this.#deps.mesh.configure(config);
     this.#configured = true;
   }
 
@@ -188,7 +195,7 @@ class StateKeeper implements Keeper {
     const fresh = this.#ensured.get(networkId) !== network;
     if (fresh) await plane.ensure(network);
     const members = state.members(networkId);
-    if (members !== undefined && !this.#doubtful.has(networkId)) await plane.apply(network, snapshot(members));
+    if (members !== undefined && !this.#doubtful.has(networkId)) await plane.apply(network, members);
     if (fresh) {
       await names.serve(network);
       this.#ensured.set(networkId, network);
@@ -202,7 +209,7 @@ class StateKeeper implements Keeper {
     const ingress = [...state.networks().values()].find((network) => network.ingress);
     if (ingress !== undefined && (this.#doubtful.has(ingress.id) || !this.#ensured.has(ingress.id))) return;
     const members = ingress && state.members(ingress.id);
-    await mesh.apply(ingress, members && snapshot(members), state.published());
+    await mesh.apply(ingress, members, state.published());
   }
 
   /** Notes how `attempt` ended under `key`; after a failure `again` is called later. */
@@ -227,13 +234,17 @@ class StateKeeper implements Keeper {
 
   #joined(local: LocalRecord, attempts: number): void {
     const { state, mesh, logger } = this.#deps;
-    const { sandbox, endpointId, addresses, macAddress } = local;
-    if (state.locals().get(endpointId)?.sandbox !== sandbox) return;
-    mesh.joined(sandbox, { endpointId, addresses, macAddress }).catch((error: unknown) => {
-      // The engine moves the interface into the container after it has been told of it.
-      if (attempts > 1) this.#later(JOINED_PAUSE_MS, () => this.#joined(local, attempts - 1));
-      else logger.warn({ err: error, endpointId, sandbox }, 'a container does not answer on published ports');
-    });
+    const { sandbox, endpointId, addresses, macAddress, networkId } = local;
+    const ingress = state.networks().get(networkId);
+    if (ingress === undefined || state.locals().get(endpointId)?.sandbox !== sandbox) return;
+    mesh.joined(sandbox, ingress, { endpointId, addresses, macAddress }).then(
+      // The engine moves one interface after the other into the container: the default route may come last.
+      () => attempts > 1 && this.#later(JOINED_AGAIN_MS, () => this.#joined(local, 1)),
+      (error: unknown) => {
+        if (attempts > 1) this.#later(JOINED_PAUSE_MS, () => this.#joined(local, attempts - 1));
+        else logger.warn({ err: error, endpointId, sandbox }, 'a container does not answer on published ports');
+      },
+    );
   }
 
   async #auditAll(): Promise<void> {
@@ -243,7 +254,7 @@ class StateKeeper implements Keeper {
         const members = state.members(networkId);
         if (members === undefined || this.#doubtful.has(networkId)) continue;
         const ports = [...state.locals().values()].filter((local) => local.networkId === networkId);
-        const found = await plane.audit(network, snapshot(members), ports);
+        const found = await plane.audit(network, members, ports);
         for (const sentence of found) logger.warn({ network: network.name }, sentence);
       }
     } finally {
@@ -259,9 +270,4 @@ class StateKeeper implements Keeper {
     });
     this.#timers.add(cancel);
   }
-}
-
-/** The kernel's side takes its time; what it works on must not change meanwhile. */
-function snapshot({ endpoints, services }: NetworkMembers): NetworkMembers {
-  return { endpoints: new Map(endpoints), services: new Map(services) };
 }

@@ -76,11 +76,3 @@ export function plainAddress(text: string): string {
   const address = parseAddress(text);
   return address === undefined ? text : formatAddress(address);
 }
-
-/** The MAC address of the container with this IPv4 address: `02:42:` and its four bytes, so that every node can tell it. */
-export function macAddressOf(address: string): string {
-  const bytes = plainAddress(address)
-    .split('.')
-    .map((byte) => Number(byte).toString(16).padStart(2, '0'));
-  return ['02', '42', ...bytes].join(':');
-}

@@ -4,10 +4,11 @@ import type { Logger } from 'pino';
 import type { z } from 'zod';
 import { createQueues } from '../control/coalesce.js';
 import type { Keeper } from '../control/keeper.js';
+import { macAddressOf } from '../kernel/index.js';
 import type { NetworkPlane } from '../parts.js';
 import type { NodeState } from '../state/node-state.js';
 import type { LocalRecord } from '../state/records.js';
-import { formatRange, macAddressOf, parseRange, plainAddress } from './addresses.js';
+import { formatRange, parseRange, plainAddress } from './addresses.js';
 import { ADDRESS_SPACE, type IpamDriver, knownNetwork, namedNetwork } from './ipam-driver.js';
 import {
   type CreateEndpointSchema,
@@ -118,7 +119,7 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
             field: 'Interface.Address',
           });
         }
-        const macAddress = macAddressOf(Address);
+        const macAddress = macAddressOf(plainAddress(Address));
         if (MacAddress !== '' && MacAddress.toLowerCase() !== macAddress) {
           const why = `network ${network.name}: the MAC address follows from the IP address and is ${macAddress}`;
           throw new SwarmdError('invalid-argument', `${why}; leave out --mac-address ${MacAddress}`, {

@@ -25,7 +25,8 @@ export async function readTables(
     if (link === 'br0') tables.backends.set(address, macAddress);
   }
   for (const { macAddress, link, node, fixed } of view.forwarding) {
-    if (link !== 'vx0') continue;
+    // What leads to nodes, not to containers, is the routing mesh's.
+    if (link !== 'vx0' || !macAddress.startsWith('02:42:')) continue;
     if (node !== '') tables.tunnels.set(macAddress, node);
     else if (fixed) tables.bridged.add(macAddress);
   }

@@ -12,7 +12,7 @@ import type { NetworkMembers } from '../parts.js';
 import { openRecordLog, type RecordChange, type RecordLog } from './record-log.js';
 import { keyOf, type LocalRecord, partsOf, RECORD_SCHEMAS } from './records.js';
 
-/** Who is on a network, changed in place. */
+/** Who is on a network, while it is put together. */
 interface MutableMembers {
   endpoints: Map<string, NetworkEndpoint>;
   services: Map<string, NetworkService>;
@@ -30,7 +30,7 @@ export interface NodeState {
   config(): DataPathConfig | undefined;
   published(): readonly PublishedService[];
   networks(): ReadonlyMap<string, NodeNetwork>;
-  /** `undefined` before the first change. It changes in place. */
+  /** `undefined` before the first change; another object after each. */
   members(networkId: string): NetworkMembers | undefined;
   /** The engine's network IDs, each with the cluster's. */
   engineNetworks(): ReadonlyMap<string, string>;
@@ -170,40 +170,26 @@ class RecordedState implements NodeState {
   }
 
   removeNetwork(networkId: string): Promise<void> {
-    const changes: RecordChange[] = [[keyOf('network', networkId), undefined], ...this.#emptied(networkId)];
+    const changes: RecordChange[] = [
+      [keyOf('network', networkId), undefined],
+      ...emptied(networkId, copyOf(this.#members.get(networkId))),
+    ];
     this.#networks.delete(networkId);
     this.#members.delete(networkId);
     return this.#log.write(changes);
   }
 
   changeMembers(changes: readonly EndpointChange[]): Promise<void> {
-    return this.#log.write(changes.flatMap((change) => this.#changeMembers(change)));
-  }
-
-  #changeMembers(change: EndpointChange): RecordChange[] {
-    const { networkId } = change;
-    if (!this.#networks.has(networkId)) return [];
-    const written: RecordChange[] = [];
-    if (change.complete) {
-      written.push(...this.#emptied(networkId));
-      this.#members.delete(networkId);
-    }
-    const members = this.#membersOf(networkId);
-    for (const id of change.removedEndpoints) {
-      if (members.endpoints.delete(id)) written.push([keyOf('endpoint', networkId, id), undefined]);
-    }
-    for (const id of change.removedServices) {
-      if (members.services.delete(id)) written.push([keyOf('service', networkId, id), undefined]);
-    }
-    for (const endpoint of change.endpoints) {
-      members.endpoints.set(endpoint.id, endpoint);
-      written.push([keyOf('endpoint', networkId, endpoint.id), endpoint]);
-    }
-    for (const service of change.services) {
-      members.services.set(service.id, service);
-      written.push([keyOf('service', networkId, service.id), service]);
-    }
-    return written;
+    const drafts = new Map<string, MutableMembers>();
+    const written = changes.flatMap((change) => {
+      const { networkId } = change;
+      if (!this.#networks.has(networkId)) return [];
+      const draft = drafts.get(networkId) ?? copyOf(this.#members.get(networkId));
+      drafts.set(networkId, draft);
+      return changeDraft(draft, change);
+    });
+    for (const [networkId, draft] of drafts) this.#members.set(networkId, draft);
+    return this.#log.write(written);
   }
 
   putEngineNetwork(engineNetworkId: string, networkId: string): Promise<void> {
@@ -249,15 +235,6 @@ class RecordedState implements NodeState {
     return written;
   }
 
-  #emptied(networkId: string): RecordChange[] {
-    const members = this.#members.get(networkId);
-    if (members === undefined) return [];
-    return [
-      ...[...members.endpoints.keys()].map((id): RecordChange => [keyOf('endpoint', networkId, id), undefined]),
-      ...[...members.services.keys()].map((id): RecordChange => [keyOf('service', networkId, id), undefined]),
-    ];
-  }
-
   #membersOf(networkId: string): MutableMembers {
     const found = this.#members.get(networkId);
     if (found !== undefined) return found;
@@ -265,6 +242,42 @@ class RecordedState implements NodeState {
     this.#members.set(networkId, made);
     return made;
   }
+}
+
+function copyOf(members: MutableMembers | undefined): MutableMembers {
+  return { endpoints: new Map(members?.endpoints), services: new Map(members?.services) };
+}
+
+/** Changes `draft`; returns what is to be written of it. */
+function changeDraft(draft: MutableMembers, change: EndpointChange): RecordChange[] {
+  const { networkId, complete, endpoints, removedEndpoints, services, removedServices } = change;
+  const written = complete ? emptied(networkId, draft) : [];
+  for (const id of removedEndpoints) {
+    if (draft.endpoints.delete(id)) written.push([keyOf('endpoint', networkId, id), undefined]);
+  }
+  for (const id of removedServices) {
+    if (draft.services.delete(id)) written.push([keyOf('service', networkId, id), undefined]);
+  }
+  for (const endpoint of endpoints) {
+    draft.endpoints.set(endpoint.id, endpoint);
+    written.push([keyOf('endpoint', networkId, endpoint.id), endpoint]);
+  }
+  for (const service of services) {
+    draft.services.set(service.id, service);
+    written.push([keyOf('service', networkId, service.id), service]);
+  }
+  return written;
+}
+
+/** Removes all of `draft`; returns what is to be written for that. */
+function emptied(networkId: string, draft: MutableMembers): RecordChange[] {
+  const written: RecordChange[] = [
+    ...[...draft.endpoints.keys()].map((id): RecordChange => [keyOf('endpoint', networkId, id), undefined]),
+    ...[...draft.services.keys()].map((id): RecordChange => [keyOf('service', networkId, id), undefined]),
+  ];
+  draft.endpoints.clear();
+  draft.services.clear();
+  return written;
 }
 
 function newEpoch(): string {

@@ -57,5 +57,9 @@ export function noNames(): NameServer {
 
 /** A mesh that publishes nothing. */
 export function noMesh(): Mesh {
-  return { apply: async () => {}, joined: async () => {}, problems: () => [], reset: async () => {} };
+  const nothing = async (): Promise<void> => {};
+  return {
+    ...{ configure: nothing, apply: nothing, joined: nothing, check: nothing, reset: nothing, close: nothing },
+    problems: () => [],
+  };
 }

@@ -4,6 +4,7 @@ import {
   isTerminal,
   type Node,
   type ReadView,
+  type Service,
   type ServiceSpec,
   specKey,
   type Task,
@@ -116,7 +117,17 @@ export function networkService(
     name: service.PendingDelete ? '' : (service.Spec.Name ?? ''),
     aliases: service.PendingDelete ? [] : [...(config?.Aliases ?? [])],
     virtualIps: given.map(({ Addr }) => withoutPrefix(Addr)),
+    ports: publishedPorts(view, service, networkId),
   };
+}
+
+/** JSON of the ports that a service publishes by the ingress network; empty on others, and when there are none. */
+function publishedPorts(view: ReadView, service: Service, networkId: string): Buffer {
+  if (service.PendingDelete || !view.get('network', networkId)?.Spec.Ingress) return Buffer.alloc(0);
+  const published = (service.Endpoint?.Ports ?? []).filter(
+    ({ PublishMode, PublishedPort }) => PublishMode !== 'host' && (PublishedPort ?? 0) > 0,
+  );
+  return Buffer.from(published.length === 0 ? '' : JSON.stringify(published));
 }
 
 /** The networks that a service's spec names, by ID as control resolves them. */
