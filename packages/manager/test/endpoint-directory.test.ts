@@ -34,7 +34,11 @@ const step = fc.record<Step>({
   state: fc.constantFrom(...TASK_STATES),
 });
 /** Transactions of several steps each. */
-const histories = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 40 });
+const histories = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 40,
+  size: 'max',
+});
 
 const subset = (of: readonly string[], bits: number): string[] => of.filter((_, i) => (bits >> i) % 2 === 1);
 
