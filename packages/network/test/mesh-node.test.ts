@@ -63,6 +63,25 @@ t.test('mesh on a node', { skip: unfit }, async (t) => {
     await t.rejects(bed.connect(bed.client, h1.addr, 8080), { code: 'ECONNREFUSED' });
   });
 
+  t.test('a port of all addresses and the same one of one address do not go together', async (t) => {
+    await bed.tell(members, [publishing('web', [8080, 80], [8080, 80, 'tcp', h1.addr])]);
+    t.same(h1.mesh.problems(), ['port 192.0.2.1:8080/tcp is not published on this node: 8080/tcp is published, too']);
+    t.same(h2.mesh.problems(), []);
+    t.equal(await bed.ask(bed.client, h1.addr, 8080), `far ${client}`);
+  });
+
+  t.test('what cannot be done is a problem, and is done at the next look', async (t) => {
+    await bed.tell(members, [web]);
+    await h1.plane.remove(ingress.id);
+    await t.rejects(h1.mesh.check());
+    t.match(h1.mesh.problems(), [/^published ports may not work on this node: /]);
+    await h1.plane.ensure(ingress);
+    await h1.plane.apply(ingress, members);
+    await h1.mesh.check();
+    t.same(h1.mesh.problems(), []);
+    t.equal(await bed.ask(bed.client, h1.addr, 8080), `far ${client}`);
+  });
+
   t.test("the cluster's own ports and those of sshd are refused with a reason", async (t) => {
     await bed.tell(members, [
       publishing('web', [2377, 80], [7946, 80], [4789, 53, 'udp'], [22, 80], [2222, 80], [8080, 80]),
