@@ -32,6 +32,8 @@ export const ingress: NodeNetwork = {
 export interface MeshHost {
   addr: string;
   path: string;
+  /** Path of a network's namespace on this host. */
+  pathOf(networkId: string): string;
   plane: NetworkPlane;
   mesh: Mesh;
   /** Another mesh for the same host, as after a restart. */
@@ -191,7 +193,7 @@ async function makeHost(
   ]);
   const peers = addrs.filter((peer) => peer !== addr);
   const config = { nodeId: addr, clusterId: 'c', addr, port: 4789, peers };
-  const host: MeshHost = { addr, path, plane, mesh: another(), another };
+  const host: MeshHost = { addr, path, pathOf: namespaces.pathOf, plane, mesh: another(), another };
   await plane.configure(config);
   await plane.ensure(ingress);
   await host.mesh.configure(config);

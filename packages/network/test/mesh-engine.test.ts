@@ -1,9 +1,16 @@
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createLab, type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
+import {
+  availableEngines,
+  createLab,
+  type EngineVersion,
+  type Host,
+  importBusyboxImage,
+  whyNoHosts,
+} from '@swarmd/testkit';
 import { pino } from 'pino';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { macAddressOf } from '../src/kernel/addresses.js';
 import { createCommands } from '../src/kernel/commands.js';
 import { createNamespaces } from '../src/kernel/namespaces.js';
@@ -14,8 +21,16 @@ import { clock, ingress, patienceMs, publishing } from './mesh-bed.js';
 const skip = whyNoHosts() ?? false;
 t.setTimeout(240_000);
 
+const engines = skip === false ? await availableEngines() : [];
+/** The oldest one and the newest: rules of later ones drop more. */
+const tried = new Set([engines[0], engines.at(-1)].filter((version) => version !== undefined));
+
 t.test('mesh beside real engines', { skip }, async (t) => {
-  const lab = await createLab({ hosts: 2 });
+  for (const version of tried) await t.test(`Docker ${version}`, (t) => besideEngine(t, version));
+});
+
+async function besideEngine(t: Test, version: EngineVersion): Promise<void> {
+  const lab = await createLab({ hosts: 2, engineVersion: version });
   const directory = mkdtempSync(join(tmpdir(), 'swarmd-mesh-'));
   const nodes = await Promise.all(lab.hosts.map((host) => makeNode(host, directory, lab.hosts)));
   t.teardown(async () => {
@@ -89,7 +104,7 @@ t.test('mesh beside real engines', { skip }, async (t) => {
     t.match(await ask(first.host, 8080), lab.clientAddress);
     t.same(first.mesh.problems(), []);
   });
-});
+}
 
 async function makeNode(host: Host, directory: string, hosts: readonly Host[]) {
   await importBusyboxImage(host);

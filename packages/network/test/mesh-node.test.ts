@@ -162,6 +162,26 @@ t.test('mesh on a node', { skip: unfit }, async (t) => {
     await bed.tell(members, [web, ...services.slice(1)]);
     await t.rejects(bed.connect(bed.client, h1.addr, 20_000), { code: 'ECONNREFUSED' });
     t.equal(await bed.ask(bed.client, h1.addr, 20_001), `far ${client}`);
+    for (const host of bed.hosts) {
+      const others = bed.hosts.map(({ addr }) => addr).filter((addr) => addr !== host.addr);
+      const inside = host.pathOf(ingress.id);
+      const nodes = async () => {
+        const maps = ['ip zones', 'ip marks', 'bridge nodes'].map((name) => name.split(' ') as [string, string]);
+        const listings = await Promise.all(
+          maps.map(([family, map]) => bed.commands.run(inside, ['nft', 'list', 'map', family, TABLE, map])),
+        );
+        const ways = await bed.commands.run(inside, ['bridge', 'fdb', 'show', 'dev', 'vx0']);
+        return [...listings, ways].map((text) => text.match(/0a:53:/g)?.length);
+      };
+      t.same(await nodes(), [5001, 5001, 5001, 10_000]);
+      await host.mesh.configure({ nodeId: 'n', clusterId: 'c', addr: host.addr, port: 4789, peers: others });
+      t.same(await nodes(), [2, 2, 2, 2]);
+    }
+    t.equal(await bed.ask(bed.client, h1.addr, 8080), `far ${client}`, 'after all others have gone');
+    for (const peer of ['192.0.2.50', '192.0.2.51'])
+      await h2.mesh.configure({ nodeId: 'n', clusterId: 'c', addr: h2.addr, port: 4789, peers: [h1.addr, peer] });
+    const listing = await bed.commands.run(h2.pathOf(ingress.id), ['nft', 'list', 'map', 'bridge', TABLE, 'nodes']);
+    t.match(listing, '0x00000003 : 0a:53:c0:00:02:33', 'one that comes when another goes has its number');
   });
 
   t.test('addresses of clients are replaced when the node is told to', async (t) => {
