@@ -78,7 +78,8 @@ export interface Connection {
 /** Why these tests cannot run here, or false. */
 export const unfit: string | false = process.getuid?.() === 0 ? false : 'needs root';
 
-const clock: Clock = {
+/** The machine's; waiting keeps no process alive. */
+export const clock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(delayMs, fn) {
@@ -288,7 +289,9 @@ export async function askUdp(socket: DatagramSocket, address: string, port: numb
   try {
     for (;;) {
       const [answer, from] = (await once(socket, 'message', { signal })) as [Buffer, { address: string; port: number }];
-      if (from.address === address && from.port === port) return answer.toString();
+      // An earlier question that was sent anew may be answered twice.
+      const fits = from.address === address && from.port === port && answer.toString().endsWith(` ${text}`);
+      if (fits) return answer.toString();
     }
   } finally {
     clearInterval(again);
