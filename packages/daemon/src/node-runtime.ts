@@ -19,7 +19,9 @@ import { loadDriver, removeManager } from './manager/manager-files.js';
 import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
 import { createRoleFollower } from './manager/role-follower.js';
 import { type Member, saveMember } from './member-file.js';
+import { nodeNetworks } from './network-process.js';
 import type { NodePorts } from './node-ports.js';
+import { dataPathAddress } from './own-address.js';
 
 /** What a running node needs. */
 export interface NodeOptions {
@@ -121,6 +123,8 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     clusterId: identity.clusterId,
     swarmdVersion: options.version,
     advertiseAddr: member.advertiseAddr.replace(/:\d+$/, ''),
+    nodeNetworks: nodeNetworks(config),
+    dataPathAddr: dataPathAddress(member),
     trustRoot: () => holder.current.rootPem,
     onCluster,
     onSessionEnd: (reason) => {

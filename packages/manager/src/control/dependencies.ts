@@ -5,7 +5,6 @@ import type {
   Random,
   ReadView,
   ServiceExplanation,
-  ServiceSpec,
   Store,
   SwarmdError,
 } from '@swarmd/model';
@@ -38,6 +37,4 @@ export interface ControlDependencies {
   refuseManager?(): Promise<SwarmdError | undefined>;
   /** Why the cluster can have no standby at all; `undefined` when it can. */
   refuseStandby?(): SwarmdError | undefined;
-  /** What of an accepted spec will not work on this cluster as its user may expect; shown when it is written. */
-  warnings?(spec: ServiceSpec): string[];
 }

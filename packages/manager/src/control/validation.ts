@@ -1,9 +1,12 @@
 import {
   type ContainerSpec,
   canonicalServiceSpec,
+  DRAIN_LABEL,
+  drainGraceMs,
   type EndpointSpec,
   isErrorCode,
   isJob,
+  labelValue,
   type ServiceSpec,
   ServiceSpecSchema,
   SwarmdError,
@@ -40,6 +43,13 @@ export function parseServiceSpec(body: unknown, expandTemplates: (spec: ServiceS
   checkTask(spec.TaskTemplate ?? {});
   checkEndpoint(spec.EndpointSpec ?? {});
   if (isJob(spec) && spec.UpdateConfig) throw invalid('Jobs may not have an update policy', 'UpdateConfig');
+  if (drainGraceMs(spec) === undefined) {
+    const value = labelValue(spec.Labels, DRAIN_LABEL);
+    throw invalid(
+      `label ${DRAIN_LABEL}: "${value}" is not a time from 0 to 1h, such as 10s or 1m30s`,
+      `Labels.${DRAIN_LABEL}`,
+    );
+  }
   expandTemplates(spec);
   return spec;
 }
@@ -64,6 +74,19 @@ function checkTask(task: TaskSpec): void {
   }
   if (!task.ContainerSpec) throw invalid('TaskSpec: missing runtime', 'TaskTemplate.ContainerSpec');
   checkContainer(task.ContainerSpec);
+  checkAliases(task.Networks ?? []);
+}
+
+/** What can stand in a question to a name server. */
+const ALIAS =
+  /^(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?)*$/;
+
+function checkAliases(networks: NonNullable<TaskSpec['Networks']>): void {
+  for (const alias of networks.flatMap(({ Aliases }) => Aliases ?? [])) {
+    if (ALIAS.test(alias)) continue;
+    const allowed = 'letters, digits, hyphens and underscores, at most 63 between dots';
+    throw invalid(`invalid network alias "${alias}": allowed are ${allowed}`, 'TaskTemplate.Networks');
+  }
 }
 
 function checkResources(resources: TaskSpec['Resources']): void {

@@ -9,9 +9,10 @@ import {
 import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
-import { managerPeers } from './cluster-update.js';
+import { type DataPathAddresses, dataPathAddresses, managerPeers } from './cluster-update.js';
 import { touchedBy } from './commit-routing.js';
 import type { DispatcherContext } from './context.js';
+import { createEndpoints } from './endpoints/endpoints.js';
 import { overFailover } from './failover.js';
 import { clusterPeriodMs, gracePeriodMs, startLiveness } from './liveness.js';
 import { LogBroker } from './log-broker.js';
@@ -81,15 +82,15 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   const { store, clock } = deps;
   const logger = deps.logger.child({ component: 'dispatcher' });
   const stopping = new AbortController();
-  const { context, nodeLogs, broker, forgetManagers } = createContext({ ...deps, logger }, stopping.signal);
-  const { registry, liveness } = context;
+  const { context, nodeLogs, broker, updates, forgetPeers } = createContext({ ...deps, logger }, stopping.signal);
+  const { registry, liveness, endpoints } = context;
   const nodes = createNodeWatch(context);
-  const updates = createUpdateQueue(registry, clock);
   const relay = createLogRelayService({ nodeLogs, logger });
   const onCommit = (commit: Commit): void => {
+    endpoints.onCommit(commit);
     for (const event of commit.events) {
       const touched = touchedBy(event);
-      if (touched.everyone) forgetManagers();
+      if (touched.everyone) forgetPeers();
       if (event.table === 'node') nodes.onEvent(event);
       updates.mark(touched);
     }
@@ -116,7 +117,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
       ),
     },
     relay: relay.service,
-    probe: createSessionProbe(registry),
+    probe: { ...createSessionProbe(registry), awaitEndpoints: endpoints.awaitEndpoints },
     logs: broker,
     connectedNodes: () => [...registry.all()].map((session) => session.nodeId),
     sessions: () =>
@@ -132,6 +133,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
       cancelUpkeep();
       liveness.stop();
       updates.stop();
+      endpoints.stop();
       broker.stop();
       relay.stop();
       endAll(context, 'the manager is stopping');
@@ -144,12 +146,15 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
   const registry = createSessionRegistry(clock);
   const nodeLogs = new NodeLogs({ registry, random });
   const broker = new LogBroker({ ...deps, nodeLogs });
+  const updates = createUpdateQueue(registry, clock);
   const periodMs = (): number => clusterPeriodMs(store.view);
   const again = <R>(attempt: () => Promise<R>): Promise<R> => overFailover(attempt, { clock, signal });
   let managers: readonly ManagerPeer[] | undefined;
+  let dataPaths: DataPathAddresses | undefined;
   const context: DispatcherContext = {
     ...deps,
     registry,
+    endpoints: createEndpoints({ ...deps, wake: updates.markEndpoints }),
     logs: broker,
     leaderContact: deps.leaderContact ?? { lostForMs: () => 0 },
     liveness: startLiveness({ clock, onSilent: (nodeId, session) => declareDown(context, nodeId, session) }),
@@ -160,12 +165,17 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
       managers ??= managerPeers(store.view);
       return managers;
     },
+    dataPaths: () => {
+      dataPaths ??= dataPathAddresses(store.view);
+      return dataPaths;
+    },
     overFailover: again,
   };
-  const forgetManagers = (): void => {
+  const forgetPeers = (): void => {
     managers = undefined;
+    dataPaths = undefined;
   };
-  return { context, nodeLogs, broker, forgetManagers };
+  return { context, nodeLogs, broker, updates, forgetPeers };
 }
 
 function declareDown(context: DispatcherContext, nodeId: string, session: string | undefined): void {
