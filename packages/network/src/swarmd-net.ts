@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, NETWORK_DRIVER, type NodeNetworks } from '@swarmd/model';
 import type { Logger } from 'pino';
@@ -11,6 +10,7 @@ import { createIpamDriver } from './driver/ipam-driver.js';
 import { createNetworkDriver } from './driver/network-driver.js';
 import { createPluginServer, type Drivers } from './driver/plugin-server.js';
 import type { Mesh, NameServer, NameSource, NetworkPlane } from './parts.js';
+import { readBootId } from './state/boot.js';
 import { openNodeState } from './state/node-state.js';
 import { listenUnix } from './unix-listen.js';
 
@@ -38,6 +38,8 @@ export interface SwarmdNet {
   stop(): Promise<void>;
 }
 
+const SWEEP_PERIOD_MS = 30_000;
+
 /** Where the agent finds it: in the directory of what must not outlive a reboot. */
 export const CONTROL_SOCKET = 'net.sock';
 
@@ -57,8 +59,7 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
   try {
     const state = await openNodeState({
       path: join(options.stateDir, 'net.log'),
-      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-      sandboxExists: existsSync,
+      bootId: readBootId(options.runDir),
       logger: child('state'),
     });
     const kernel = options.kernel(createNameSource(state));
@@ -69,10 +70,13 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     const networks: NodeNetworks = createNodeNetworks({ state, keeper, feed, clock, logger: child('control') });
     const control = createControlServer(Promise.resolve(networks), child('control'));
     keeper.restore();
-    ready({ network: createNetworkDriver(driver), ipam });
+    const network = createNetworkDriver(driver);
+    const sweeping = every(clock, SWEEP_PERIOD_MS, () => network.sweep(), child('driver'));
+    ready({ network, ipam });
     await listenUnix(control, join(options.runDir, CONTROL_SOCKET));
     return {
       async stop() {
+        sweeping();
         keeper.stop();
         await Promise.all([plugin.close(), control.close()]);
         await Promise.all([kernel.names.close(), kernel.mesh.close()]);
@@ -83,4 +87,23 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     await plugin.close();
     throw error;
   }
+}
+
+/** Runs `task` again and again, with `periodMs` between; the returned function ends that. */
+function every(clock: Clock, periodMs: number, task: () => Promise<void>, logger: Logger): () => void {
+  let cancel = (): void => {};
+  let stopped = false;
+  const wait = (): void => {
+    if (stopped) return;
+    cancel = clock.after(periodMs, () => {
+      task()
+        .catch((error: unknown) => logger.warn({ err: error }, 'endpoints that were left behind are still there'))
+        .finally(wait);
+    });
+  };
+  wait();
+  return () => {
+    stopped = true;
+    cancel();
+  };
 }

@@ -39,3 +39,34 @@ export function createQueues(): <T>(key: string, task: () => Promise<T>) => Prom
     });
   };
 }
+
+/** Room for some tasks at a time; the others wait in the order in which they came. */
+export interface Slots {
+  /** Runs `task` once there is room. */
+  run<T>(key: string, task: () => Promise<T>): Promise<T>;
+  /** What waits under `key` comes next. */
+  hurry(key: string): void;
+}
+
+/** Room for `count` tasks. */
+export function createSlots(count: number): Slots {
+  let free = count;
+  let waiting: { key: string; begin(): void }[] = [];
+  return {
+    async run(key, task) {
+      if (free > 0) free -= 1;
+      else await new Promise<void>((resolve) => waiting.push({ key, begin: resolve }));
+      try {
+        return await task();
+      } finally {
+        const next = waiting.shift();
+        if (next === undefined) free += 1;
+        else next.begin();
+      }
+    },
+    hurry(key) {
+      const urgent = waiting.filter((entry) => entry.key === key);
+      if (urgent.length > 0) waiting = [...urgent, ...waiting.filter((entry) => entry.key !== key)];
+    },
+  };
+}
