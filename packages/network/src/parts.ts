@@ -57,6 +57,7 @@ export interface NameSource {
   /** The container with this address on this network; `undefined` when there is none here. */
   asker(networkId: string, address: string): Asker | undefined;
   network(networkId: string): NodeNetwork | undefined;
+  /** Another object after each change: what is worked out from one is kept by it. */
   members(networkId: string): NetworkMembers | undefined;
 }
 

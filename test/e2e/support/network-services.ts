@@ -1,0 +1,78 @@
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Host } from '@swarmd/testkit';
+import type { Cluster } from './cluster.js';
+import { containersOn } from './observe.js';
+
+const fixtures = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', 'e2e', 'fixtures');
+
+/** What `many-requests.mjs` prints. */
+export interface Answers {
+  answered: number;
+  failed: number;
+  errors: Record<string, string>;
+  /** Answers by host name of the container. */
+  hosts: Record<string, number>;
+  /** Answers by the client's address as the server saw it. */
+  peers: Record<string, number>;
+  slowestMs: number;
+}
+
+const folders = ['/usr', '/lib', '/lib64', fixtures];
+const mounts = folders.flatMap((folder) => ['--mount', `type=bind,source=${folder},target=${folder},readonly`]);
+const quick = ['--no-resolve-image', '--detach', '--restart-delay', '100ms', '--stop-grace-period', '20s'];
+
+/** Creates a service of busybox with the machine's node in it, that runs one of the fixtures. */
+export async function createNodeService(
+  { docker }: Pick<Cluster, 'docker'>,
+  manager: Host,
+  name: string,
+  options: readonly string[],
+  program = 'echo-server.mjs',
+): Promise<void> {
+  const command = [process.execPath, join(fixtures, program)];
+  await docker(
+    manager,
+    'service',
+    'create',
+    '--name',
+    name,
+    ...quick,
+    ...mounts,
+    ...options,
+    'busybox:latest',
+    ...command,
+  );
+}
+
+/** Arguments of `docker exec` that make a container ask a URL many times. */
+export function askingArgv(container: string, url: string, count: number, concurrency = 8): string[] {
+  const program = [process.execPath, join(fixtures, 'many-requests.mjs'), url, String(count), String(concurrency)];
+  return ['docker', 'exec', container, ...program];
+}
+
+/** Has a container of a service on a host ask a URL many times, a connection each. */
+export async function ask(host: Host, service: string, url: string, count: number): Promise<Answers> {
+  const out = await host.run(askingArgv(await containerOf(host, service), url, count), { timeoutMs: 300_000 });
+  return JSON.parse(out) as Answers;
+}
+
+/** Has a machine outside the cluster do the same. */
+export async function askFromOutside({ lab }: Pick<Cluster, 'lab'>, url: string, count: number): Promise<Answers> {
+  const program = [process.execPath, join(fixtures, 'many-requests.mjs'), url, String(count), '8'];
+  const { code, stdout, stderr } = await lab.client(program);
+  if (code !== 0) throw new Error(`asking ${url}: ${stderr}`);
+  return JSON.parse(stdout) as Answers;
+}
+
+/** ID of the one running container of a service on a host. */
+export async function containerOf(host: Host, service: string): Promise<string> {
+  const running = (await containersOn(host, service)).filter(({ State }) => State === 'running');
+  if (running.length !== 1) throw new Error(`${running.length} containers of ${service} run on ${host.name}`);
+  return running[0]!.Id;
+}
+
+/** Runs a shell command in the container of a service on a host; resolves with whatever it returned. */
+export async function inService(host: Host, service: string, script: string) {
+  return host.exec(['docker', 'exec', await containerOf(host, service), 'sh', '-c', script]);
+}
