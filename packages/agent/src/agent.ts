@@ -3,7 +3,6 @@ import type { Clock, NodeNetworks, Random, SwarmdError } from '@swarmd/model';
 import type { ClusterUpdate, DispatcherClient, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { connectEngine } from './engine/client.js';
-import type { IngressPublisher } from './engine/ingress.js';
 import { listContainers, watchEngine } from './engine/watch.js';
 import { type AgentParts, buildParts } from './parts.js';
 import { type Journal, openJournal } from './worker/journal.js';
@@ -40,8 +39,6 @@ export interface AgentOptions {
   nodeNetworks: NodeNetworks;
   /** IP of this node that its peers send VXLAN packets to. */
   dataPathAddr: string;
-  /** Seam that the routing mesh fills; the engine's own ports until then. */
-  ingress?: IngressPublisher;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -75,7 +72,6 @@ export function createAgent(options: AgentOptions): Agent {
   const end = async (): Promise<void> => {
     stopped.abort();
     parts?.worker.close();
-    parts?.ingress.close();
     await running;
   };
 
