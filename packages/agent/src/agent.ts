@@ -7,6 +7,7 @@ import { connectEngine } from './engine/client.js';
 import type { IngressPublisher } from './engine/ingress.js';
 import { listContainers, watchEngine } from './engine/watch.js';
 import { type AgentParts, buildParts } from './parts.js';
+import type { InquiryHandlers } from './session/inquiries.js';
 import { type Journal, openJournal } from './worker/journal.js';
 import { createAgentState } from './worker/state.js';
 
@@ -40,6 +41,8 @@ export interface AgentOptions {
   /** Seams that overlay networks and the routing mesh fill; plain bridges and the engine's own ports until then. */
   networks?: NetworkProvider;
   ingress?: IngressPublisher;
+  /** What managers may ask this node, besides what every agent answers. */
+  inquiries?: InquiryHandlers;
   clock: Clock;
   random: Random;
   logger: Logger;

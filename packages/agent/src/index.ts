@@ -11,6 +11,7 @@ export type { PayloadStore } from './engine/payload-store.js';
 export type { TaskEngine, TaskWork } from './engine/task-engine.js';
 export type { ListedContainer } from './engine/watch.js';
 export * from './labels.js';
+export type { InquiryHandler, InquiryHandlers } from './session/inquiries.js';
 export type { AssignedNetwork } from './task/assignment.js';
 export type { Journal } from './worker/journal.js';
 export { type AgentState, createAgentState } from './worker/state.js';

@@ -53,6 +53,7 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     onSessionEnd: (reason) => options.onSessionEnd?.(reason),
     publishLogs: (dispatcher, subscription, signal) =>
       publishLogs({ dispatcher, source, logger: child('logs') }, subscription, signal),
+    inquiries: options.inquiries ?? {},
     swarmdVersion: options.swarmdVersion,
     advertiseAddr: options.advertiseAddr,
   });

@@ -102,6 +102,8 @@ export interface Manager {
   readonly control: Control;
   /** Log lines of tasks. */
   readonly logSource: Dispatcher['logs'];
+  /** Asks a node, whichever manager it is connected to. */
+  readonly ask: Dispatcher['ask'];
   /** Calls to the leader, once started. */
   readonly calls: LeaderCalls;
   /** Who leads, once started. */
@@ -190,9 +192,9 @@ export function assembleManager(options: AssemblyOptions): Manager {
     const answers = options.answers ?? {};
     const about = { store, leadership: lazily, attachments, handlers, answers };
     const cluster = createClusterService({ ...about, calls: patient, clock });
-    const { service, relay, probe } = dispatcher;
+    const { service, relay, probe, inquiry } = dispatcher;
     port = await network.serve(
-      { authority, dispatcher: service, relay, probe, cluster },
+      { authority, dispatcher: service, relay, probe, inquiry, cluster },
       ({ nodeId: caller }, access) =>
         refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
     );
@@ -227,6 +229,7 @@ export function assembleManager(options: AssemblyOptions): Manager {
     control: forwardingControl(control, patient, random, () => others().length === 0),
     calls: patient,
     logSource: dispatcher.logs,
+    ask: dispatcher.ask,
     get leadership() {
       return leadership;
     },

@@ -5,6 +5,7 @@ import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
 import type { Liveness } from './liveness.js';
 import type { LogBroker } from './log-broker.js';
+import type { NodeInquiries } from './node-inquiries.js';
 import type { NodeReports } from './node-reports.js';
 import type { SessionRegistry } from './registry.js';
 import type { StatusWriter } from './status-writer.js';
@@ -24,6 +25,7 @@ export interface DispatcherContext {
   liveness: Liveness;
   statuses: StatusWriter;
   logs: Pick<LogBroker, 'nodeConnected' | 'nodeGone'>;
+  inquiries: Pick<NodeInquiries, 'answered' | 'nodeGone'>;
   /** The managers that agents may turn to; the same array as long as it holds the same. */
   managers(): readonly ManagerPeer[];
   /** The heartbeat period for the cluster as it is now. */

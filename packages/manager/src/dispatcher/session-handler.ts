@@ -38,7 +38,9 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
       if (session === undefined) return;
       const current = registry.release(session);
       session.sign(false);
-      if (current) logs.nodeGone(session.nodeId);
+      if (!current) return;
+      logs.nodeGone(session.nodeId);
+      context.inquiries.nodeGone(session.nodeId);
     },
   });
   const cancelTimeout = clock.after(REGISTER_TIMEOUT_MS, () => {
@@ -84,6 +86,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
     else if (body.$case === 'statuses') onStatuses(body.value, session);
     else if (body.$case === 'description') describe(session, body.value.description);
     else if (body.$case === 'goodbye') onGoodbye(context, session, body.value).catch(fail);
+    else if (body.$case === 'inquiryAnswer') context.inquiries.answered(session.nodeId, body.value);
     else throw new SwarmdError('invalid-argument', 'a session registers once');
   };
   call.on('data', (message: AgentMessage) => {

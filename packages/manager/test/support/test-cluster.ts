@@ -10,6 +10,7 @@ import {
   type Identity,
   type IdentityHolder,
   LogRelayService,
+  NodeInquiryService,
   SessionProbeService,
 } from '@swarmd/wire';
 import {
@@ -146,6 +147,7 @@ export async function startTestCluster(followers: number, clock: Clock = realClo
     server.addService(DispatcherService, dispatcher.service);
     server.addService(LogRelayService, dispatcher.relay);
     server.addService(SessionProbeService, dispatcher.probe);
+    server.addService(NodeInquiryService, dispatcher.inquiry);
     await dispatcher.start();
     const addr = `127.0.0.1:${await server.listen('127.0.0.1:0')}`;
     await store.update((tx) => {
