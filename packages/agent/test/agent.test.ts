@@ -191,7 +191,14 @@ if (why) {
     const { TestManager } = await import('./support/manager.js');
     const other = await new TestManager().start();
     const managers = [{ nodeId: 'm2', addr: other.addr }];
-    const update = { managers, rootCertificatePem: Buffer.alloc(0), node: Buffer.alloc(0), renewCertificate: false };
+    const update = {
+      managers,
+      rootCertificatePem: Buffer.alloc(0),
+      node: Buffer.alloc(0),
+      renewCertificate: false,
+      dataPathPort: 0,
+      dataPathPeers: [],
+    };
     node.manager.send({ $case: 'cluster', value: update });
     node.manager.send({ $case: 'heartbeat', value: { heartbeatPeriodMs: 100 } });
     await node.manager.until(() => node.manager.heartbeats > 2, 'heartbeats');

@@ -206,6 +206,31 @@ t.test('control › a word that is none of those allowed is refused with them, a
   }
 });
 
+t.test('control › a drain grace is a time of at most an hour', async (t) => {
+  const { control } = await controlCluster();
+  for (const [value, allowed] of [
+    ['10s', true],
+    ['0', true],
+    ['1m30s', true],
+    ['1h', true],
+    ['61m', false],
+    ['-1s', false],
+    ['10', false],
+    ['soon', false],
+    ['', false],
+  ] as const) {
+    const body = serviceBody(
+      `web${value.length}-${value.charCodeAt(0) || 'x'}${value.at(-1) ?? ''}x`.replace(/-{2,}/g, '-'),
+      {
+        Labels: { 'swarmd.drain': value },
+      },
+    );
+    if (allowed) await t.resolves(control.createService(body, {}), value);
+    else
+      await t.rejects(control.createService(body, {}), { field: 'Labels.swarmd.drain', message: /such as 10s/ }, value);
+  }
+});
+
 t.test('control › names are unique whatever their case, and free again at once after removal', async (t) => {
   const { control } = await controlCluster();
   const { ID } = await control.createService(serviceBody('web'), {});

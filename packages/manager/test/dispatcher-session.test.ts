@@ -102,6 +102,20 @@ t.test('dispatcher › a session', async (t) => {
     t.equal((await agent.next('cluster')).taskLogDriver?.toString(), '');
   });
 
+  t.test('tells where the other nodes’ ends of the overlays are, all of them whenever one changes', async (t) => {
+    const { agent, identity } = await worker(t, test);
+    const first = await agent.next('cluster');
+    t.match(first, { dataPathPort: 4789, dataPathPeers: [] });
+    const setAddr = (id: string, Addr: string) =>
+      test.store.update((tx) => tx.put('node', { ...tx.get('node', id)!, DataPath: { Addr, MTU: 1500 } }));
+    const other = test.identity.current.nodeId;
+    await setAddr(other, '10.0.0.9');
+    t.match(await agent.next('cluster'), { dataPathPort: 4789, dataPathPeers: ['10.0.0.9'] });
+    await setAddr(identity.nodeId, '10.0.0.8');
+    await setAddr(other, '10.0.0.7');
+    t.match(await agent.next('cluster'), { dataPathPort: 4789, dataPathPeers: ['10.0.0.7'] });
+  });
+
   t.test('answers heartbeats', async (t) => {
     const { agent } = await worker(t, test);
     agent.send({ $case: 'heartbeat', value: { clockMs: 0 } });

@@ -1,9 +1,12 @@
 import {
   type ContainerSpec,
   canonicalServiceSpec,
+  DRAIN_LABEL,
+  drainGraceMs,
   type EndpointSpec,
   isErrorCode,
   isJob,
+  labelValue,
   type ServiceSpec,
   ServiceSpecSchema,
   SwarmdError,
@@ -40,6 +43,13 @@ export function parseServiceSpec(body: unknown, expandTemplates: (spec: ServiceS
   checkTask(spec.TaskTemplate ?? {});
   checkEndpoint(spec.EndpointSpec ?? {});
   if (isJob(spec) && spec.UpdateConfig) throw invalid('Jobs may not have an update policy', 'UpdateConfig');
+  if (drainGraceMs(spec) === undefined) {
+    const value = labelValue(spec.Labels, DRAIN_LABEL);
+    throw invalid(
+      `label ${DRAIN_LABEL}: "${value}" is not a time from 0 to 1h, such as 10s or 1m30s`,
+      `Labels.${DRAIN_LABEL}`,
+    );
+  }
   expandTemplates(spec);
   return spec;
 }

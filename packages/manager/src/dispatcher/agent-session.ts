@@ -1,8 +1,9 @@
 import { CLUSTER_KEY, type ReadView, type Store } from '@swarmd/model';
-import type { ManagerPeer, Peer } from '@swarmd/wire';
+import type { Peer } from '@swarmd/wire';
 import { assignmentMessages } from './assignment-messages.js';
 import { type AssignmentSet, assignmentSet, diffAssignments } from './assignments.js';
 import { type ClusterFacts, clusterFacts, clusterUpdate } from './cluster-update.js';
+import type { DispatcherContext } from './context.js';
 import type { SessionStream } from './session-stream.js';
 
 /** One registered agent: what it was told, and how it is brought up to date. */
@@ -36,11 +37,11 @@ export interface AgentSession {
 
 const NOTHING: AssignmentSet = new Map();
 
-/** An {@link AgentSession} over a stream. `managers` gives the same array as long as it holds the same. */
+/** An {@link AgentSession} over a stream. What `peers` gives is the same object as long as it holds the same. */
 export function createAgentSession(
   about: Pick<AgentSession, 'sessionId' | 'nodeId' | 'bootNonce' | 'addr' | 'peer' | 'stream' | 'swarmdVersion'>,
   store: Pick<Store, 'view' | 'index'>,
-  managers: () => readonly ManagerPeer[],
+  peers: Pick<DispatcherContext, 'managers' | 'dataPaths'>,
 ): AgentSession {
   const { nodeId, peer, stream } = about;
   const listeners = new Set<(alive: boolean) => void>();
@@ -51,10 +52,16 @@ export function createAgentSession(
   let toldFrom: readonly unknown[] = [];
 
   const updateCluster = (view: ReadView): void => {
-    const sources = [view.get('node', nodeId), view.get('cluster', CLUSTER_KEY), managers()] as const;
+    const sources = [
+      view.get('node', nodeId),
+      view.get('cluster', CLUSTER_KEY),
+      peers.managers(),
+      peers.dataPaths(),
+    ] as const;
     // Most updates are about tasks: objects are immutable, so the same ones have nothing new to say.
     if (told !== undefined && sources.every((source, i) => source === toldFrom[i])) return;
-    const facts = clusterFacts(...sources, peer.role);
+    const [node, cluster, managers, dataPaths] = sources;
+    const facts = clusterFacts({ node, cluster, managers, role: peer.role, dataPaths });
     const update = clusterUpdate(told, facts);
     told = facts;
     toldFrom = sources;

@@ -52,7 +52,8 @@ function touchedByTask({ kind, object, previous }: StoreEvent & { table: 'task' 
 function touchedByNode({ object, previous }: StoreEvent & { table: 'node' }): Touched {
   const manager = (node: typeof previous): string =>
     node?.Spec.Role === 'manager' ? (node.ManagerStatus?.Addr ?? '') : '';
-  if (manager(object) !== manager(previous)) return { ...NOBODY, everyone: true };
+  const moved = previous?.DataPath?.Addr !== object.DataPath?.Addr;
+  if (moved || manager(object) !== manager(previous)) return { ...NOBODY, everyone: true };
   const seen = previous?.Spec !== object.Spec || previous?.Description !== object.Description;
   return seen || previous?.RenewFrom !== object.RenewFrom ? { nodeIds: [object.ID] } : NOBODY;
 }

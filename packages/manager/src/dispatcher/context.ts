@@ -3,6 +3,7 @@ import type { ManagerPeer } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
+import type { DataPathAddresses } from './cluster-update.js';
 import type { Liveness } from './liveness.js';
 import type { LogBroker } from './log-broker.js';
 import type { NodeInquiries } from './node-inquiries.js';
@@ -28,6 +29,8 @@ export interface DispatcherContext {
   inquiries: Pick<NodeInquiries, 'answered' | 'nodeGone'>;
   /** The managers that agents may turn to; the same array as long as it holds the same. */
   managers(): readonly ManagerPeer[];
+  /** Data path addresses of all nodes; the same map as long as it holds the same. */
+  dataPaths(): DataPathAddresses;
   /** The heartbeat period for the cluster as it is now. */
   periodMs(): number;
   /** A grace for a session with that period, drawn at random. */

@@ -11,7 +11,7 @@ import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
 import { type AskNode, createAskNode, createNodeInquiryService } from './ask-node.js';
-import { managerPeers } from './cluster-update.js';
+import { type DataPathAddresses, dataPathAddresses, managerPeers } from './cluster-update.js';
 import { touchedBy } from './commit-routing.js';
 import type { DispatcherContext } from './context.js';
 import { overFailover } from './failover.js';
@@ -88,7 +88,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   const { store, clock } = deps;
   const logger = deps.logger.child({ component: 'dispatcher' });
   const stopping = new AbortController();
-  const { context, nodeLogs, broker, inquiries, forgetManagers } = createContext({ ...deps, logger }, stopping.signal);
+  const { context, nodeLogs, broker, inquiries, forgetPeers } = createContext({ ...deps, logger }, stopping.signal);
   const { registry, liveness } = context;
   const nodes = createNodeWatch(context);
   const updates = createUpdateQueue(registry, clock);
@@ -96,7 +96,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   const onCommit = (commit: Commit): void => {
     for (const event of commit.events) {
       const touched = touchedBy(event);
-      if (touched.everyone) forgetManagers();
+      if (touched.everyone) forgetPeers();
       if (event.table === 'node') nodes.onEvent(event);
       updates.mark(touched);
     }
@@ -157,6 +157,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
   const periodMs = (): number => clusterPeriodMs(store.view);
   const again = <R>(attempt: () => Promise<R>): Promise<R> => overFailover(attempt, { clock, signal });
   let managers: readonly ManagerPeer[] | undefined;
+  let dataPaths: DataPathAddresses | undefined;
   const context: DispatcherContext = {
     ...deps,
     registry,
@@ -171,12 +172,17 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
       managers ??= managerPeers(store.view);
       return managers;
     },
+    dataPaths: () => {
+      dataPaths ??= dataPathAddresses(store.view);
+      return dataPaths;
+    },
     overFailover: again,
   };
-  const forgetManagers = (): void => {
+  const forgetPeers = (): void => {
     managers = undefined;
+    dataPaths = undefined;
   };
-  return { context, nodeLogs, broker, inquiries, forgetManagers };
+  return { context, nodeLogs, broker, inquiries, forgetPeers };
 }
 
 function declareDown(context: DispatcherContext, nodeId: string, session: string | undefined): void {

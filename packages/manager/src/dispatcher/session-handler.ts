@@ -100,7 +100,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
 }
 
 function openSession(
-  { store, random, managers }: DispatcherContext,
+  { store, random, managers, dataPaths }: DispatcherContext,
   call: SessionCall,
   register: Register,
   stream: AgentSession['stream'],
@@ -116,7 +116,7 @@ function openSession(
       swarmdVersion: register.swarmdVersion,
     },
     store,
-    managers,
+    { managers, dataPaths },
   );
 }
 

@@ -42,6 +42,17 @@ export const DurationNsSchema = z.number().int();
 /** One nanosecond count per millisecond: Docker's durations are nanoseconds, ours milliseconds. */
 export const NS_PER_MS = 1_000_000;
 
+const UNITS_MS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+/** Milliseconds of a duration as in labels, such as `10s`, `1m30s` or `500ms`; `undefined` when it is none. `0` needs no unit. */
+export function parseDurationMs(text: string): number | undefined {
+  if (text === '0') return 0;
+  if (!/^(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+$/.test(text)) return undefined;
+  let total = 0;
+  for (const [, amount, unit] of text.matchAll(/([0-9.]+)(ms|s|m|h)/g)) total += Number(amount) * UNITS_MS[unit!]!;
+  return total;
+}
+
 /** Milliseconds of a Docker duration in nanoseconds, or `fallbackMs` when it is absent. */
 export function durationMs(ns: number | null | undefined, fallbackMs: number): number {
   return ns === null || ns === undefined ? fallbackMs : ns / NS_PER_MS;

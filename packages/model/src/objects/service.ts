@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { DriverSchema, DurationNsSchema, LabelsSchema, type StoredObject } from './common.js';
+import {
+  DriverSchema,
+  DurationNsSchema,
+  LabelsSchema,
+  labelValue,
+  parseDurationMs,
+  type StoredObject,
+} from './common.js';
 import { ContainerSpecSchema } from './container-spec.js';
 
 /** A user-defined resource: a number of `Kind`, or one named item of it. */
@@ -185,4 +192,17 @@ export interface SpecRecord extends StoredObject {
 /** Key of the spec record that tasks of `serviceId` at `specVersion` refer to. */
 export function specKey(serviceId: string, specVersion: number): string {
   return `${serviceId}/${specVersion}`;
+}
+
+/** Label of services: how long a task that is to stop still serves after nothing new leads to it, such as `10s`. */
+export const DRAIN_LABEL = 'swarmd.drain';
+/** The longest time that {@link DRAIN_LABEL} may name. */
+export const MAX_DRAIN_MS = 3_600_000;
+
+/** The drain grace of a service in milliseconds: 0 unless it has the label; `undefined` when that is no allowed time. */
+export function drainGraceMs(spec: ServiceSpec): number | undefined {
+  const text = labelValue(spec.Labels, DRAIN_LABEL);
+  if (text === undefined) return 0;
+  const graceMs = parseDurationMs(text);
+  return graceMs !== undefined && graceMs <= MAX_DRAIN_MS ? graceMs : undefined;
 }

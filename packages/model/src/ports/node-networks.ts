@@ -9,6 +9,9 @@ import { PortConfigSchema } from '../objects/service.js';
 /** Raised when the two can no longer understand each other: an agent replaces a swarmd-net of another version. */
 export const NODE_NETWORKS_PROTOCOL = 1;
 
+/** Name of swarmd-net's socket in swarmd's run directory. */
+export const NODE_NETWORKS_SOCKET = 'net.sock';
+
 /** Name under which swarmd-net is network and IPAM driver of the local engine; `<name>.sock` among the plugins. */
 export const NETWORK_DRIVER = 'swarmd';
 
@@ -118,6 +121,8 @@ export interface LocalEndpoint {
 export interface NodeNetworksStatus {
   protocol: number;
   version: string;
+  /** IDs of the networks that it knows: one that it was told of and does not know means that its state was lost. */
+  networks: string[];
   endpoints: LocalEndpoint[];
   /** What stands in the way, each a sentence for people: a port taken by another program, a firewall. */
   problems: string[];
