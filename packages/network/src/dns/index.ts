@@ -1,0 +1,1 @@
+export { createNameServer, type NameServerDeps } from './server.js';

@@ -1,0 +1,125 @@
+import { statSync } from 'node:fs';
+import { type Clock, type NodeNetwork, type Random, SwarmdError } from '@swarmd/model';
+import type { Logger } from 'pino';
+import type { NameServer, NameSource, Namespaces } from '../parts.js';
+import { decide } from './decide.js';
+import { createForwarder } from './forwarder.js';
+import { type Handler, type Listener, serveTcp, serveUdp } from './listeners.js';
+import { machineClock, machineRandom } from './machine.js';
+import { canonicalAddress, createNameTables } from './name-table.js';
+import { hostServers, MAX_SERVERS } from './resolv-conf.js';
+import { RCODE, writeReply } from './wire.js';
+
+const DNS_PORT = 53;
+
+/** What a {@link NameServer} is made of. */
+export interface NameServerDeps {
+  namespaces: Namespaces;
+  /** Members of a network must be another object after each change: their names are kept by it. */
+  source: NameSource;
+  logger: Logger;
+  clock?: Clock;
+  random?: Random;
+  /** Path of the host's resolv.conf(5): servers for askers without their own. */
+  resolvConf?: string;
+}
+
+interface Served {
+  /** Which namespace the sockets are in: one made anew under the same path needs new ones. */
+  namespace: string;
+  listeners: Promise<Listener[]>;
+}
+
+/**
+ * The DNS server of this node's networks. What it knows it answers at once; other names it asks outside, in the host's
+ * namespace, for askers that may learn them. `serve` fails with `unavailable` when the address is not there or taken.
+ */
+export function createNameServer(deps: NameServerDeps): NameServer {
+  const { namespaces, source, resolvConf = '/etc/resolv.conf' } = deps;
+  const clock = deps.clock ?? machineClock();
+  const random = deps.random ?? machineRandom();
+  const logger = deps.logger.child({ part: 'dns' });
+  const tables = createNameTables(source);
+  const forwarder = createForwarder({ clock, random, logger, port: DNS_PORT });
+  const ofHost = hostServers(resolvConf);
+  const served = new Map<string, Served>();
+  let closed = false;
+
+  const handler = (networkId: string, via: 'udp' | 'tcp'): Handler => {
+    const asker: NameSource['asker'] = (id, address) => source.asker(id, address);
+    return (packet, address, reply) => {
+      const decision = decide(packet, { networkId, address, via }, { asker, tables, random });
+      if (decision.kind !== 'forward') {
+        reply(decision.kind === 'answer' ? decision.packet : undefined);
+        return;
+      }
+      const { query, dns, not } = decision;
+      const servers = (dns.length > 0 ? dns : ofHost()).filter((server) => isOther(server, not)).slice(0, MAX_SERVERS);
+      forwarder.ask(networkId, query, servers, (answer) => {
+        reply(answer ?? writeReply(query, { rcode: RCODE.SERVFAIL }));
+      });
+    };
+  };
+  const open = async (network: NodeNetwork): Promise<Listener[]> => {
+    const path = namespaces.pathOf(network.id);
+    const opened: Listener[] = [];
+    try {
+      for (const { gateway } of network.subnets) {
+        const udp = namespaces.listen(path, 'udp', gateway, DNS_PORT);
+        opened.push(await serveUdp(udp, gateway, handler(network.id, 'udp'), logger));
+        const tcp = namespaces.listen(path, 'tcp', gateway, DNS_PORT);
+        opened.push(await serveTcp(tcp, handler(network.id, 'tcp'), clock, logger));
+      }
+      return opened;
+    } catch (cause) {
+      await Promise.all(opened.map((listener) => listener.close()));
+      const message = `network ${network.name}: DNS cannot be answered: ${cause instanceof Error ? cause.message : cause}`;
+      throw new SwarmdError('unavailable', message, { cause });
+    }
+  };
+  const stop = async (networkId: string): Promise<void> => {
+    const old = served.get(networkId);
+    served.delete(networkId);
+    forwarder.stop(networkId);
+    const listeners = await old?.listeners.catch(() => []);
+    await Promise.all(listeners?.map((listener) => listener.close()) ?? []);
+  };
+
+  return {
+    serve: async (network) => {
+      if (closed) throw new SwarmdError('failed-precondition', 'the name server is closed');
+      const namespace = identify(namespaces.pathOf(network.id));
+      if (served.has(network.id) && served.get(network.id)?.namespace !== namespace) await stop(network.id);
+      let now = served.get(network.id);
+      if (now === undefined) {
+        now = { namespace, listeners: open(network) };
+        served.set(network.id, now);
+      }
+      try {
+        await now.listeners;
+      } catch (error) {
+        if (served.get(network.id) === now) served.delete(network.id);
+        throw error;
+      }
+    },
+    stop,
+    close: async () => {
+      closed = true;
+      await Promise.all([...served.keys()].map(stop));
+    },
+  };
+}
+
+function isOther(server: string, own: ReadonlySet<string>): boolean {
+  const canonical = canonicalAddress(server);
+  return canonical !== undefined && !own.has(canonical);
+}
+
+function identify(path: string): string {
+  try {
+    const { dev, ino } = statSync(path);
+    return `${dev} ${ino}`;
+  } catch (cause) {
+    throw new SwarmdError('unavailable', `the network's namespace ${path} is not there`, { cause });
+  }
+}

@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { isIP } from 'node:net';
+import type { NodeNetwork } from '@swarmd/model';
+import { subnetsOf } from './addresses.js';
+
+/** Table in the namespace of every network. */
+export const TABLE = 'inet swarmd';
+/** Chains that hold the rules of {@link baseRules}. */
+export const BASE_CHAINS: readonly string[] = ['prerouting', 'postrouting', 'input'];
+
+/** What makes up a table before anybody is on the network. */
+export interface BaseRules {
+  /** Commands of nft for a table that is not there. */
+  lines: string[];
+  /** In the comment of each rule, with their number: tells whether all are there as they should be. */
+  digest: string;
+}
+
+/**
+ * Connections to a virtual IP are given a backend before they are routed, and keep their own address but for a task that
+ * reaches itself. What still asks for a virtual IP after that found no backends: it is refused, so that it need not wait.
+ */
+export function baseRules(network: NodeNetwork): BaseRules {
+  const subnets = subnetsOf(network.subnets);
+  const rules = [
+    'prerouting meta l4proto { tcp, udp, sctp } ip daddr vmap @vips4',
+    'prerouting meta l4proto { tcp, udp, sctp } ip6 daddr vmap @vips6',
+    ...subnets.map(({ family, subnet, gateway }) => {
+      const ip = protocolOf(family);
+      return `postrouting ${ip} saddr ${subnet} ${ip} saddr . ${ip} daddr @self${family} snat ${ip} to ${gateway}`;
+    }),
+    ...([4, 6] as const).flatMap((family) => {
+      const gateways = subnets.filter((subnet) => subnet.family === family).map(({ gateway }) => gateway);
+      if (gateways.length === 0) return [];
+      // Of br0's addresses all that are no gateways are virtual IPs.
+      const match = `input iifname "br0" ${protocolOf(family)} daddr != { ${gateways.join(', ')} }`;
+      return [
+        `${match} meta l4proto tcp reject with tcp reset`,
+        `${match} meta l4proto { udp, sctp } reject with icmpx type port-unreachable`,
+      ];
+    }),
+  ];
+  const digest = `${createHash('sha256').update(rules.join('\n')).digest('hex').slice(0, 16)}/${rules.length}`;
+  return {
+    digest,
+    lines: [
+      `add table ${TABLE}`,
+      `add map ${TABLE} vips4 { type ipv4_addr : verdict; }`,
+      `add map ${TABLE} vips6 { type ipv6_addr : verdict; }`,
+      `add set ${TABLE} self4 { type ipv4_addr . ipv4_addr; }`,
+      `add set ${TABLE} self6 { type ipv6_addr . ipv6_addr; }`,
+      `add chain ${TABLE} prerouting { type nat hook prerouting priority -100; }`,
+      `add chain ${TABLE} postrouting { type nat hook postrouting priority 100; }`,
+      `add chain ${TABLE} input { type filter hook input priority 0; }`,
+      ...rules.map((rule) => `add rule ${TABLE} ${rule} comment "${digest}"`),
+    ],
+  };
+}
+
+/** The only rule of a service's chain: one of `backends` by chance. */
+export function serviceRule(chain: string, backends: readonly string[]): string {
+  const ip = protocolOf(isIP(backends[0]!));
+  const target =
+    backends.length === 1
+      ? backends[0]
+      : `numgen random mod ${backends.length} map { ${backends.map((address, index) => `${index} : ${address}`).join(', ')} }`;
+  return `add rule ${TABLE} ${chain} dnat ${ip} to ${target}`;
+}
+
+/** `ip` or `ip6`. */
+export function protocolOf(family: number): 'ip' | 'ip6' {
+  return family === 4 ? 'ip' : 'ip6';
+}

@@ -1,0 +1,108 @@
+import { isIP } from 'node:net';
+import type { NodeNetwork } from '@swarmd/model';
+import { SwarmdError } from '@swarmd/model';
+import type { NetworkMembers } from '../parts.js';
+import { canonicalAddress, familyOf, macAddressFor } from './addresses.js';
+import { baseRules } from './rules.js';
+
+/** What follows from the members of a network and stands in the kernel, inside its namespace. */
+export interface NetworkTables {
+  /** Forwarding table of `vx0`: MAC address → node's address. */
+  tunnels: Map<string, string>;
+  /** MAC addresses that the bridge sends to `vx0`. */
+  bridged: Set<string>;
+  /** Neighbours of `vx0`, for which it answers ARP: address → MAC address. */
+  neighbours: Map<string, string>;
+  /** Addresses of `br0` that are no gateways. */
+  virtualIps: Set<string>;
+  /** Chain of a service → addresses of its backends in order. */
+  chains: Map<string, readonly string[]>;
+  /** Virtual IP → chain. */
+  dispatch: Map<string, string>;
+  /** Backends on this node: they may reach themselves. */
+  selves: Set<string>;
+  /** Digest of the rules that do not depend on members; empty unless they are all there. */
+  base: string;
+}
+
+/** Nothing at all: what stands in a namespace just made. */
+export function emptyTables(): NetworkTables {
+  return {
+    tunnels: new Map(),
+    bridged: new Set(),
+    neighbours: new Map(),
+    virtualIps: new Set(),
+    chains: new Map(),
+    dispatch: new Map(),
+    selves: new Set(),
+    base: '',
+  };
+}
+
+/** What should stand in the kernel of the node with the data path address `ownAddr`. */
+export function tablesFor(network: NodeNetwork, members: NetworkMembers, ownAddr: string): NetworkTables {
+  const tables = emptyTables();
+  tables.base = baseRules(network).digest;
+  addRemotes(tables, members, ownAddr);
+  addServices(tables, members, ownAddr);
+  return tables;
+}
+
+function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: string): void {
+  const own = new Set<string | undefined>();
+  for (const endpoint of members.endpoints.values()) {
+    if (endpoint.nodeAddr === ownAddr) own.add(macAddressFor(endpoint.addresses));
+  }
+  for (const endpoint of members.endpoints.values()) {
+    const mac = macAddressFor(endpoint.addresses);
+    // A container that is here is here, whoever else is still said to have had its address.
+    if (endpoint.nodeAddr === ownAddr || endpoint.nodeAddr === '' || mac === undefined || own.has(mac)) continue;
+    familyOf(endpoint.nodeAddr, 'nodeAddr');
+    tables.tunnels.set(mac, canonicalAddress(endpoint.nodeAddr));
+    tables.bridged.add(mac);
+    for (const address of endpoint.addresses) {
+      familyOf(address, 'addresses');
+      tables.neighbours.set(canonicalAddress(address), mac);
+    }
+  }
+}
+
+function addServices(tables: NetworkTables, members: NetworkMembers, ownAddr: string): void {
+  const backends = new Map<string, string[]>();
+  const own = new Set<string>();
+  for (const endpoint of members.endpoints.values()) {
+    if (endpoint.phase !== 'ready' || endpoint.serviceId === '') continue;
+    for (const family of [4, 6]) {
+      const address = endpoint.addresses.find((candidate) => isIP(candidate) === family);
+      if (address === undefined) continue;
+      const key = chainName(endpoint.serviceId, family);
+      const canonical = canonicalAddress(address);
+      const list = backends.get(key);
+      if (list) list.push(canonical);
+      else backends.set(key, [canonical]);
+      if (endpoint.nodeAddr === ownAddr) own.add(canonical);
+    }
+  }
+  for (const service of members.services.values()) {
+    for (const virtualIp of service.virtualIps) {
+      const family = familyOf(virtualIp, 'virtualIps');
+      const address = canonicalAddress(virtualIp);
+      tables.virtualIps.add(address);
+      const chain = chainName(service.id, family);
+      const list = backends.get(chain);
+      if (!list) continue;
+      tables.chains.set(chain, [...new Set(list)].sort());
+      tables.dispatch.set(address, chain);
+      for (const backend of list) if (own.has(backend)) tables.selves.add(backend);
+    }
+  }
+}
+
+function chainName(serviceId: string, family: number): string {
+  if (!/^[a-zA-Z0-9_-]{1,64}$/.test(serviceId)) {
+    throw new SwarmdError('invalid-argument', `invalid service ID '${serviceId}': must be letters and digits`, {
+      field: 'serviceId',
+    });
+  }
+  return `service_${serviceId}_${family}`;
+}
