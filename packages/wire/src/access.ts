@@ -20,6 +20,7 @@ export const METHOD_ACCESS: AccessTable = {
   '/swarmd.v1.Cluster/Hears': 'manager',
   '/swarmd.v1.LogRelay/ReadLogs': 'manager',
   '/swarmd.v1.SessionProbe/Probe': 'manager',
+  '/swarmd.v1.SessionProbe/AwaitEndpoints': 'manager',
   '/swarmd.v1.NodeInquiry/AskNode': 'manager',
 };
 

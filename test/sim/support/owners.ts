@@ -66,6 +66,8 @@ const RIGHTS: Readonly<Record<Writer, Rights>> = {
         'Description',
         'SwarmdVersion',
         'ManagerStatus',
+        'DataPath',
+        'Attachments',
       ],
     },
     taskState: (before) => before !== 'new' && !waits(before),

@@ -61,6 +61,13 @@ export class Arguments {
     return value.map((item) => new Arguments(item));
   }
 
+  /** A list, for whoever knows what is in it. */
+  array(field: string): unknown[] {
+    const value = this.#value[field];
+    if (!Array.isArray(value)) throw invalid(field, 'a list');
+    return value;
+  }
+
   has(field: string): boolean {
     return this.#value[field] !== undefined && this.#value[field] !== null;
   }

@@ -1,4 +1,3 @@
-import type { Network } from '@swarmd/model';
 import { AssignmentChange, type Assignments, Assignments_Kind, MESSAGE_BYTES, RECEIVE_BYTES } from '@swarmd/wire';
 import type { AssignmentDiff, AssignmentItem } from './assignments.js';
 
@@ -77,7 +76,7 @@ function contentOf(item: AssignmentItem): AssignmentChange['item'] {
     case 'config':
       return { $case: 'config', value: dataContent(item.config) };
     case 'network':
-      return { $case: 'network', value: networkContent(item.network) };
+      return { $case: 'network', value: networkContent(item) };
   }
 }
 
@@ -98,8 +97,8 @@ function taskContent({ task, hostname, ended }: AssignmentItem & { kind: 'task' 
   };
 }
 
-function networkContent({ ID, Spec, Allocation }: Network) {
-  return { id: ID, spec: json(Spec), allocation: json(Allocation ?? null), addressBlocks: [] };
+function networkContent({ network: { ID, Spec, Allocation }, addressBlocks }: AssignmentItem & { kind: 'network' }) {
+  return { id: ID, spec: json(Spec), allocation: json(Allocation ?? null), addressBlocks: [...addressBlocks] };
 }
 
 type WithData = {

@@ -3,6 +3,7 @@ import {
   isTerminal,
   type Network,
   type NetworkAttachment,
+  type Node,
   type ReadView,
   type Secret,
   type SpecRecord,
@@ -10,10 +11,11 @@ import {
   TASK_STATE_ORDER,
   type Task,
 } from '@swarmd/model';
+import { predefinedNetwork } from '../control/predefined-networks.js';
 
 /** One thing that a node must have. `key` is unique in a set: kind and ID. */
 export type AssignmentItem =
-  | { kind: 'network'; key: string; network: Network }
+  | { kind: 'network'; key: string; network: Network; addressBlocks: readonly string[] }
   | { kind: 'spec'; key: string; record: SpecRecord }
   | { kind: 'secret'; key: string; secret: Secret }
   | { kind: 'config'; key: string; config: Config }
@@ -40,19 +42,22 @@ const KIND_ORDER: Readonly<Record<AssignmentItem['kind'], number>> = {
 /**
  * What `nodeId` must have: its tasks from assigned on, ended ones too (their containers are kept for their logs), the
  * spec of each, and the secrets, configs and networks of those that have not ended. Source: swarmkit's assignment set.
+ * A node of the data path has the networks `everywhere` besides.
  */
-export function assignmentSet(view: ReadView, nodeId: string): AssignmentSet {
+export function assignmentSet(view: ReadView, nodeId: string, everywhere: readonly Network[] = []): AssignmentSet {
   const items = new Map<string, AssignmentItem>();
   const put = (item: AssignmentItem): void => {
     items.set(item.key, item);
   };
-  const hostname = view.get('node', nodeId)?.Description?.Hostname ?? '';
+  const node = view.get('node', nodeId);
+  const hostname = node?.Description?.Hostname ?? '';
+  if (node?.DataPath !== undefined) for (const network of everywhere) put(networkItem(network, node));
   for (const task of view.find('task', 'node', nodeId)) {
     if (!isAssigned(task)) continue;
     put(taskItem(task, hostname));
     const record = view.get('spec', specKey(task.ServiceID, task.SpecVersion));
     if (record !== undefined) put({ kind: 'spec', key: itemKey('spec', record.ID), record });
-    if (!isTerminal(task.Status.State)) for (const item of needsOf(view, task, record)) put(item);
+    if (!isTerminal(task.Status.State)) for (const item of needsOf(view, task, record, node)) put(item);
   }
   return items;
 }
@@ -73,7 +78,18 @@ export function itemKey(kind: AssignmentItem['kind'], id: string): string {
   return `${kind}/${id}`;
 }
 
-function* needsOf(view: ReadView, task: Task, record: SpecRecord | undefined): Iterable<AssignmentItem> {
+/** The item that stands for a network, with the ranges of it that the node may use. */
+export function networkItem(network: Network, node: Node | undefined): AssignmentItem & { kind: 'network' } {
+  const addressBlocks = node?.AddressBlocks?.[network.ID] ?? [];
+  return { kind: 'network', key: itemKey('network', network.ID), network, addressBlocks };
+}
+
+function* needsOf(
+  view: ReadView,
+  task: Task,
+  record: SpecRecord | undefined,
+  node: Node | undefined,
+): Iterable<AssignmentItem> {
   const container = record?.Spec.TaskTemplate?.ContainerSpec;
   for (const { SecretID } of container?.Secrets ?? []) {
     const secret = view.get('secret', SecretID);
@@ -85,14 +101,19 @@ function* needsOf(view: ReadView, task: Task, record: SpecRecord | undefined): I
   }
   for (const id of networkIds(task, record)) {
     const network = view.get('network', id);
-    if (network !== undefined) yield { kind: 'network', key: itemKey('network', id), network };
+    if (network !== undefined && usable(network, node)) yield networkItem(network, node);
   }
 }
 
-/** What a task is attached to; what its spec names while nobody has given it addresses, as on bridges of each host. */
-function networkIds(task: Task, record: SpecRecord | undefined): string[] {
-  if (task.NetworksAttachments?.length) return task.NetworksAttachments.map(({ Network }) => Network.ID);
-  return (record?.Spec.TaskTemplate?.Networks ?? []).map(({ Target }) => Target ?? '');
+/** What a task is attached to, and what its spec names: networks that every node has by itself take no attachment. */
+function networkIds(task: Task, record: SpecRecord | undefined): Set<string> {
+  const attached = (task.NetworksAttachments ?? []).map(({ Network }) => Network.ID);
+  return new Set([...attached, ...(record?.Spec.TaskTemplate?.Networks ?? []).map(({ Target }) => Target ?? '')]);
+}
+
+/** A node of the data path can do nothing with a network that has no addresses; others make a bridge of their own of it. */
+function usable({ ID, Allocation }: Network, node: Node | undefined): boolean {
+  return node?.DataPath === undefined || Allocation !== undefined || predefinedNetwork(ID) !== undefined;
 }
 
 /** What leads from `from` to `to`; both lists are empty when nothing that the agent sees differs. */
@@ -115,8 +136,16 @@ export function sameItem(a: AssignmentItem, b: AssignmentItem): boolean {
   // Spec records are immutable; of a secret or config users can change the labels, which agents do not see.
   if (a.kind === 'secret' && b.kind === 'secret') return sameContent(a.secret.Spec, b.secret.Spec);
   if (a.kind === 'config' && b.kind === 'config') return sameContent(a.config.Spec, b.config.Spec);
-  if (a.kind === 'network' && b.kind === 'network') return sameJson(a.network.Spec, b.network.Spec);
+  if (a.kind === 'network' && b.kind === 'network') return sameNetwork(a, b);
   return a.kind === b.kind;
+}
+
+type NetworkItem = AssignmentItem & { kind: 'network' };
+
+function sameNetwork(a: NetworkItem, b: NetworkItem): boolean {
+  if (a.network === b.network && a.addressBlocks === b.addressBlocks) return true;
+  const sent = ({ network: { Spec, Allocation }, addressBlocks }: NetworkItem) => [Spec, Allocation, addressBlocks];
+  return sameJson(sent(a), sent(b));
 }
 
 type TaskItem = AssignmentItem & { kind: 'task' };

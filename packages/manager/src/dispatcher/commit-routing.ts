@@ -1,7 +1,8 @@
-import type { StoreEvent } from '@swarmd/model';
+import type { Network, Node, StoreEvent } from '@swarmd/model';
 import { trustedRoots } from '../ca/issuing-root.js';
 import { isAssigned, itemKey, sameItem, taskItem } from './assignments.js';
 import { taskLogDriver } from './cluster-update.js';
+import { isEverywhere } from './endpoints/endpoints.js';
 
 /** Whom a store event concerns: nodes by ID, the nodes that hold a thing, or every node. */
 export interface Touched {
@@ -22,9 +23,10 @@ export function touchedBy(event: StoreEvent): Touched {
       return touchedByNode(event);
     case 'cluster':
       return touchedByCluster(event);
+    case 'network':
+      return touchedByNetwork(event);
     case 'secret':
     case 'config':
-    case 'network':
     case 'spec':
       // What is new is not held by anyone yet: the tasks that need it bring it along.
       return event.kind === 'create' ? NOBODY : { ...NOBODY, heldKey: itemKey(event.table, event.object.ID) };
@@ -37,6 +39,16 @@ export function touchedBy(event: StoreEvent): Touched {
 function touchedByCluster({ object, previous }: StoreEvent & { table: 'cluster' }): Touched {
   const sameRoots = previous !== undefined && trustedRoots(previous) === trustedRoots(object);
   return sameRoots && taskLogDriver(previous) === taskLogDriver(object) ? NOBODY : { ...NOBODY, everyone: true };
+}
+
+/** Addresses may come to a network after tasks did, and to one that every node has: whom that concerns, only they know. */
+function touchedByNetwork({ kind, object, previous }: StoreEvent & { table: 'network' }): Touched {
+  const common = (network: Network | undefined): boolean => network !== undefined && isEverywhere(network);
+  const now = kind === 'delete' ? undefined : object;
+  if (common(previous) !== common(now)) return { ...NOBODY, everyone: true };
+  if (previous !== undefined && previous.Allocation === undefined && now?.Allocation !== undefined)
+    return { ...NOBODY, everyone: true };
+  return kind === 'create' ? NOBODY : { ...NOBODY, heldKey: itemKey('network', object.ID) };
 }
 
 function touchedByTask({ kind, object, previous }: StoreEvent & { table: 'task' }): Touched {
@@ -55,5 +67,7 @@ function touchedByNode({ object, previous }: StoreEvent & { table: 'node' }): To
   const moved = previous?.DataPath?.Addr !== object.DataPath?.Addr;
   if (moved || manager(object) !== manager(previous)) return { ...NOBODY, everyone: true };
   const seen = previous?.Spec !== object.Spec || previous?.Description !== object.Description;
-  return seen || previous?.RenewFrom !== object.RenewFrom ? { nodeIds: [object.ID] } : NOBODY;
+  if (seen || previous?.RenewFrom !== object.RenewFrom) return { nodeIds: [object.ID] };
+  const overlays = (node: Node | undefined): string => JSON.stringify([node?.DataPath, node?.AddressBlocks]);
+  return overlays(previous) === overlays(object) ? NOBODY : { nodeIds: [object.ID] };
 }

@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
 import type { DataPathAddresses } from './cluster-update.js';
+import type { Endpoints } from './endpoints/endpoints.js';
 import type { Liveness } from './liveness.js';
 import type { LogBroker } from './log-broker.js';
 import type { NodeInquiries } from './node-inquiries.js';
@@ -25,6 +26,7 @@ export interface DispatcherContext {
   registry: SessionRegistry;
   liveness: Liveness;
   statuses: StatusWriter;
+  endpoints: Endpoints;
   logs: Pick<LogBroker, 'nodeConnected' | 'nodeGone'>;
   inquiries: Pick<NodeInquiries, 'answered' | 'nodeGone'>;
   /** The managers that agents may turn to; the same array as long as it holds the same. */

@@ -14,6 +14,7 @@ import { type AskNode, createAskNode, createNodeInquiryService } from './ask-nod
 import { type DataPathAddresses, dataPathAddresses, managerPeers } from './cluster-update.js';
 import { touchedBy } from './commit-routing.js';
 import type { DispatcherContext } from './context.js';
+import { createEndpoints } from './endpoints/endpoints.js';
 import { overFailover } from './failover.js';
 import { clusterPeriodMs, gracePeriodMs, startLiveness } from './liveness.js';
 import { LogBroker } from './log-broker.js';
@@ -88,12 +89,15 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   const { store, clock } = deps;
   const logger = deps.logger.child({ component: 'dispatcher' });
   const stopping = new AbortController();
-  const { context, nodeLogs, broker, inquiries, forgetPeers } = createContext({ ...deps, logger }, stopping.signal);
-  const { registry, liveness } = context;
+  const { context, nodeLogs, broker, inquiries, updates, forgetPeers } = createContext(
+    { ...deps, logger },
+    stopping.signal,
+  );
+  const { registry, liveness, endpoints } = context;
   const nodes = createNodeWatch(context);
-  const updates = createUpdateQueue(registry, clock);
   const relay = createLogRelayService({ nodeLogs, logger });
   const onCommit = (commit: Commit): void => {
+    endpoints.onCommit(commit);
     for (const event of commit.events) {
       const touched = touchedBy(event);
       if (touched.everyone) forgetPeers();
@@ -123,7 +127,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
       ),
     },
     relay: relay.service,
-    probe: createSessionProbe(registry),
+    probe: { ...createSessionProbe(registry), awaitEndpoints: endpoints.awaitEndpoints },
     inquiry: createNodeInquiryService(inquiries),
     ask: createAskNode({ ...deps, inquiries, stopping: stopping.signal }),
     logs: broker,
@@ -141,6 +145,7 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
       cancelUpkeep();
       liveness.stop();
       updates.stop();
+      endpoints.stop();
       broker.stop();
       relay.stop();
       endAll(context, 'the manager is stopping');
@@ -154,6 +159,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
   const nodeLogs = new NodeLogs({ registry, random });
   const broker = new LogBroker({ ...deps, nodeLogs });
   const inquiries = new NodeInquiries({ registry, random, clock });
+  const updates = createUpdateQueue(registry, clock);
   const periodMs = (): number => clusterPeriodMs(store.view);
   const again = <R>(attempt: () => Promise<R>): Promise<R> => overFailover(attempt, { clock, signal });
   let managers: readonly ManagerPeer[] | undefined;
@@ -161,6 +167,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
   const context: DispatcherContext = {
     ...deps,
     registry,
+    endpoints: createEndpoints({ ...deps, wake: updates.markEndpoints }),
     logs: broker,
     inquiries,
     leaderContact: deps.leaderContact ?? { lostForMs: () => 0 },
@@ -182,7 +189,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
     managers = undefined;
     dataPaths = undefined;
   };
-  return { context, nodeLogs, broker, inquiries, forgetPeers };
+  return { context, nodeLogs, broker, inquiries, updates, forgetPeers };
 }
 
 function declareDown(context: DispatcherContext, nodeId: string, session: string | undefined): void {

@@ -1,4 +1,11 @@
-import { isErrorCode, type Node, type NodeDescription, type Store, SwarmdError } from '@swarmd/model';
+import {
+  type ForeignAttachment,
+  isErrorCode,
+  type Node,
+  type NodeDescription,
+  type Store,
+  SwarmdError,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import {
   describeNode,
@@ -10,6 +17,7 @@ import {
   type Registration,
   registerNode,
   remarkOnNode,
+  reportAttachments,
 } from './node-state.js';
 import { type BatchResult, type StatusSubmission, writeStatuses } from './status-writer.js';
 
@@ -26,6 +34,8 @@ export interface NodeReports {
   register(registration: Registration, seenIndex: number): Promise<{ node: Node; index: number } | undefined>;
   /** A node's host has changed. */
   describe(nodeId: string, description: NodeDescription): Promise<void>;
+  /** Replaces what containers besides tasks a node has on the cluster's networks. */
+  attach(nodeId: string, session: string, attachments: readonly ForeignAttachment[]): Promise<void>;
   /** A node is down. False when that was not to be written: it is known, or the node has registered again. */
   silent(nodeId: string, session: string | undefined, message: string): Promise<boolean>;
   /** A node stops on purpose and will be back within so long. */
@@ -52,6 +62,7 @@ export function localReports({ store, logger }: { store: Store; logger: Logger }
       });
     },
     describe: (nodeId, description) => store.update((tx) => void describeNode(tx, nodeId, description)),
+    attach: (nodeId, session, attachments) => store.update((tx) => reportAttachments(tx, nodeId, session, attachments)),
     silent: (nodeId, session, message) => store.update((tx) => markDown(tx, nodeId, session, message)),
     away: (nodeId, session, ms) => store.update((tx) => markAway(tx, nodeId, session, ms)),
     lost: (sessions, message) => store.update((tx) => markUnknown(tx, sessions, message)),

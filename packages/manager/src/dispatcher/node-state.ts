@@ -1,5 +1,14 @@
-import { CLUSTER_KEY, type Node, type NodeDescription, type ReadView, type WriteTx } from '@swarmd/model';
+import {
+  CLUSTER_KEY,
+  type ForeignAttachment,
+  type Node,
+  type NodeDataPath,
+  type NodeDescription,
+  type ReadView,
+  type WriteTx,
+} from '@swarmd/model';
 import { certificateOf, withReportedRoot, withTlsInfo } from './certificate-report.js';
+import { isPossible } from './data-path.js';
 
 /** What a node says of itself when it registers. */
 export interface Registration {
@@ -17,6 +26,8 @@ export interface Registration {
   description: NodeDescription | undefined;
   /** Of its swarmd; empty when it does not say. */
   version: string;
+  /** How it takes part in overlays; `undefined` when it does not. */
+  dataPath?: NodeDataPath | undefined;
 }
 
 /** A session of a node; what is written of a node holds for that session only. `undefined`: it never had one. */
@@ -31,12 +42,12 @@ export interface NodeSession {
 export function registerNode(tx: WriteTx, registration: Registration): Node | undefined {
   const node = tx.get('node', registration.nodeId);
   if (node === undefined) return undefined;
-  const { DownSince: _over, SwarmdVersion: _before, ...rest } = node;
+  const { DownSince: _over, SwarmdVersion: _before, DataPath: _path, Attachments: reported, ...rest } = node;
   // The leader's roots decide who issued it: another manager's may be behind.
   const cluster = tx.get('cluster', CLUSTER_KEY);
   const description = withTlsInfo(cluster, registration.certificate, registration.description ?? node.Description);
   const certificate = certificateOf(cluster, registration.certificate);
-  const { sessionId, bootNonce, managerId } = registration;
+  const { sessionId, bootNonce, managerId, dataPath } = registration;
   return tx.put('node', {
     ...rest,
     ...(description === undefined ? {} : { Description: description }),
@@ -45,6 +56,8 @@ export function registerNode(tx: WriteTx, registration: Registration): Node | un
     CertificateRole: registration.role,
     ...(registration.version === '' ? {} : { SwarmdVersion: registration.version }),
     ...(certificate === undefined ? {} : { Certificate: certificate }),
+    // What it reported stands until it reports again, unless nothing of its can be reached any more.
+    ...(dataPath === undefined ? {} : { DataPath: dataPath, ...(reported && { Attachments: reported }) }),
   });
 }
 
@@ -107,6 +120,24 @@ export function describeNode(tx: WriteTx, nodeId: string, reported: NodeDescript
   if (JSON.stringify(node.Description) === JSON.stringify(description)) return false;
   tx.put('node', { ...node, Description: description });
   return true;
+}
+
+/**
+ * Writes what containers besides tasks a node has on the cluster's networks, compare-and-set on its session. Only
+ * attachable networks are for such containers, and only addresses of theirs; anything else is left out.
+ */
+export function reportAttachments(
+  tx: WriteTx,
+  nodeId: string,
+  session: string,
+  reported: readonly ForeignAttachment[],
+): void {
+  const node = tx.get('node', nodeId);
+  if (node?.Session?.ID !== session || node.DataPath === undefined) return;
+  const attachments = reported.filter((attachment) => isPossible(tx.get('network', attachment.NetworkID), attachment));
+  if (JSON.stringify(node.Attachments ?? []) === JSON.stringify(attachments)) return;
+  const { Attachments: _before, ...rest } = node;
+  tx.put('node', attachments.length === 0 ? rest : { ...rest, Attachments: attachments });
 }
 
 /** Writes a word about a node next to its state, which stays. */

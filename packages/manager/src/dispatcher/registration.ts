@@ -24,7 +24,7 @@ export async function register(
   registered: () => void,
 ): Promise<void> {
   const { store, registry, random, logger, managerId, reports, leaderContact } = context;
-  const { nodeId, sessionId, bootNonce, addr, peer, stream } = session;
+  const { nodeId, sessionId, bootNonce, addr, peer, stream, dataPath } = session;
   const description = parseDescription(message.description);
   const periodMs = context.periodMs();
   // Others may have a leader; when none has, the agent is back soon.
@@ -41,7 +41,8 @@ export async function register(
   }
   const { role, certificate } = peer;
   const version = message.swarmdVersion.slice(0, MAX_VERSION_LENGTH);
-  const about = { nodeId, sessionId, bootNonce, managerId, role, certificate, addr, description, version };
+  const who = { nodeId, sessionId, bootNonce, managerId, role, certificate, addr };
+  const about = { ...who, description, version, dataPath };
   const written = await reports.register(about, message.seenIndex);
   if (written === undefined)
     throw new SwarmdError('permission-denied', `node ${nodeId} is not a member of this cluster`);

@@ -2,6 +2,7 @@ import { ERROR_CODES, type Node, type NodeDescription, SwarmdError } from '@swar
 import { MESSAGE_BYTES } from '@swarmd/wire';
 import { Arguments } from '../cluster/arguments.js';
 import type { LeaderCalls, LeaderHandlers } from '../cluster/leader-calls.js';
+import { checkedDataPath, parseAttachments } from './data-path.js';
 import { parseDescription } from './description.js';
 import type { NodeReports } from './node-reports.js';
 import type { NodeSession } from './node-state.js';
@@ -28,6 +29,8 @@ export function remoteReports(leader: LeaderCalls): NodeReports {
       return { node: read.object('node') as Node, index: read.count('index') };
     },
     describe: async (nodeId, description) => void (await leader.call('node.describe', { nodeId, description })),
+    attach: async (nodeId, session, attachments) =>
+      void (await leader.call('node.attach', { nodeId, session, attachments })),
     silent: async (nodeId, session, message) =>
       (await leader.call('node.silent', { nodeId, session, message })) === true,
     away: async (nodeId, session, backWithinMs) =>
@@ -51,10 +54,16 @@ export function reportHandlers(local: NodeReports): LeaderHandlers {
       const description = args.has('description') ? descriptionIn(args) : undefined;
       const certificate = args.bytes('certificate');
       const version = args.optionalText('version') ?? '';
-      const registration = { nodeId, sessionId, bootNonce, managerId, addr, role, certificate, description, version };
+      const dataPath = args.has('dataPath') ? checkedDataPath(args.object('dataPath')) : undefined;
+      const who = { nodeId, sessionId, bootNonce, managerId, addr, role, certificate };
+      const registration = { ...who, description, version, dataPath };
       return (await local.register(registration, args.count('seenIndex'))) ?? null;
     },
     'node.describe': (args) => local.describe(args.text('nodeId'), descriptionIn(args)),
+    'node.attach': (args) => {
+      const attachments = parseAttachments(Buffer.from(JSON.stringify(args.array('attachments'))));
+      return local.attach(args.text('nodeId'), args.text('session'), attachments);
+    },
     'node.silent': (args) => local.silent(args.text('nodeId'), args.optionalText('session'), args.text('message')),
     'node.away': (args) => local.away(args.text('nodeId'), args.text('session'), args.count('backWithinMs')),
     'node.lost': (args) => local.lost(sessionsIn(args), args.text('message')),

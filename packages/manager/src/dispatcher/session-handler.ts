@@ -1,4 +1,4 @@
-import { idFromBytes, SwarmdError } from '@swarmd/model';
+import { idFromBytes, isErrorCode, SwarmdError } from '@swarmd/model';
 import {
   type AgentMessage,
   fromGrpcError,
@@ -10,6 +10,7 @@ import {
 } from '@swarmd/wire';
 import { type AgentSession, createAgentSession } from './agent-session.js';
 import type { DispatcherContext } from './context.js';
+import { parseAttachments, parseDataPath } from './data-path.js';
 import { parseDescription } from './description.js';
 import { withoutLeader } from './failover.js';
 import { jittered } from './liveness.js';
@@ -29,6 +30,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
   let session: AgentSession | undefined;
   let unacknowledged = 0;
   let described: Promise<void> = Promise.resolve();
+  let attached: Promise<void> = Promise.resolve();
 
   const stream = createSessionStream(call, {
     clock,
@@ -38,6 +40,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
       if (session === undefined) return;
       const current = registry.release(session);
       session.sign(false);
+      session.close();
       if (!current) return;
       logs.nodeGone(session.nodeId);
       context.inquiries.nodeGone(session.nodeId);
@@ -68,6 +71,9 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
     // One after the other: over a change of leader the older could be written last.
     described = described.then(() => onDescription(context, of, json)).catch(fail);
   };
+  const attach = (of: AgentSession, json: Uint8Array): void => {
+    attached = attached.then(() => onAttachments(context, of, json)).catch(fail);
+  };
   const onMessage = (message: AgentMessage): void => {
     const { body } = message;
     if (session === undefined) {
@@ -87,6 +93,8 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
     else if (body.$case === 'description') describe(session, body.value.description);
     else if (body.$case === 'goodbye') onGoodbye(context, session, body.value).catch(fail);
     else if (body.$case === 'inquiryAnswer') context.inquiries.answered(session.nodeId, body.value);
+    else if (body.$case === 'endpointsApplied') session.endpointsApplied(body.value.index);
+    else if (body.$case === 'attachments') attach(session, body.value.attachments);
     else throw new SwarmdError('invalid-argument', 'a session registers once');
   };
   call.on('data', (message: AgentMessage) => {
@@ -100,7 +108,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
 }
 
 function openSession(
-  { store, random, managers, dataPaths }: DispatcherContext,
+  { store, random, managers, dataPaths, endpoints }: DispatcherContext,
   call: SessionCall,
   register: Register,
   stream: AgentSession['stream'],
@@ -114,9 +122,11 @@ function openSession(
     {
       ...{ sessionId, nodeId: peer.nodeId, bootNonce: register.bootNonce, addr, peer, stream },
       swarmdVersion: register.swarmdVersion,
+      dataPath: parseDataPath(register.dataPath),
     },
     store,
     { managers, dataPaths },
+    endpoints,
   );
 }
 
@@ -135,6 +145,17 @@ async function onDescription(context: DispatcherContext, { nodeId }: AgentSessio
   const description = parseDescription(json);
   if (description === undefined) return;
   await context.overFailover(() => context.reports.describe(nodeId, description));
+}
+
+async function onAttachments(context: DispatcherContext, session: AgentSession, json: Uint8Array): Promise<void> {
+  const { nodeId, sessionId } = session;
+  const attachments = parseAttachments(json);
+  try {
+    await context.overFailover(() => context.reports.attach(nodeId, sessionId, attachments));
+  } catch (error) {
+    // A leader that knows of no such report has no overlays to reach these containers by.
+    if (!isErrorCode(error, 'unimplemented')) throw error;
+  }
 }
 
 async function onGoodbye(context: DispatcherContext, session: AgentSession, { backWithinMs }: Goodbye): Promise<void> {

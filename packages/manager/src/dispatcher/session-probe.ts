@@ -10,7 +10,7 @@ const ANSWER_MS = 1_000;
 const MAX_PROBE_MS = 60_000;
 
 /** The service by which other managers ask whether a session here still lives. */
-export function createSessionProbe(registry: SessionRegistry): SessionProbeServer {
+export function createSessionProbe(registry: SessionRegistry): Pick<SessionProbeServer, 'probe'> {
   return {
     probe: unaryHandler(async ({ nodeId, sessionId, withinMs }) => ({
       addr: registry.get(nodeId)?.addr ?? '',

@@ -8,6 +8,8 @@ const SLICE_MS = 10;
 /** Sessions that are to be brought up to date. */
 export interface UpdateQueue {
   mark(touched: Touched): void;
+  /** Nodes that are to be told of others on their networks, and of nothing else. */
+  markEndpoints(nodeIds: readonly string[]): void;
   stop(): void;
 }
 
@@ -16,7 +18,8 @@ export interface UpdateQueue {
  * Many sessions are done in slices.
  */
 export function createUpdateQueue(registry: SessionRegistry, clock: Clock): UpdateQueue {
-  const dirty = new Set<string>();
+  /** Nodes, and whether more than endpoints may have changed for them. */
+  const dirty = new Map<string, boolean>();
   let scheduled = false;
   let stopped = false;
 
@@ -24,27 +27,36 @@ export function createUpdateQueue(registry: SessionRegistry, clock: Clock): Upda
     scheduled = false;
     if (stopped) return;
     const until = clock.monotonic() + SLICE_MS;
-    for (const nodeId of dirty) {
+    for (const [nodeId, all] of dirty) {
       if (clock.monotonic() > until) break;
       dirty.delete(nodeId);
-      registry.get(nodeId)?.update();
+      const session = registry.get(nodeId);
+      if (all) session?.update();
+      else session?.updateEndpoints();
     }
     if (dirty.size > 0) {
       scheduled = true;
       setImmediate(run);
     }
   };
+  const schedule = (): void => {
+    if (scheduled || dirty.size === 0) return;
+    scheduled = true;
+    queueMicrotask(run);
+  };
   return {
+    markEndpoints: (nodeIds) => {
+      for (const nodeId of nodeIds) if (!dirty.has(nodeId)) dirty.set(nodeId, false);
+      schedule();
+    },
     mark: ({ nodeIds, heldKey, everyone }) => {
-      for (const nodeId of nodeIds) if (registry.get(nodeId) !== undefined) dirty.add(nodeId);
+      for (const nodeId of nodeIds) if (registry.get(nodeId) !== undefined) dirty.set(nodeId, true);
       if (heldKey !== undefined || everyone) {
         for (const session of registry.all()) {
-          if (everyone || session.holds(heldKey!)) dirty.add(session.nodeId);
+          if (everyone || session.holds(heldKey!)) dirty.set(session.nodeId, true);
         }
       }
-      if (scheduled || dirty.size === 0) return;
-      scheduled = true;
-      queueMicrotask(run);
+      schedule();
     },
     stop: () => {
       stopped = true;

@@ -53,12 +53,18 @@ export interface NetworkAllocation {
 /** Lower ones are Docker Swarm's own (from 4097): a VNI that exists on a host cannot be made there a second time. */
 export const FIRST_VNI = 2 ** 20;
 
-/** A container that is not a task, on an attachable network. */
-export interface ForeignAttachment {
-  NetworkID: string;
-  ContainerID: string;
+/** A container that is not a task, on an attachable network; what one node may say of one. */
+export const ForeignAttachmentSchema = z.object({
+  NetworkID: z.string().min(1).max(64),
+  /** The engine's: never that of a task. */
+  ContainerID: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'),
   /** Without prefix length. */
-  Addresses: string[];
+  Addresses: z
+    .array(z.union([z.ipv4(), z.ipv6()]))
+    .min(1)
+    .max(4),
   /** Its name, hostname and aliases on that network: all that it is found by. */
-  Names: string[];
-}
+  Names: z.array(z.string().min(1).max(255)).max(64),
+});
+/** A container that is not a task, on an attachable network. */
+export type ForeignAttachment = z.infer<typeof ForeignAttachmentSchema>;

@@ -114,11 +114,13 @@ export interface Node extends StoredObject {
 }
 
 /** A node's end of the overlays. */
-export interface NodeDataPath {
+export const NodeDataPathSchema = z.object({
   /** IP that its peers send VXLAN packets to. */
-  Addr: string;
-  /** Of the interface with that address, in bytes. */
-  MTU: number;
+  Addr: z.union([z.ipv4(), z.ipv6()]),
+  /** Of the interface with that address, in bytes: from what IPv4 asks of every link to the most that a packet has. */
+  MTU: z.number().int().min(576).max(65_535),
   /** Whether its kernel can do IPsec (ESP), which encrypted networks need. */
-  Encryption?: boolean;
-}
+  Encryption: z.boolean().optional(),
+});
+/** A node's end of the overlays. */
+export type NodeDataPath = z.infer<typeof NodeDataPathSchema>;

@@ -76,6 +76,7 @@ export type NetworkEndpoint = z.infer<typeof NetworkEndpointSchema>;
 /** How tasks of a network find a service. */
 export const NetworkServiceSchema = z.strictObject({
   id: z.string(),
+  /** Empty once the service is being removed. */
   name: z.string(),
   aliases: z.array(z.string()),
   /** Without prefix lengths; none with `dnsrr`: the name then answers with the tasks' addresses. */
@@ -83,6 +84,17 @@ export const NetworkServiceSchema = z.strictObject({
 });
 /** How tasks of a network find a service. */
 export type NetworkService = z.infer<typeof NetworkServiceSchema>;
+
+/** Ranges of a network from which a node gives containers addresses by itself. */
+export const NodeBlocksSchema = z.strictObject({
+  nodeId: z.string(),
+  /** Data path address of the node. */
+  nodeAddr: z.string(),
+  /** CIDR. Packets to an address in them that is no endpoint's go to the node. */
+  ranges: z.array(z.string()),
+});
+/** Ranges of a network from which a node gives containers addresses by itself. */
+export type NodeBlocks = z.infer<typeof NodeBlocksSchema>;
 
 /** A step from what a node knows of a network's endpoints to what it is to know. */
 export const EndpointChangeSchema = z.strictObject({
@@ -93,6 +105,10 @@ export const EndpointChangeSchema = z.strictObject({
   removedEndpoints: z.array(z.string()),
   services: z.array(NetworkServiceSchema),
   removedServices: z.array(z.string()),
+  /** None when absent. */
+  blocks: z.array(NodeBlocksSchema).optional(),
+  /** By node ID; none when absent. */
+  removedBlocks: z.array(z.string()).optional(),
 });
 /** A step from what a node knows of a network's endpoints to what it is to know. */
 export type EndpointChange = z.infer<typeof EndpointChangeSchema>;
