@@ -5,6 +5,7 @@ import { canonicalAddress } from './addresses.js';
 import { type Commands, createCommands } from './commands.js';
 import { changesBetween, type TableChanges } from './difference.js';
 import { guardRules, noGuardRules } from './guard.js';
+import { inspect } from './inspect.js';
 import { type LinkSteps, linkSteps, readLinks, writeSettings } from './links.js';
 import type { KernelNamespaces } from './namespaces.js';
 import { pairLines, portLine, portNames, portSteps } from './ports.js';
@@ -63,7 +64,11 @@ export function createNetworkPlane(deps: NetworkPlaneDeps): NetworkPlane {
         await plane.commands.batch(path, 'ip', [`-link del ${portNames(endpointId).inside}`]);
       }),
     apply: (network, members) => turns.take(network.id, () => apply(plane, network, members)),
-    audit: (network, members, ports) => turns.take(network.id, () => audit(plane, network, members, ports)),
+    audit: (network, members, ports, repair = true) =>
+      turns.take(network.id, () => {
+        if (repair) return audit(plane, network, members, ports);
+        return inspect({ ...plane, config: configured(plane) }, network, members, ports);
+      }),
     reset: () => turns.take('', () => reset(plane)),
   };
 }

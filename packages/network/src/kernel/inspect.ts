@@ -1,0 +1,34 @@
+import type { DataPathConfig, NodeNetwork } from '@swarmd/model';
+import type { LocalPort, NetworkMembers } from '../parts.js';
+import type { Commands } from './commands.js';
+import { changesBetween } from './difference.js';
+import { linkSteps, readLinks } from './links.js';
+import type { KernelNamespaces } from './namespaces.js';
+import { portSteps } from './ports.js';
+import { readTables } from './read-tables.js';
+import { tablesFor } from './tables.js';
+
+/** What {@link inspect} looks with. */
+export interface Inspecting {
+  namespaces: KernelNamespaces;
+  commands: Commands;
+  config: DataPathConfig;
+}
+
+/** What differs in the kernel from what should be there for a network, each a sentence. Nothing is changed. */
+export async function inspect(
+  { namespaces, commands, config }: Inspecting,
+  network: NodeNetwork,
+  members: NetworkMembers,
+  ports: readonly LocalPort[],
+): Promise<string[]> {
+  if (!namespaces.exists(network.id)) return ['the namespace is missing'];
+  const path = namespaces.pathOf(network.id);
+  const links = await readLinks(commands, path);
+  const { sentences } = linkSteps(network, config, path, links);
+  // Without its links there are no tables to speak of.
+  if (!links.has('br0') || !links.has('vx0')) return sentences;
+  const { tables, forwarding } = await readTables(commands, path, network);
+  const changes = changesBetween(network, tables, tablesFor(network, members, config.addr));
+  return [...sentences, ...portSteps(ports, links, forwarding).sentences, ...changes.sentences];
+}
