@@ -3,6 +3,7 @@ export * from './control.js';
 export * from './deadline.js';
 export * from './log.js';
 export * from './network-audit.js';
+export * from './network-reports.js';
 export * from './node-networks.js';
 export * from './pause.js';
 export * from './store.js';
