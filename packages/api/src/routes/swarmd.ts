@@ -3,9 +3,28 @@ import type { FastifyInstance } from 'fastify';
 import { type ApiContext, requireControl } from '../context.js';
 
 /** `/swarmd/…`: what the Docker Engine API has no words for. */
-export async function swarmdRoutes(app: FastifyInstance, { membership }: ApiContext): Promise<void> {
+export async function swarmdRoutes(app: FastifyInstance, { membership, closing }: ApiContext): Promise<void> {
   app.get<{ Params: { id: string } }>('/swarmd/services/:id/why', async ({ params }) =>
     requireControl(membership).explainService(params.id),
+  );
+  app.get<{ Params: { id: string } }>('/swarmd/services/:id/endpoints', async ({ params }) =>
+    requireControl(membership).serviceEndpoints(params.id),
+  );
+  app.get<{ Querystring: Query }>('/swarmd/doctor', async ({ query }, reply) => {
+    const repair = booleanOf(query, 'repair');
+    const node = query['node'];
+    const options = { repair, ...(node === undefined || node === '' ? {} : { node }) };
+    return requireControl(membership).doctor(options, callerGone(reply, closing));
+  });
+  app.get<{ Querystring: Query }>('/swarmd/trace', async ({ query }, reply) => {
+    const { from = '', to = '', port = '0' } = query;
+    for (const [field, value] of Object.entries({ from, to }))
+      if (value === '') throw new SwarmdError('invalid-argument', `${field} must name where the trace is to go`, { field });
+    return requireControl(membership).trace({ from, to, port: Number(port) }, callerGone(reply, closing));
+  });
+  app.post<{ Body: { Remove?: unknown; Force?: unknown } | undefined }>('/swarmd/cleanup', async ({ body }) =>
+    // Nothing is done unless it is asked for in so many words.
+    membership.cleanup({ remove: body?.Remove === true, force: body?.Force === true }),
   );
   app.get('/swarmd/check', async () => membership.check());
   app.post<{ Body: unknown }>('/swarmd/recover', async ({ body }) => membership.recover(recoveryRequest(body)));

@@ -148,6 +148,7 @@ export function assembleManager(options: AssemblyOptions): Manager {
   const controlDeps: ControlDependencies = {
     ...{ store, clock, random, logger, refuseManager },
     logSource: dispatcher.logs,
+    ask: dispatcher.ask,
     explain: (view, serviceId) => explainService(view, serviceId, clock.now()),
     tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
     ...(options.version === undefined ? {} : { swarmdVersion: options.version }),

@@ -20,6 +20,8 @@ export interface AskOptions {
   signal: AbortSignal;
   /** How long the node has to answer, from when it is its turn; 10 s unless said, 60 s at most. */
   timeoutMs?: number;
+  /** Called when it is the node's turn. */
+  onTurn?(): void;
 }
 
 /**
@@ -54,10 +56,11 @@ export function createAskNode(deps: AskNodeDependencies): AskNode {
     const options = { timeoutMs: timeoutMs + RELAY_MS, signal };
     return (await callUnary(client.askNode.bind(client), request, options)).answer;
   };
-  return async (nodeId, kind, question, { signal, timeoutMs = ANSWER_MS }) => {
+  return async (nodeId, kind, question, { signal, timeoutMs = ANSWER_MS, onTurn }) => {
     const either = AbortSignal.any([signal, deps.stopping]);
     await places.take(either);
     try {
+      onTurn?.();
       const bounded = Math.min(MAX_ANSWER_MS, Math.round(timeoutMs));
       const asked = { nodeId, kind, question: jsonBytes(question), timeoutMs: bounded };
       return parseJson(await (inquiries.has(nodeId) ? inquiries.ask(asked, either) : elsewhere(asked, either)));

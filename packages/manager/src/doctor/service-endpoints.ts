@@ -59,11 +59,13 @@ type Verdict = Pick<ServiceEndpointTask, 'Endpoint' | 'Why'>;
 function judge(view: ReadView, service: Service, task: Task): Verdict {
   const { State, Err = '', Message } = task.Status;
   const out = (Why: string): Verdict => ({ Endpoint: 'out', Why });
-  if (task.NodeID === '') return out(Err === '' ? 'it has no node yet: see "swarmctl why"' : `it has no node yet: ${Err}`);
+  if (task.NodeID === '')
+    return out(Err === '' ? 'it has no node yet: see "swarmctl why"' : `it has no node yet: ${Err}`);
   if (isTerminal(State)) return out(`it has ended (${State})${Err === '' ? '' : `: ${Err}`}`);
   const node = view.get('node', task.NodeID);
   if (node === undefined) return out('its node has been removed');
-  if (node.Status.State === 'down') return out(`its node is down${node.Status.Message ? `: ${node.Status.Message}` : ''}`);
+  if (node.Status.State === 'down')
+    return out(`its node is down${node.Status.Message ? `: ${node.Status.Message}` : ''}`);
   if (compareStates(State, 'assigned') < 0) return out(`it is ${State}`);
   if (node.DataPath === undefined) return out('its node takes no part in overlay networks: see "docker info" there');
   if ((task.NetworksAttachments ?? []).length === 0) return out('it has no address: it is on no overlay network');

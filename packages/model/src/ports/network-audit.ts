@@ -133,6 +133,16 @@ export const ProbeResultSchema = z.object({
 /** What a probe found. */
 export type ProbeResult = z.infer<typeof ProbeResultSchema>;
 
+/** What swarmd-net tells people who look for a fault, as its agent sees it. `unavailable` while it does not answer. */
+export interface NetworkAudits {
+  /** How this node's networks are, and what of its host stands in their way; mends what can be with `repair`. */
+  audit(options: AuditOptions, signal?: AbortSignal): Promise<NetworkAudit>;
+  /** What it was told of a network, as {@link memberLines} gives it; `not-found` for one that it does not have. */
+  members(networkId: string, signal?: AbortSignal): Promise<string[]>;
+  /** Tries something out; `not-found` where the container or the probe that is meant is not here. */
+  probe(probe: Probe, signal?: AbortSignal): Promise<ProbeResult>;
+}
+
 /**
  * All that a node is told of a network, a line for each endpoint, service and node with ranges, sorted: two nodes that were
  * told the same have the same lines.

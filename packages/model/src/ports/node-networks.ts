@@ -1,6 +1,5 @@
 import { z } from 'zod';
 import { PortConfigSchema } from '../objects/service.js';
-import type { AuditOptions, NetworkAudit, Probe, ProbeResult } from './network-audit.js';
 
 /**
  * What the agent and `swarmd-net`, the process that keeps a node's networks, tell each other: JSON over HTTP on a unix
@@ -158,12 +157,6 @@ export interface NodeNetworks {
   changeEndpoints(changes: readonly EndpointChange[]): Promise<void>;
   /** Replaces what is published on this node. */
   publish(services: readonly PublishedService[]): Promise<void>;
-  /** How this node's networks are, and what of its host stands in their way; mends what can be with `repair`. */
-  audit(options: AuditOptions, signal?: AbortSignal): Promise<NetworkAudit>;
-  /** What it was told of a network, as `memberLines` gives it; `not-found` for one that it does not have. */
-  members(networkId: string, signal?: AbortSignal): Promise<string[]>;
-  /** Tries something out; `not-found` where the container or the probe that is meant is not here. */
-  probe(probe: Probe, signal?: AbortSignal): Promise<ProbeResult>;
   /** Removes everything of ours from this host: namespaces, links, rules, state. */
   reset(): Promise<void>;
 }
