@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import type { Clock, Random, SwarmdError } from '@swarmd/model';
+import type { Clock, NetworkAudits, NodeNetworks, Random, SwarmdError } from '@swarmd/model';
 import type { ClusterUpdate, DispatcherClient, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
-import type { NetworkProvider } from './engine/bridge-networks.js';
 import { connectEngine } from './engine/client.js';
 import type { IngressPublisher } from './engine/ingress.js';
 import { listContainers, watchEngine } from './engine/watch.js';
@@ -38,8 +37,13 @@ export interface AgentOptions {
   onCluster?(update: ClusterUpdate): void;
   /** A session ended or could not be opened. `permission-denied` and `unauthenticated`: this node is not wanted. */
   onSessionEnd?(reason: SwarmdError): void;
-  /** Seams that overlay networks and the routing mesh fill; plain bridges and the engine's own ports until then. */
-  networks?: NetworkProvider;
+  /** What keeps this node's networks: swarmd-net. */
+  nodeNetworks: NodeNetworks;
+  /** What swarmd-net tells whoever looks for a fault. */
+  networkAudits?: NetworkAudits;
+  /** IP of this node that its peers send VXLAN packets to. */
+  dataPathAddr: string;
+  /** Seam that the routing mesh fills; the engine's own ports until then. */
   ingress?: IngressPublisher;
   /** What managers may ask this node, besides what every agent answers. */
   inquiries?: InquiryHandlers;
@@ -91,6 +95,7 @@ export function createAgent(options: AgentOptions): Agent {
       running = Promise.all([
         watchEngine({ socketPath: engineSocket, clusterId, clock, logger }, built.engineHandlers, signal),
         built.host.run(signal),
+        built.networking.run(signal),
         built.sessions.run(signal),
       ]);
       running.catch((err: unknown) => logger.error({ err }, 'the agent failed'));

@@ -1,7 +1,6 @@
 import type { AgentOptions } from './agent.js';
 import { assembleAgent } from './assemble.js';
 import { containerName } from './convert/names.js';
-import { createBridgeNetworks } from './engine/bridge-networks.js';
 import { createImages } from './engine/images.js';
 import { createIngressPublisher, type IngressPublisher } from './engine/ingress.js';
 import { createPayloadStore } from './engine/payload-store.js';
@@ -10,6 +9,9 @@ import type { EngineWatchHandlers } from './engine/watch.js';
 import { createHost, type Host } from './host.js';
 import { publishLogs } from './logs/publish.js';
 import { createLogSource } from './logs/source.js';
+import { networkInquiries } from './network/audits.js';
+import { createNodeNetworking, type NodeNetworking } from './network/node-networking.js';
+import { createOverlayNetworks } from './network/overlay-networks.js';
 import type { SessionClient } from './session/client.js';
 import type { AgentState } from './worker/state.js';
 import type { Worker } from './worker/worker.js';
@@ -20,6 +22,7 @@ export interface AgentParts {
   host: Host;
   sessions: SessionClient;
   ingress: IngressPublisher;
+  networking: NodeNetworking;
   engineHandlers: EngineWatchHandlers;
 }
 
@@ -27,7 +30,13 @@ export interface AgentParts {
 export function buildParts(options: AgentOptions, state: AgentState, backWithinMs: () => number): AgentParts {
   const { clock, random, logger, nodeId, clusterId } = options;
   const child = (component: string) => logger.child({ component });
-  const networks = options.networks ?? createBridgeNetworks({ clusterId, logger: child('networks') });
+  const engineClient = () => (worker.engineUp ? worker.client() : undefined);
+  const { nodeNetworks, dataPathAddr } = options;
+  const networking = createNodeNetworking({
+    ...{ nodeNetworks, nodeId, clusterId, dataPathAddr, clock },
+    ...{ client: engineClient, logger: child('networks') },
+  });
+  const networks = createOverlayNetworks({ clusterId, link: networking.link, clock, logger: child('networks') });
   const payloadStore = createPayloadStore(options.runDir, { ownerOffset: () => host.userOffset() });
   const ingress = options.ingress ?? createIngressPublisher({ clock, logger: child('ingress') });
   const engine = createTaskEngine({
@@ -43,6 +52,7 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
   });
   const { worker, sessions } = assembleAgent({
     ...{ engine, networks, payloadStore, state, backWithinMs, clock, random, logger },
+    sessionNetworks: networking.sessions,
     containerName: (assignment) => containerName(assignment, nodeId),
     connect: options.connect,
     managers: options.managers,
@@ -53,7 +63,10 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     onSessionEnd: (reason) => options.onSessionEnd?.(reason),
     publishLogs: (dispatcher, subscription, signal) =>
       publishLogs({ dispatcher, source, logger: child('logs') }, subscription, signal),
-    inquiries: options.inquiries ?? {},
+    inquiries: {
+      ...(options.networkAudits === undefined ? {} : networkInquiries(options.networkAudits, clock)),
+      ...options.inquiries,
+    },
     swarmdVersion: options.swarmdVersion,
     advertiseAddr: options.advertiseAddr,
   });
@@ -61,7 +74,7 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     nodeId,
     clusterId,
     state,
-    client: () => (worker.engineUp ? worker.client() : undefined),
+    client: engineClient,
     onDescription: (description) => sessions.describe(description),
     clock,
     logger: child('host'),
@@ -71,9 +84,13 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     onUp: (client, containers) => {
       host.engineUp(client);
       worker.onUp(client, containers);
+      networking.engineUp(client);
     },
     onContainer: (containerId, taskId, exists) => worker.onContainer(containerId, taskId, exists),
-    onDown: () => worker.onDown(),
+    onDown: () => {
+      networking.engineDown();
+      worker.onDown();
+    },
   };
-  return { worker, host, sessions, ingress, engineHandlers };
+  return { worker, host, sessions, ingress, networking, engineHandlers };
 }

@@ -8,6 +8,8 @@ import { missingPayloads, payloadFiles } from '../src/convert/payload-files.js';
 import { taskPorts } from '../src/convert/ports.js';
 import { apiAtLeast, type ConversionInput, type NodeFacts } from '../src/convert/request.js';
 import { genericResourceEnv } from '../src/convert/resources.js';
+import { CLUSTER_LABEL, NETWORK_LABEL } from '../src/labels.js';
+import { networkRequest, taskNetwork, toNodeNetwork } from '../src/network/overlay.js';
 import type { Assignment } from '../src/task/assignment.js';
 
 const node: NodeFacts = {
@@ -301,6 +303,67 @@ t.test('conversion › an engine before 25 gets one network at creation and the 
   t.strictSame(Object.keys(newer.body.NetworkingConfig?.EndpointsConfig ?? {}), ['front', 'back']);
   t.strictSame(newer.connect, []);
 });
+
+const overlay = (over: object) => ({
+  id: 'n1',
+  spec: { Name: 'front', Driver: 'overlay', Labels: { team: 'a' }, ...over },
+  allocation: { VNI: 2 ** 20, Subnets: [{ Subnet: '10.1.0.0/24', Gateway: '10.1.0.1' }], MTU: 1450 },
+  addressBlocks: ['10.1.0.64/26'],
+});
+const wanted = { target: 'n1', aliases: ['w'], addresses: ['10.1.0.5/24', 'fd00::5/64'], driverOpts: { x: 'y' } };
+const joining = { id: 't1', nameservers: ['9.9.9.9', '1.1.1.1'] };
+
+t.test(
+  'overlay › a task joins with its addresses, and with no names that the engine would answer by itself',
+  async (t) => {
+    const network = taskNetwork(overlay({}), wanted, joining);
+    const { body } = convert(
+      { DNSConfig: { Nameservers: joining.nameservers, Search: ['x.y'] } },
+      {},
+      { networks: [network] },
+    );
+    t.strictSame(body.NetworkingConfig?.EndpointsConfig, {
+      front: {
+        Aliases: [],
+        IPAMConfig: { IPv4Address: '10.1.0.5', IPv6Address: 'fd00::5' },
+        DriverOpts: { x: 'y', 'swarmd.task': 't1', 'swarmd.dns': '9.9.9.9,1.1.1.1' },
+      },
+    } as never);
+    t.strictSame(body.HostConfig?.Dns, ['10.1.0.1'], 'the gateway alone answers names');
+    t.strictSame(body.HostConfig?.DnsSearch, ['x.y']);
+  },
+);
+
+t.test('overlay › names are not asked of the ingress network', async (t) => {
+  const ingress = taskNetwork(overlay({ Name: 'ingress', Ingress: true }), wanted, joining);
+  const front = taskNetwork(overlay({}), { ...wanted, addresses: [] }, { id: 't1', nameservers: [] });
+  const dns = { DNSConfig: { Nameservers: ['9.9.9.9'] } };
+  t.strictSame(convert(dns, {}, { networks: [ingress] }).body.HostConfig?.Dns, ['9.9.9.9']);
+  t.strictSame(convert(dns, {}, { networks: [ingress, front] }).body.HostConfig?.Dns, ['10.1.0.1']);
+  t.equal(convert({}, {}, { networks: [ingress] }).body.HostConfig?.Dns, undefined);
+  t.strictSame(front.driverOpts, { x: 'y', 'swarmd.task': 't1' });
+});
+
+t.test(
+  'overlay › the engine’s network has our driver, the cluster’s subnets, and labels that say whose it is',
+  async (t) => {
+    t.match(networkRequest(overlay({ Attachable: true }), 'c1'), {
+      ...{ Name: 'front', Driver: 'swarmd', Internal: false, Attachable: true, EnableIPv6: false },
+      IPAM: {
+        Driver: 'swarmd',
+        Options: { 'swarmd.network': 'n1' },
+        Config: [{ Subnet: '10.1.0.0/24', Gateway: '10.1.0.1' }],
+      },
+      Options: { 'swarmd.network': 'n1' },
+      Labels: { team: 'a', [CLUSTER_LABEL]: 'c1', [NETWORK_LABEL]: 'n1' },
+    });
+    t.strictSame(toNodeNetwork(overlay({ Internal: true })), {
+      ...{ id: 'n1', name: 'front', vni: 2 ** 20, mtu: 1450, internal: true, ingress: false },
+      subnets: [{ subnet: '10.1.0.0/24', gateway: '10.1.0.1' }],
+      addressBlocks: ['10.1.0.64/26'],
+    });
+  },
+);
 
 t.test('conversion › the host’s own network takes no endpoint', async (t) => {
   const { body } = convert({}, {}, { networks: [{ name: 'host', aliases: [] }] });

@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import {
   type ContainerFacts,
+  GATE_TIMEOUT_MS,
   nextStep,
   RETRY_DELAY_MS,
   type Step,
@@ -15,6 +16,8 @@ const wanted = (over: Partial<TaskWanted> = {}): TaskWanted => ({
   withdrawn: false,
   ended: false,
   missing: [],
+  overlay: false,
+  drainMs: 0,
   ...over,
 });
 const seen = (state: TaskState, over: Partial<TaskObserved> = {}): TaskObserved => ({
@@ -23,8 +26,10 @@ const seen = (state: TaskState, over: Partial<TaskObserved> = {}): TaskObserved 
   container: { kind: 'absent' },
   cancelling: false,
   unhealthy: false,
+  gates: {},
   ...over,
 });
+const surroundings = { engineUp: true, connected: true };
 const created: ContainerFacts = { kind: 'created', id: 'c' };
 const running = (health: 'none' | 'starting' | 'healthy' | 'unhealthy' = 'none'): ContainerFacts => ({
   kind: 'running',
@@ -50,6 +55,10 @@ const to = (state: TaskState, message: string, err?: string): Step => ({
   ...(err === undefined ? {} : { err }),
 });
 const wait: Step = { kind: 'wait' };
+
+const onOverlay = (over: Partial<TaskWanted> = {}) => wanted({ overlay: true, ...over });
+const stopping = (over: Partial<TaskWanted> = {}) => onOverlay({ desiredState: 'shutdown', ...over });
+const stop: Step = { kind: 'stop', because: 'desired' };
 
 const table: [name: string, TaskWanted, TaskObserved, Step][] = [
   ['accepts what it is assigned', wanted(), seen('assigned'), to('accepted', 'accepted')],
@@ -244,15 +253,159 @@ const table: [name: string, TaskWanted, TaskObserved, Step][] = [
     wait,
   ],
 ];
+const gates: [name: string, TaskWanted, TaskObserved, Step, connected?: boolean][] = [
+  [
+    'waits for others to know its address',
+    onOverlay(),
+    seen('starting', { container: created }),
+    { kind: 'hold', gate: 'reserved' },
+  ],
+  [
+    'waits for three seconds at most',
+    onOverlay(),
+    seen('starting', { container: created, gates: { reserved: { sinceMs: -1_000 } } }),
+    { kind: 'wait', untilMs: GATE_TIMEOUT_MS - 1_000 },
+  ],
+  [
+    'starts once they do',
+    onOverlay(),
+    seen('starting', { container: created, gates: { reserved: { sinceMs: -1_000, settledMs: 0 } } }),
+    { kind: 'start' },
+  ],
+  [
+    'starts at once when they did before',
+    onOverlay(),
+    seen('starting', { container: created, gates: { reserved: { settledMs: -1_000 } } }),
+    { kind: 'start' },
+  ],
+  [
+    'starts when that takes too long',
+    onOverlay(),
+    seen('starting', { container: created, gates: { reserved: { sinceMs: -GATE_TIMEOUT_MS } } }),
+    { kind: 'start' },
+  ],
+  ['starts without a manager', onOverlay(), seen('starting', { container: created }), { kind: 'start' }, false],
+  [
+    'waits no longer when the manager goes',
+    onOverlay(),
+    seen('starting', { container: created, gates: { reserved: { sinceMs: -1 } } }),
+    { kind: 'start' },
+    false,
+  ],
+  [
+    'waits for what is missing before others',
+    onOverlay({ missing: ['config x'] }),
+    seen('starting', { container: created }),
+    to('starting', 'waiting for config x'),
+  ],
+  [
+    'waits for others to lead nothing to it before it stops',
+    stopping(),
+    seen('running', { container: running() }),
+    { kind: 'hold', gate: 'draining' },
+  ],
+  [
+    'goes on serving meanwhile',
+    stopping(),
+    seen('running', { container: running(), gates: { draining: { sinceMs: 0 } } }),
+    { kind: 'wait', untilMs: GATE_TIMEOUT_MS },
+  ],
+  [
+    'stops once they do',
+    stopping(),
+    seen('running', { container: running(), gates: { draining: { sinceMs: -500, settledMs: 0 } } }),
+    stop,
+  ],
+  [
+    'serves for its grace after that',
+    stopping({ drainMs: 10_000 }),
+    seen('running', { container: running(), gates: { draining: { sinceMs: -500, settledMs: -100 } } }),
+    { kind: 'wait', untilMs: 9_900 },
+  ],
+  [
+    'serves for its grace without a manager, too',
+    stopping({ drainMs: 10_000 }),
+    seen('running', { container: running() }),
+    { kind: 'hold', gate: 'draining' },
+    false,
+  ],
+  [
+    'counts its grace from when it was told to stop, then',
+    stopping({ drainMs: 10_000 }),
+    seen('running', { container: running(), gates: { draining: { sinceMs: -500 } } }),
+    { kind: 'wait', untilMs: 9_500 },
+    false,
+  ],
+  [
+    'stops after its grace',
+    stopping({ drainMs: 10_000 }),
+    seen('running', { container: running(), gates: { draining: { sinceMs: -10_500, settledMs: -10_000 } } }),
+    stop,
+  ],
+  ['stops without a manager', stopping(), seen('running', { container: running() }), stop, false],
+  [
+    'does not wait before it stops what is unhealthy',
+    stopping({ drainMs: 10_000 }),
+    seen('running', { container: running('unhealthy') }),
+    stop,
+  ],
+  [
+    'does not wait when its health fails while it runs',
+    onOverlay(),
+    seen('running', { container: running('unhealthy') }),
+    { kind: 'stop', because: 'unhealthy' },
+  ],
+  [
+    'does not wait before it stops what never served',
+    stopping(),
+    seen('starting', { container: running('starting') }),
+    stop,
+  ],
+  [
+    'does not wait when the cluster does not know it',
+    onOverlay({ withdrawn: true }),
+    seen('running', { container: running() }),
+    stop,
+  ],
+  [
+    'does not wait when the cluster saw it end',
+    onOverlay({ ended: true }),
+    seen('running', { container: running() }),
+    stop,
+  ],
+  [
+    'does not wait for what outlived its task',
+    stopping(),
+    seen('failed', { container: running() }),
+    { kind: 'stop', because: 'ended' },
+  ],
+  [
+    'does not wait when it ended by itself meanwhile',
+    stopping(),
+    seen('running', { container: exited(0), gates: { draining: { sinceMs: 0 } } }),
+    to('shutdown', 'shutdown'),
+  ],
+  [
+    'has no grace off the overlays',
+    wanted({ desiredState: 'shutdown', drainMs: 10_000 }),
+    seen('running', { container: running() }),
+    stop,
+  ],
+];
+for (const [name, want, observed, step, connected = true] of gates) {
+  t.test(`gates › ${name}`, async (t) => {
+    t.strictSame(nextStep(want, observed, { ...surroundings, connected }, { now: 0 }), step);
+  });
+}
 for (const [name, want, observed, step] of table) {
   t.test(`step › ${name}`, async (t) => {
-    t.strictSame(nextStep(want, observed, { up: true }, { now: 0 }), step);
+    t.strictSame(nextStep(want, observed, surroundings, { now: 0 }), step);
   });
 }
 
 t.test('step › asks nothing of an engine that is down', async (t) => {
   for (const [, want, observed] of table) {
-    const step = nextStep(want, observed, { up: false }, { now: 0 });
+    const step = nextStep(want, observed, { ...surroundings, engineUp: false }, { now: 0 });
     t.notOk(['prepare', 'start', 'stop', 'remove'].includes(step.kind));
   }
 });
@@ -262,12 +415,20 @@ class World {
   wanted = wanted();
   observed = seen('assigned');
   up = true;
+  connected = true;
   now = 0;
+  /** When the container was asked to start and to stop on request, and whether that was in order. */
+  early: string[] = [];
   history: TaskState[] = ['assigned'];
   forgotten = false;
 
   step(fate: 'ok' | 'temporary' | 'permanent' | 'leave'): Step {
-    const step = nextStep(this.wanted, this.observed, { up: this.up }, { now: this.now });
+    const step = nextStep(
+      this.wanted,
+      this.observed,
+      { engineUp: this.up, connected: this.connected },
+      { now: this.now },
+    );
     const o = this.observed;
     if (step.kind === 'transition') {
       o.state = step.state;
@@ -275,13 +436,35 @@ class World {
       this.history.push(step.state);
     } else if (step.kind === 'forget') this.forgotten = true;
     else if (step.kind === 'cancel') o.cancelling = true;
+    else if (step.kind === 'hold') o.gates = { ...o.gates, [step.gate]: { ...o.gates[step.gate], sinceMs: this.now } };
     else if (step.kind !== 'wait') {
+      this.check(step);
       o.operation = step.kind;
       if (step.kind === 'stop' && step.because === 'unhealthy') o.unhealthy = true;
       delete o.failure;
       if (fate !== 'leave') this.finish(fate);
     }
     return step;
+  }
+
+  /** What a gate promises: nothing passes it before it opens, but for the exceptions. */
+  check(step: Step): void {
+    if (!this.wanted.overlay || !this.connected) return;
+    const open = (gate: 'reserved' | 'draining', graceMs: number) => {
+      const { sinceMs = this.now, settledMs = Number.POSITIVE_INFINITY } = this.observed.gates[gate] ?? {};
+      return this.now >= Math.min(sinceMs + GATE_TIMEOUT_MS, settledMs) + graceMs;
+    };
+    if (step.kind === 'start' && !open('reserved', 0)) this.early.push('start');
+    const { state, container, unhealthy } = this.observed;
+    const serves = container.kind === 'running' && container.health !== 'unhealthy' && !unhealthy;
+    if (step.kind !== 'stop' || step.because !== 'desired' || state !== 'running' || !serves) return;
+    if (!this.wanted.withdrawn && !open('draining', this.wanted.drainMs)) this.early.push('stop');
+  }
+
+  settle(gate: 'reserved' | 'draining'): void {
+    const { gates } = this.observed;
+    if (gates[gate]?.settledMs !== undefined) return;
+    this.observed.gates = { ...gates, [gate]: { ...gates[gate], settledMs: this.now } };
   }
 
   finish(fate: 'ok' | 'temporary' | 'permanent'): void {
@@ -319,6 +502,8 @@ const happenings = fc.array(
     fc.constant({ do: 'destroy' } as const),
     fc.boolean().map((up) => ({ do: 'engine', up }) as const),
     fc.constant({ do: 'tick' } as const),
+    fc.boolean().map((connected) => ({ do: 'connect', connected }) as const),
+    fc.constantFrom('reserved', 'draining').map((gate) => ({ do: 'settle', gate }) as const),
   ),
   { maxLength: 60 },
 );
@@ -337,6 +522,16 @@ function happen(world: World, h: Happening): void {
     world.observed.container = container.kind === 'created' ? { kind: 'absent' } : { kind: 'gone' };
   } else if (h.do === 'engine') world.up = h.up;
   else if (h.do === 'tick') world.now += RETRY_DELAY_MS;
+  else if (h.do === 'connect') world.connected = h.connected;
+  else if (h.do === 'settle') world.settle(h.gate);
+}
+
+/** Tasks on overlays and others, with and without a grace. */
+const kinds = fc.record({ overlay: fc.boolean(), drainMs: fc.constantFrom(0, 1_500, 10_000) });
+function worldOf(kind: { overlay: boolean; drainMs: number }): World {
+  const world = new World();
+  world.wanted = { ...world.wanted, ...kind };
+  return world;
 }
 
 /** Lets everything succeed until the task rests. */
@@ -348,30 +543,34 @@ function settle(world: World): void {
       world.observed.container = running('healthy');
     }
     world.now += RETRY_DELAY_MS;
-    if (world.step('ok').kind === 'wait') return;
+    const step = world.step('ok');
+    // What waits at a gate goes on when its time has come.
+    if (step.kind === 'wait' && step.untilMs !== undefined) world.now = step.untilMs;
+    else if (step.kind === 'wait') return;
   }
 }
 
 t.test('step › from any course of events states only go forward', async () => {
   fc.assert(
-    fc.property(happenings, (course) => {
-      const world = new World();
+    fc.property(happenings, kinds, (course, kind) => {
+      const world = worldOf(kind);
       for (const h of course) happen(world, h);
       settle(world);
       for (let i = 1; i < world.history.length; i++) {
         if (TASK_STATE_ORDER[world.history[i]!] < TASK_STATE_ORDER[world.history[i - 1]!]) return false;
         if (isTerminal(world.history[i - 1]!)) return false;
       }
-      return true;
+      return world.early.length === 0;
     }),
     { numRuns: 2000 },
   );
 });
 
+const goals = fc.constantFrom('ready', 'running', 'shutdown', 'remove', 'withdrawn');
 t.test('step › from any course of events a task ends where it should', async () => {
   fc.assert(
-    fc.property(happenings, fc.constantFrom('ready', 'running', 'shutdown', 'remove', 'withdrawn'), (course, goal) => {
-      const world = new World();
+    fc.property(happenings, goals, kinds, (course, goal, kind) => {
+      const world = worldOf(kind);
       for (const h of course) happen(world, h);
       if (goal === 'withdrawn') world.wanted.withdrawn = true;
       else happen(world, { do: 'desire', state: goal as TaskState });

@@ -124,7 +124,7 @@ t.test('import › asks before it does anything', async (t) => {
   for (const answer of ['n\n', '\n', '']) {
     t.match(await run(answer), { code: 1, stderr: 'nothing was done\n', stdout: /Do this\? \[y\/N\] $/ });
   }
-  t.equal((await target.swarmctl(['network', 'ls', '-q'])).stdout, '');
+  t.equal((await target.swarmctl(['network', 'ls', '-q', '--filter', 'name=net'])).stdout, '');
   t.match((await run('y\n')).stdout, /\nCreating network net\n/);
 });
 

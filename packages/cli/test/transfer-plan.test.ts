@@ -101,12 +101,12 @@ t.test('transfer plan › what swarmd cannot do is said of each object', async (
   });
   const items = planTransfer(source, snapshot(), withSecrets('vault'));
   t.match(find(items, 'cluster', 'settings').notes, [/autolock is not carried over/]);
-  t.match(find(items, 'network', 'secure').notes.join(), /not encrypted here/);
+  t.match(find(items, 'network', 'secure').notes.join(), /needs IPsec/);
   t.match(find(items, 'secret', 'vault'), { verdict: 'cannot', reason: /secret drivers are not there yet/ });
   t.match(find(items, 'service', 'csi'), { verdict: 'cannot', reason: /cluster volume vol/ });
   t.match(find(items, 'service', 'plugin'), { verdict: 'cannot', reason: /only containers/ });
   t.match(find(items, 'service', 'job'), { verdict: 'create', notes: [/a job: making or changing it runs it here/] });
-  t.match(find(items, 'service', 'web'), { verdict: 'create', notes: [/\(8080\) answer only on nodes/] });
+  t.match(find(items, 'service', 'web'), { verdict: 'create', notes: [] });
 });
 
 t.test('transfer plan › nodes are matched by name or as told, and constraints follow them', async (t) => {
@@ -242,7 +242,6 @@ t.test('transfer plan › is shown a line an object', async (t) => {
       '+ config  conf      create',
       '+ service plain     create',
       '! service web       cannot: held back: it needs secret key',
-      '    note: its networks reach only tasks of the same node, without a virtual IP',
       '',
     ].join('\n'),
   );

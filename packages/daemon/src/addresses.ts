@@ -27,6 +27,17 @@ export function parseAddress(text: string, field: string, defaultPort: number = 
   return { host, port };
 }
 
+/** Reads `IP` or `INTERFACE`, as Docker takes a data path's; an interface is its first address. Errors as {@link parseAddress}'s. */
+export function parseHost(text: string, field: string): string {
+  const host = isIP(text) !== 0 ? text : addressOfInterface(text);
+  if (host !== undefined) return host;
+  throw new SwarmdError(
+    'invalid-argument',
+    `invalid ${field} "${text}": it must be an IP address or a network interface, without a port`,
+    { field },
+  );
+}
+
 /** `host:port`, with brackets around IPv6. */
 export function formatAddress({ host, port }: HostPort): string {
   return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;

@@ -26,6 +26,8 @@ export interface DaemonConfig {
   etcd: string | undefined;
   /** The etcd of somebody else that keeps the state of all managers, if wished. */
   store: ExternalEtcdConfig | undefined;
+  /** Who runs swarmd-net: swarmd starts one that does not answer, or somebody else does, as a unit of systemd. */
+  networkProcess: 'start' | 'external';
   /** Group that may use the API socket. */
   group: string;
   logLevel: string;
@@ -92,6 +94,9 @@ const ConfigSchema = z.strictObject({
       }
     })
     .optional(),
+  'network-process': z
+    .enum(['start', 'external'], { message: '--network-process must be start or external' })
+    .default('start'),
   group: z.string().min(1).default('docker'),
   'log-level': z.enum(LOG_LEVELS, { message: `--log-level must be one of ${LOG_LEVELS.join(', ')}` }).default('info'),
   'backup-dir': absolute('--backup-dir').optional(),
@@ -112,6 +117,7 @@ const HELP: Readonly<Record<keyof typeof ConfigSchema.shape, string>> = {
   'advertise-addr': 'IP that other nodes reach this one at (default: address of the default route)',
   etcd: 'path of etcd, for several managers (default: the one on PATH)',
   store: 'etcd://HOST:PORT[,HOST:PORT]/PREFIX?ca=FILE&cert=FILE&key=FILE of an etcd that you run (default: of its own)',
+  'network-process': 'start: start swarmd-net if none answers (default); external: somebody else runs it',
   group: 'group that may use the API socket (default docker)',
   'log-level': `one of ${LOG_LEVELS.join(', ')} (default info)`,
   'backup-dir': 'where a manager writes a backup of the cluster regularly; needs --backup-key-file',
@@ -187,6 +193,7 @@ function toConfig(merged: Record<string, unknown>): DaemonConfig {
     advertiseAddr: value['advertise-addr'],
     etcd: value.etcd,
     store: value.store,
+    networkProcess: value['network-process'],
     group: value.group,
     logLevel: value['log-level'],
     backup: backupOf(value),

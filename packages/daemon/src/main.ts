@@ -6,6 +6,7 @@ import { startBackupSchedule } from './backup-schedule.js';
 import { type DaemonConfig, readConfig } from './config.js';
 import { lockDataDir } from './data-dir-lock.js';
 import { createMembership } from './membership.js';
+import { keepNetworkProcess } from './network-process.js';
 import { systemClock, systemRandom } from './system-ports.js';
 
 /** Stopping takes no longer than this: whatever hangs is left to the kernel. */
@@ -77,6 +78,10 @@ async function serve(config: DaemonConfig, version: string, logger: Logger): Pro
     });
   }
   await mkdir(config.runDir, { recursive: true });
+  const network = await keepNetworkProcess(config, {
+    clock: ports.clock,
+    logger: logger.child({ component: 'network' }),
+  });
   await membership.resume();
   await api.listen(config.hostSocket, { group: config.group });
   logger.info({ version, dataDir: config.dataDir, engine: config.engineSocket }, 'swarmd is up');
@@ -90,6 +95,7 @@ async function serve(config: DaemonConfig, version: string, logger: Logger): Pro
   await api.close();
   await schedule?.stop();
   await membership.stop();
+  await network.stop();
   await lock.release();
   clearTimeout(timer);
   return exitCode;

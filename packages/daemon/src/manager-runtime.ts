@@ -1,11 +1,4 @@
-import {
-  createManager,
-  type LeaderHandlers,
-  MANAGER_LOOPS,
-  type Manager,
-  perHostNetworkWarnings,
-  startLostManagers,
-} from '@swarmd/manager';
+import { createManager, type LeaderHandlers, MANAGER_LOOPS, type Manager, startLostManagers } from '@swarmd/manager';
 import { SwarmdError } from '@swarmd/model';
 import type { IdentityHolder } from '@swarmd/wire';
 import { keyHandlers } from './lock/key-exchange.js';
@@ -38,7 +31,6 @@ export async function startManager(
     ...{ store: host.store, identity, version, ...ports },
     ...{ listenAddr: addresses.listenAddr, advertiseAddr: addresses.advertiseAddr },
     loops: MANAGER_LOOPS,
-    warnings: perHostNetworkWarnings,
     answers,
     handlers: { ...memberHandlers(host, ports), ...keyHandlers(host) },
     // Managers have no votes in an etcd that others run.

@@ -11,6 +11,8 @@ const MemberSchema = z.object({
   advertiseAddr: z.string(),
   /** The network interface that had the advertised address: then the address follows it. Unset behind a NAT. */
   interface: z.string().optional(),
+  /** IP or network interface of the data path, if it was named; else the advertised address. */
+  dataPathAddr: z.string().optional(),
   /** Managers known at the last start, `host:port`. */
   managers: z.array(z.string()),
   /** While an init, a join or a leave is under way: what a crash leaves of it is cleared away at the next start. */

@@ -1,5 +1,5 @@
 import type { InitRequest } from '@swarmd/model';
-import { addressLike, formatAddress, guessAdvertiseHost, interfaceOf, parseAddress } from './addresses.js';
+import { addressLike, formatAddress, guessAdvertiseHost, interfaceOf, parseAddress, parseHost } from './addresses.js';
 import type { DaemonConfig } from './config.js';
 import { loadMember, type Member, saveMember } from './member-file.js';
 import type { NodePorts } from './node-ports.js';
@@ -49,7 +49,7 @@ export function presentMember(
  */
 export function resolveAddresses(
   config: DaemonConfig,
-  request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr'>,
+  request: Pick<InitRequest, 'ListenAddr' | 'AdvertiseAddr' | 'DataPathAddr'>,
 ): Member {
   const listen = parseAddress(request.ListenAddr || config.listenAddr, 'ListenAddr');
   const wanted = request.AdvertiseAddr || config.advertiseAddr;
@@ -59,11 +59,29 @@ export function resolveAddresses(
     : { host: unspecified ? guessAdvertiseHost() : listen.host, port: listen.port };
   const advertiseAddr = formatAddress(advertise);
   const name = interfaceOf(advertise.host);
+  const dataPath = request.DataPathAddr || undefined;
+  if (dataPath !== undefined) parseHost(dataPath, 'DataPathAddr');
   return {
     listenAddr: formatAddress(listen),
     ...(name === undefined ? {} : { interface: name }),
+    ...(dataPath === undefined ? {} : { dataPathAddr: dataPath }),
     ...{ advertiseAddr, managers: [advertiseAddr] },
   };
+}
+
+/**
+ * IP that peers send this node's overlay packets to: the named one, or that which the named interface has now, else the
+ * advertised one.
+ */
+export function dataPathAddress({ dataPathAddr, advertiseAddr }: Member): string {
+  const advertised = parseAddress(advertiseAddr, 'AdvertiseAddr').host;
+  if (dataPathAddr === undefined) return advertised;
+  try {
+    return parseHost(dataPathAddr, 'DataPathAddr');
+  } catch {
+    // The interface is not there now.
+    return advertised;
+  }
 }
 
 /** What was kept of this node's membership, with the addresses that this host has now, which are kept in turn. */

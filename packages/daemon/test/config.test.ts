@@ -21,6 +21,7 @@ t.test('configuration › has the documented defaults and is frozen', async (t) 
     listenAddr: '0.0.0.0:2377',
     advertiseAddr: undefined,
     store: undefined,
+    networkProcess: 'start',
     group: 'docker',
     logLevel: 'info',
     backup: undefined,

@@ -1,7 +1,8 @@
 import type { RecoveryManager } from '@swarmd/model';
 import t from 'tap';
+import type { DaemonConfig } from '../src/config.js';
 import type { Member } from '../src/member-file.js';
-import { type HostAddresses, presentMember } from '../src/own-address.js';
+import { dataPathAddress, type HostAddresses, presentMember, resolveAddresses } from '../src/own-address.js';
 import { planRecovery } from '../src/recovery.js';
 
 const kept: Member = {
@@ -107,4 +108,25 @@ t.test('recovery plan › it says what may be lost, and what is to be done after
   t.match(text, /node promote b/);
   t.match(text, /node rm --force c d/);
   t.end();
+});
+
+t.test(
+  'data path › is the advertised address unless one was named, and that of an interface as it is now',
+  async (t) => {
+    const member = { listenAddr: '0.0.0.0:2377', advertiseAddr: '10.0.0.1:2377', managers: [] };
+    t.equal(dataPathAddress(member), '10.0.0.1');
+    t.equal(dataPathAddress({ ...member, advertiseAddr: '[fd00::1]:2377' }), 'fd00::1');
+    t.equal(dataPathAddress({ ...member, dataPathAddr: '10.9.0.1' }), '10.9.0.1');
+    t.equal(dataPathAddress({ ...member, dataPathAddr: 'lo' }), '127.0.0.1');
+    t.equal(dataPathAddress({ ...member, dataPathAddr: 'nosuch0' }), '10.0.0.1');
+  },
+);
+
+t.test('data path › a wrong address is refused by its name', async (t) => {
+  const config = { listenAddr: '10.0.0.1:2377', advertiseAddr: '10.0.0.1' } as DaemonConfig;
+  t.match(resolveAddresses(config, { DataPathAddr: 'lo' }), { dataPathAddr: 'lo' });
+  t.notOk('dataPathAddr' in resolveAddresses(config, { DataPathAddr: '' }));
+  for (const DataPathAddr of ['10.0.0.1:4789', 'nosuch0', '10.0.0.300']) {
+    t.throws(() => resolveAddresses(config, { DataPathAddr }), { code: 'invalid-argument', field: 'DataPathAddr' });
+  }
 });

@@ -1,6 +1,6 @@
 import type { EndpointSpec, PortConfig, Service } from '@swarmd/model';
 import { createMemoryLog, openStore } from '@swarmd/store';
-import { buildServiceSpec, buildTask, createService, manualClock } from '@swarmd/testkit';
+import { buildServiceSpec, buildTask, createService, manualClock, seededRandom } from '@swarmd/testkit';
 import fc from 'fast-check';
 import { pino } from 'pino';
 import t from 'tap';
@@ -103,7 +103,7 @@ t.test('allocator › never gives a port twice, and gives the same again', (t) =
 t.test('allocator › a service that waits for a port gets it as soon as it is free', async (t) => {
   const clock = manualClock();
   const store = await openStore({ log: createMemoryLog(), clock });
-  const allocator = startAllocator({ store, clock, logger: pino({ level: 'silent' }) });
+  const allocator = startAllocator({ store, clock, random: seededRandom(1), logger: pino({ level: 'silent' }) });
   t.teardown(async () => {
     await allocator.stop();
     await store.close();

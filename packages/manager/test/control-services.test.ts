@@ -1,6 +1,5 @@
 import { specKey } from '@swarmd/model';
 import t from 'tap';
-import { perHostNetworkWarnings } from '../src/control/index.js';
 import { controlCluster, refusal, serviceBody } from './control-cluster.js';
 
 const read = { insertDefaults: false };
@@ -391,24 +390,4 @@ t.test('control › services are found by ID, name and unambiguous prefix, and f
   t.same(await names({ label: ['tier=back'] }), []);
   t.same(await names({ mode: ['global'] }), ['worker']);
   t.match(await refusal(control.listServices({ colour: ['red'] }, { status: false })), /invalid filter 'colour'/);
-});
-
-t.test('control › whoever writes a service is told what will not work here yet', async (t) => {
-  const { control, store } = await controlCluster([], { warnings: perHostNetworkWarnings });
-  await control.createNetwork({ Name: 'front' });
-  const body = serviceBody('web', {
-    Networks: [{ Target: 'front' }],
-    EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8080 }, { TargetPort: 81 }] },
-  });
-  const { ID, Warnings } = await control.createService(body, {});
-  t.same(Warnings, [
-    'published ports (8080, a free port for 81) answer only on nodes that run a task: there is no routing mesh yet',
-    'networks reach only tasks of the same node: there are no overlay networks yet',
-  ]);
-  const plain = serviceBody('web', {
-    Networks: [{ Target: 'host' }],
-    EndpointSpec: { Ports: [{ TargetPort: 80, PublishedPort: 8080, PublishMode: 'host' }] },
-  });
-  const version = store.view.get('service', ID)!.Version.Index;
-  t.same((await control.updateService(ID, version, plain, {})).Warnings, []);
 });

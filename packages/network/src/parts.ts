@@ -73,19 +73,32 @@ export interface NameServer {
   close(): Promise<void>;
 }
 
-/** The routing mesh: what services publish answers on every address of this node and leads into the ingress network. */
+/**
+ * The routing mesh: what services publish answers on every address of this node and leads into the ingress network. The
+ * plane has made that network, and makes it again, before `apply` and `check` are called. See `docs/decisions/mesh.md`.
+ */
 export interface Mesh {
-  /** `members` are those of the ingress network. */
+  /** Own data path address and those of all other nodes: answers of containers go to the node that a client came by. */
+  configure(config: DataPathConfig): Promise<void>;
+  /** `members` are those of the ingress network. Without `ingress` everything of the mesh is taken down. */
   apply(
     ingress: NodeNetwork | undefined,
     members: NetworkMembers | undefined,
     published: readonly PublishedService[],
   ): Promise<void>;
-  /** A container with a port on the ingress network has joined: its replies leave by the node they came by. */
-  joined(sandbox: string, port: LocalPort): Promise<void>;
-  /** What stands in the way, for people. */
+  /**
+   * A container with a port on the ingress network has joined, and has all its interfaces: its answers leave by that
+   * port. May be repeated, and has to be when its default route has changed. `not-found` before the port is inside.
+   */
+  joined(sandbox: string, ingress: NodeNetwork, port: LocalPort): Promise<void>;
+  /** Looks whether all is there, mends it, and tries again to take ports that were busy; done regularly by itself, too. */
+  check(): Promise<void>;
+  /** What stands in the way, each a sentence for people. */
   problems(): string[];
+  /** Removes everything of ours from the host, what an earlier process left too. */
   reset(): Promise<void>;
+  /** Stops looking and lets go of the ports, while the rules stay: for the end of the process. */
+  close(): Promise<void>;
 }
 
 /** Code that runs on the one JavaScript thread inside a network namespace, and processes that it starts there. */
@@ -94,6 +107,9 @@ export interface Namespaces {
   inside<T>(path: string, fn: () => T): T;
   /** Path of a network's namespace. */
   pathOf(networkId: string): string;
-  /** A socket of `protocol` bound to `address` and `port` inside (TCP ones listen); its file descriptor. */
+  /**
+   * A socket of `protocol` bound to `address` and `port` inside (TCP ones listen), which it shares with nobody; its file
+   * descriptor. `in-use` when somebody has them.
+   */
   listen(path: string, protocol: 'udp' | 'tcp', address: string, port: number): number;
 }

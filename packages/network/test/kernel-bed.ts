@@ -1,10 +1,10 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer, type Server, Socket } from 'node:net';
+import { createServer, isIP, type Server, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { NetworkEndpoint, NetworkService, NodeNetwork } from '@swarmd/model';
+import type { DataPathConfig, NetworkEndpoint, NetworkService, NodeNetwork } from '@swarmd/model';
 import { pino } from 'pino';
 import { macAddressOf } from '../src/kernel/addresses.js';
 import { type Commands, createCommands } from '../src/kernel/commands.js';
@@ -40,7 +40,7 @@ export interface Bed {
   namespaces: KernelNamespaces;
   commands: Commands;
   /** Gives a container an interface on a network of a host, as the engine does. */
-  join(host: BedHost, network: NodeNetwork, address: string): Promise<BedContainer>;
+  join(host: BedHost, network: NodeNetwork, ...addresses: string[]): Promise<BedContainer>;
   /** Answers `name` and the caller's address on TCP and UDP, until the bed is removed. */
   serve(container: BedContainer, name: string, port: number): Promise<void>;
   connect(container: BedContainer, address: string, port: number): Promise<Connection>;
@@ -63,9 +63,9 @@ export interface Connection {
 /** Why these tests cannot run here, or false. */
 export const unfit: string | false = process.getuid?.() === 0 ? false : 'needs root';
 
-/** Makes a bed with `count` hosts that know each other as peers. */
-export async function makeBed(count: number): Promise<Bed> {
-  const directory = mkdtempSync(join(tmpdir(), 'swarmd-net-'));
+/** Makes a bed with `count` hosts that know each other as peers, but for the last `strangers`. */
+export async function makeBed(count: number, strangers = 0): Promise<Bed> {
+  const directory = mkdtempSync(join(tmpdir(), 'swarmd-kernel-'));
   const namespaces = createNamespaces(join(directory, 'bed'));
   const commands = createCommands(namespaces);
   const closers: (() => void)[] = [];
@@ -75,28 +75,30 @@ export async function makeBed(count: number): Promise<Bed> {
   for (let index = 1; index <= count; index++) hosts.push(await makeHost(directory, namespaces, commands, index));
   const addrs = hosts.map(({ addr }) => addr);
   for (const host of hosts) {
-    const peers = addrs.filter((addr) => addr !== host.addr);
-    await host.plane.configure({ nodeId: host.name, clusterId: 'c', addr: host.addr, port: dataPathPort, peers });
+    const peers = addrs.slice(0, count - strangers).filter((addr) => addr !== host.addr);
+    await host.plane.configure(configOf(host, peers));
   }
   let containers = 0;
   return {
     hosts,
     namespaces,
     commands,
-    async join(host, network, address) {
+    async join(host, network, ...addresses) {
       const id = `container${++containers}`;
       namespaces.create(id);
       const path = namespaces.pathOf(id);
-      const port = { endpointId: `${id}${network.id}`, addresses: [address], macAddress: macAddressOf(address) };
+      const port = { endpointId: `${id}${network.id}`, addresses, macAddress: macAddressOf(addresses[0]!) };
       const { interfaceName } = await host.plane.plug(network, port);
       await commands.batch(host.path, 'ip', [`link set ${interfaceName} netns ${path}`]);
       await commands.batch(path, 'ip', [
         'link set lo up',
-        `addr add ${address}/24 dev ${interfaceName}`,
-        `link set ${interfaceName} name eth0 up`,
-        `route add default via ${network.subnets[0]!.gateway}`,
+        `link set ${interfaceName} name eth0`,
+        ...addresses.map(
+          (each) => `addr add ${each}/${isIP(each) === 4 ? 24 : 64} dev eth0${isIP(each) === 4 ? '' : ' nodad'}`,
+        ),
+        'link set eth0 up',
       ]);
-      return { path, address, port };
+      return { path, address: addresses[0]!, port };
     },
     async serve(container, name, port) {
       const server = answering(name);
@@ -146,7 +148,7 @@ async function makeHost(directory: string, bed: KernelNamespaces, commands: Comm
   ]);
   await commands.batch(bed.pathOf('hub'), 'ip', [`link set p-${name} master br0 up`]);
   const namespaces = createNamespaces(join(directory, name));
-  const restart = () => createNetworkPlane({ namespaces, logger: pino({ level: 'silent' }), hostNamespace: path });
+  const restart = () => createNetworkPlane({ namespaces, logger: pino({ level: 'warn' }), hostNamespace: path });
   return { name, addr, path, namespaces, plane: restart(), restart };
 }
 
@@ -202,6 +204,11 @@ async function askUdp(socket: DatagramSocket, address: string, port: number): Pr
   } finally {
     clearInterval(again);
   }
+}
+
+/** The part of a host with these peers. */
+export function configOf(host: { name: string; addr: string }, peers: string[]): DataPathConfig {
+  return { nodeId: host.name, clusterId: 'c', addr: host.addr, port: dataPathPort, peers };
 }
 
 /** A network with the subnet `10.<n>.0.0/24`. */

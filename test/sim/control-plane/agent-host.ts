@@ -65,7 +65,14 @@ export class AgentHost {
     const { random, logger, managers } = this.#world;
     const core = assembleAgent({
       engine: engine.api(),
-      networks: { join: async () => ({ name: '', aliases: [] }), release: nothing, sweep: nothing, reset: () => {} },
+      networks: {
+        join: async () => ({ name: '', aliases: [] }),
+        release: async () => true,
+        sweep: async () => [],
+        leave: nothing,
+        assigned: () => {},
+        engineUp: () => {},
+      },
       payloadStore: { paths: () => [], write: nothing, has: async () => true, remove: nothing, sweep: nothing },
       state: createAgentState(this.#journal(process), this.id, 'simulated'),
       containerName: ({ id }) => id,

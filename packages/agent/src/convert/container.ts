@@ -73,6 +73,9 @@ function identityOf(spec: ContainerSpec): Docker.ContainerCreateOptions {
 function hostConfigOf(spec: ContainerSpec, template: TaskSpec, input: ConversionInput): Docker.HostConfig {
   const logDriver = template.LogDriver?.Name ? template.LogDriver : input.defaultLogDriver;
   const dns = spec.DNSConfig;
+  // On an overlay it asks no other: names of the cluster must not leak. Those of its spec are asked from there.
+  const overlay = input.networks.find((network) => network.nameServer !== undefined)?.nameServer;
+  const nameServers = overlay === undefined ? [...(dns?.Nameservers ?? [])] : [overlay];
   return {
     ...convertResources(template),
     Mounts: convertMounts(spec.Mounts ?? [], input.files, input.node.apiVersion),
@@ -84,7 +87,7 @@ function hostConfigOf(spec: ContainerSpec, template: TaskSpec, input: Conversion
     ...(spec.Init == null ? {} : { Init: spec.Init }),
     ...(spec.OomScoreAdj ? { OomScoreAdj: spec.OomScoreAdj } : {}),
     ...(spec.Isolation ? { Isolation: spec.Isolation } : {}),
-    ...(dns?.Nameservers?.length ? { Dns: [...dns.Nameservers] } : {}),
+    ...(nameServers.length > 0 ? { Dns: nameServers } : {}),
     ...(dns?.Search?.length ? { DnsSearch: [...dns.Search] } : {}),
     ...(dns?.Options?.length ? { DnsOptions: [...dns.Options] } : {}),
     ...(spec.Hosts?.length ? { ExtraHosts: spec.Hosts.flatMap(extraHost) } : {}),

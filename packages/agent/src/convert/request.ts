@@ -26,6 +26,8 @@ export interface TaskNetwork {
   driverOpts?: Readonly<Record<string, string>>;
   ipv4?: string;
   ipv6?: string;
+  /** Address at which names of this network are answered. */
+  nameServer?: string;
 }
 
 /** All that a container is made from. `spec` has its templates expanded. */

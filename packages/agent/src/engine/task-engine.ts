@@ -6,8 +6,8 @@ import { type PayloadFile, type Payloads, payloadFiles } from '../convert/payloa
 import { taskPorts } from '../convert/ports.js';
 import type { ContainerRequest, NodeFacts, TaskNetwork } from '../convert/request.js';
 import { CLUSTER_LABEL, INGRESS_LABEL, NETWORKS_LABEL, TASK_ID_LABEL } from '../labels.js';
+import { engineNetwork, type NetworkProvider } from '../network/overlay-networks.js';
 import type { AssignedNetwork, AssignedSpec, Assignment } from '../task/assignment.js';
-import { engineNetwork, type NetworkProvider } from './bridge-networks.js';
 import type { EngineClient } from './client.js';
 import type { Inspection } from './container-facts.js';
 import { Containers } from './containers.js';
@@ -80,7 +80,7 @@ class DockerTaskEngine implements TaskEngine {
     this.#request(work, plan, [], [], []);
     const image = plan.spec.TaskTemplate?.ContainerSpec?.Image ?? '';
     const [networks] = await Promise.all([
-      this.#joinNetworks(work, signal),
+      this.#joinNetworks(work, plan.spec, signal),
       images.ensure(this.#deps.client(), image, work.spec.registryAuth, signal),
       payloadStore.write(assignment.id, plan.files),
     ]);
@@ -168,16 +168,17 @@ class DockerTaskEngine implements TaskEngine {
     );
   }
 
-  #joinNetworks({ assignment, spec }: TaskWork, signal: AbortSignal): Promise<TaskNetwork[]> {
+  #joinNetworks({ assignment }: TaskWork, spec: ServiceSpec, signal: AbortSignal): Promise<TaskNetwork[]> {
     const { networks, network, client } = this.#deps;
+    const nameservers = spec.TaskTemplate?.ContainerSpec?.DNSConfig?.Nameservers ?? [];
     return Promise.all(
-      wantedNetworks(assignment.networks, spec.spec).map((wanted) => {
+      wantedNetworks(assignment.networks, spec).map((wanted) => {
         const known = network(wanted.target);
         if (known === undefined) {
           throw new SwarmdError('failed-precondition', `network ${wanted.target} is not on this node`);
         }
         if (ENGINE_NETWORKS.includes(known.spec.Name)) return engineNetwork(known.spec.Name);
-        return networks.join(client(), known, wanted, assignment.serviceName, signal);
+        return networks.join(client(), known, wanted, { id: assignment.id, nameservers }, signal);
       }),
     );
   }

@@ -7,8 +7,10 @@ import {
   type Random,
   SwarmdError,
 } from '@swarmd/model';
-import type { ClusterUpdate, DispatcherClient, LogSubscription, Welcome } from '@swarmd/wire';
+import type { ClusterUpdate, DataPath, DispatcherClient, LogSubscription, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
+import { gateOf } from '../network/endpoint-changes.js';
+import type { SessionNetworks } from '../network/node-networking.js';
 import type { AgentState } from '../worker/state.js';
 import type { Worker } from '../worker/worker.js';
 import { attemptOrder, FIRST_BACKOFF_MS, nextBackoffMs } from './backoff.js';
@@ -27,6 +29,8 @@ export interface SessionClientDeps {
   /** The roots that this node trusts, PEM after PEM; empty when nobody knows. */
   trustRoot(): string;
   worker: Worker;
+  /** Absent on nodes without overlay networks. */
+  networks?: SessionNetworks | undefined;
   reporter: StatusReporter;
   state: AgentState;
   onWelcome(welcome: Welcome): void;
@@ -141,7 +145,8 @@ export class SessionClient {
       const subscriptions = new Map<string, AbortController>();
       worker.beginSession();
       const { bootNonce, swarmdVersion, advertiseAddr, clock, backWithinMs } = this.#deps;
-      const about = { bootNonce, swarmdVersion, advertiseAddr, dataPath: undefined };
+      const dataPath = await this.#deps.networks?.dataPath();
+      const about = { bootNonce, swarmdVersion, advertiseAddr, dataPath };
       const register = { description, seenIndex: state.seenIndex(), ...about };
       const open = openSession(
         { client: channel, register, backWithinMs, clock, logger },
@@ -151,6 +156,8 @@ export class SessionClient {
             logger.info({ manager: addr, session: message.sessionId }, 'session with a manager');
             this.#session = open;
             this.#deps.onWelcome(message);
+            this.#beginNetworks(open, dataPath);
+            worker.setConnected(true);
             reporter.attach((batch) => open.send({ $case: 'statuses', value: batch }), worker.statuses());
           },
           onMessage: (body) => this.#take(open, channel, subscriptions, session.signal, body),
@@ -162,10 +169,24 @@ export class SessionClient {
       return { welcome, reason: asSwarmdError(thrown) };
     } finally {
       this.#session = undefined;
+      this.#deps.networks?.end();
+      worker.setConnected(false);
       reporter.detach();
       session.abort();
       dispatcher?.close();
     }
+  }
+
+  #beginNetworks(open: Session, dataPath: DataPath | undefined): void {
+    this.#deps.networks?.begin(dataPath, {
+      applied: (index) => open.send({ $case: 'endpointsApplied', value: { index } }),
+      attachments: (attachments) => {
+        // A manager that knows nothing of this node's data path has no use for them.
+        const value = { attachments: Buffer.from(JSON.stringify(attachments)) };
+        if (dataPath !== undefined) open.send({ $case: 'attachments', value });
+      },
+      renew: (reason) => open.end(reason),
+    });
   }
 
   #take(
@@ -191,8 +212,17 @@ export class SessionClient {
       case 'cluster':
         if (body.value.taskLogDriver !== undefined) this.#taskLogDriver = readDriver(body.value.taskLogDriver);
         if (body.value.managers.length > 0) state.setManagers(body.value.managers);
+        this.#deps.networks?.cluster(body.value);
         this.#deps.onCluster(body.value);
         return;
+      case 'endpoints':
+        this.#deps.networks?.endpoints(body.value);
+        return;
+      case 'endpointSettled': {
+        const gate = gateOf(body.value.phase);
+        if (gate !== undefined) worker.settled(body.value.taskId, gate);
+        return;
+      }
       case 'logSubscription': {
         const { value } = body;
         const stop = new AbortController();

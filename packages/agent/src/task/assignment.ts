@@ -1,5 +1,6 @@
 import type {
   GenericResource,
+  NetworkAllocation,
   NetworkAttachment,
   NetworkSpec,
   PortConfig,
@@ -25,6 +26,11 @@ export interface Assignment {
   ended: boolean;
 }
 
+/** Whether a task was given addresses: it is on overlay networks. */
+export function isOnOverlay({ networks }: Pick<Assignment, 'networks'>): boolean {
+  return networks.some(({ Addresses }) => Addresses.length > 0);
+}
+
 /** A spec version that tasks of this node share. */
 export interface AssignedSpec {
   serviceId: string;
@@ -43,8 +49,12 @@ export interface AssignedPayload {
   templating: string;
 }
 
-/** A swarm-scoped network that tasks of this node use. */
+/** A swarm-scoped network that this node is to have. */
 export interface AssignedNetwork {
   id: string;
   spec: NetworkSpec;
+  /** Absent on those that every engine has by itself, and until the cluster has made it up. */
+  allocation?: NetworkAllocation;
+  /** Ranges (CIDR) from which containers besides tasks get their addresses on this node. */
+  addressBlocks: readonly string[];
 }

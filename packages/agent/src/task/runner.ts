@@ -1,13 +1,21 @@
-import { compareStates, DEFAULTS, durationMs, isTerminal, SwarmdError, type TaskStatus } from '@swarmd/model';
+import {
+  compareStates,
+  DEFAULTS,
+  drainGraceMs,
+  durationMs,
+  isTerminal,
+  SwarmdError,
+  type TaskStatus,
+} from '@swarmd/model';
 import type { Logger } from 'pino';
 import { engineError } from '../engine/errors.js';
 import type { TaskWork } from '../engine/task-engine.js';
-import type { AssignedSpec, Assignment } from './assignment.js';
+import { type AssignedSpec, type Assignment, isOnOverlay } from './assignment.js';
 import { ContainerView } from './container-view.js';
 import { failureOf, noEffect, tookEffect } from './operation.js';
 import type { StepExecutors, TaskRunnerDeps } from './runner-deps.js';
 import { firstStatus, statusAfter, statusWith } from './status.js';
-import { nextStep, type Operation, RETRY_DELAY_MS, type Step, type TaskObserved } from './step.js';
+import { type Gate, nextStep, type Operation, RETRY_DELAY_MS, type Step, type TaskObserved } from './step.js';
 
 /** Carries one task through its life: asks {@link nextStep} whenever something changes, and does what it says. */
 export class TaskRunner {
@@ -44,6 +52,7 @@ export class TaskRunner {
       container: this.#view.facts,
       cancelling: false,
       unhealthy: false,
+      gates: {},
     };
   }
 
@@ -105,6 +114,14 @@ export class TaskRunner {
     if (this.#observed.operation === undefined) this.#spawn(this.#refresh());
   }
 
+  /** Other nodes know of this phase of the task. */
+  settled(gate: Gate): void {
+    const { gates } = this.#observed;
+    if (gates[gate]?.settledMs !== undefined) return;
+    this.#observed.gates = { ...gates, [gate]: { ...gates[gate], settledMs: this.#deps.clock.monotonic() } };
+    this.poke();
+  }
+
   /** Stops all that this runner does; the container stays as it is. */
   close(): void {
     this.#closed = true;
@@ -122,9 +139,11 @@ export class TaskRunner {
           withdrawn: this.#withdrawn,
           ended: this.#assignment.ended,
           missing: this.#deps.missing(this.#assignment, this.#spec),
+          overlay: isOnOverlay(this.#assignment),
+          drainMs: (this.#spec && drainGraceMs(this.#spec.spec)) ?? 0,
         },
         this.#observed,
-        { up: this.#deps.engineUp() },
+        { engineUp: this.#deps.engineUp(), connected: this.#deps.connected() },
         { now: this.#deps.clock.monotonic() },
       );
       again = (this.#executors[step.kind] as (step: Step) => boolean)(step);
@@ -145,6 +164,11 @@ export class TaskRunner {
       this.#observed.cancelling = true;
       this.#giveUp?.abort();
       return false;
+    },
+    hold: ({ gate }) => {
+      const { gates } = this.#observed;
+      this.#observed.gates = { ...gates, [gate]: { ...gates[gate], sinceMs: this.#deps.clock.monotonic() } };
+      return true;
     },
     prepare: () => this.#operate('prepare', async (signal) => this.#deps.engine.prepare(this.#work(), signal)),
     start: () => this.#operate('start', async () => this.#deps.engine.start(this.#work(), this.containerId ?? '')),

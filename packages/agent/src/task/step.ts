@@ -16,6 +16,18 @@ export type ContainerFacts =
 /** What an executor does to the engine for a task. */
 export type Operation = 'prepare' | 'start' | 'stop' | 'remove';
 
+/**
+ * What other nodes are to know of a task on overlay networks before it goes on: that it has its address, before it starts;
+ * that nothing new is to be led to it, before it stops.
+ */
+export type Gate = 'reserved' | 'draining';
+
+/** Monotonic ms. `sinceMs`: the task began to wait at the gate. `settledMs`: others were said to know. */
+export interface GateTimes {
+  sinceMs?: number;
+  settledMs?: number;
+}
+
 /** Why the last operation did not succeed. Temporary ones are tried again after {@link RETRY_DELAY_MS}. */
 export interface OperationFailure {
   operation: Operation;
@@ -33,6 +45,10 @@ export interface TaskWanted {
   ended: boolean;
   /** What it needs and this node has not been given yet (specs, secrets, configs, networks), in words. */
   missing: readonly string[];
+  /** It is on overlay networks: it passes {@link Gate}s. */
+  overlay: boolean;
+  /** How long it still serves after nothing new is led to it, in ms. */
+  drainMs: number;
 }
 
 /** What a task is, as far as this node knows. */
@@ -47,6 +63,15 @@ export interface TaskObserved {
   failure?: OperationFailure;
   /** The container is being stopped because its health check failed. */
   unhealthy: boolean;
+  gates: Readonly<Partial<Record<Gate, GateTimes>>>;
+}
+
+/** What a task's surroundings are. */
+export interface Surroundings {
+  /** The engine answers. */
+  engineUp: boolean;
+  /** A manager knows this node: it says when gates are open. */
+  connected: boolean;
 }
 
 /** The one thing to do next for a task. */
@@ -59,6 +84,8 @@ export type Step =
   | { kind: 'remove' }
   /** Tell the operation under way to give up. */
   | { kind: 'cancel' }
+  /** From now on the task waits at a gate: keep when that began; then ask again. */
+  | { kind: 'hold'; gate: Gate }
   /** Nothing until something changes, or until the time given (same clock as `now`). */
   | { kind: 'wait'; untilMs?: number }
   /** Nothing of the task is left: drop it. */
@@ -66,18 +93,20 @@ export type Step =
 
 /** A temporary error is retried after this long in the same state (swarmkit's task manager). */
 export const RETRY_DELAY_MS = 1_000;
+/** A gate opens by itself after this long: managers say it after two seconds at the latest, if they are there. */
+export const GATE_TIMEOUT_MS = 3_000;
 
 const WAIT: Step = { kind: 'wait' };
 
 /**
- * The next step of one task: a pure function of what is wanted, what is observed and whether the engine answers
+ * The next step of one task: a pure function of what is wanted, what is observed and its surroundings
  * (`now`: monotonic ms). States only go forward; a failure before `starting` rejects the task, later ones fail it
  * (swarmkit, `agent/exec/controller.go` `Do`).
  */
 export function nextStep(
   wanted: TaskWanted,
   observed: TaskObserved,
-  engine: { up: boolean },
+  { engineUp, connected }: Surroundings,
   { now }: { now: number },
 ): Step {
   const stopping =
@@ -88,9 +117,9 @@ export function nextStep(
   const step = isTerminal(observed.state)
     ? cleanUp(wanted, observed, now)
     : stopping
-      ? shutDown(observed, now)
-      : advance(wanted, observed, now);
-  return isOperation(step) && !engine.up ? WAIT : step;
+      ? shutDown(wanted, observed, { connected, now })
+      : advance(wanted, observed, { connected, now });
+  return isOperation(step) && !engineUp ? WAIT : step;
 }
 
 function isOperation(step: Step): boolean {
@@ -103,6 +132,33 @@ function unlessJustFailed(step: Step & { kind: Operation }, observed: TaskObserv
   if (failure?.operation !== step.kind) return step;
   const untilMs = failure.atMs + RETRY_DELAY_MS;
   return now >= untilMs ? step : { kind: 'wait', untilMs };
+}
+
+/** What is known at a moment: time, and whether a manager is there. */
+interface Moment {
+  connected: boolean;
+  now: number;
+}
+
+/**
+ * What to do instead of passing a gate; `undefined` when it may be passed, `graceMs` after it opened. It opens when
+ * others know, when it has been waited for long enough, or when there is no manager to say so.
+ */
+function held(
+  gate: Gate,
+  wanted: TaskWanted,
+  { gates }: TaskObserved,
+  { connected, now }: Moment,
+  graceMs = 0,
+): Step | undefined {
+  if (!wanted.overlay) return undefined;
+  const { sinceMs, settledMs = Number.POSITIVE_INFINITY } = gates[gate] ?? {};
+  if (sinceMs === undefined) {
+    const open = !connected || settledMs <= now;
+    return open && graceMs === 0 ? undefined : { kind: 'hold', gate };
+  }
+  const untilMs = Math.min(settledMs, connected ? sinceMs + GATE_TIMEOUT_MS : sinceMs) + graceMs;
+  return now >= untilMs ? undefined : { kind: 'wait', untilMs };
 }
 
 function cleanUp(wanted: TaskWanted, observed: TaskObserved, now: number): Step {
@@ -121,15 +177,21 @@ function cleanUp(wanted: TaskWanted, observed: TaskObserved, now: number): Step 
   }
 }
 
-function shutDown(observed: TaskObserved, now: number): Step {
-  if (observed.container.kind === 'unknown') return WAIT;
-  if (observed.container.kind === 'running') {
-    return unlessJustFailed({ kind: 'stop', because: 'desired' }, observed, now);
+function shutDown(wanted: TaskWanted, observed: TaskObserved, moment: Moment): Step {
+  const { container } = observed;
+  if (container.kind === 'unknown') return WAIT;
+  if (container.kind === 'running') {
+    // Nothing is led to what has not run yet, is not well, or is no longer known to the cluster.
+    const serves = observed.state === 'running' && container.health !== 'unhealthy' && !observed.unhealthy;
+    const waits = serves && !wanted.withdrawn && !wanted.ended;
+    const wait = waits ? held('draining', wanted, observed, moment, wanted.drainMs) : undefined;
+    return wait ?? unlessJustFailed({ kind: 'stop', because: 'desired' }, observed, moment.now);
   }
   return { kind: 'transition', state: 'shutdown', message: 'shutdown' };
 }
 
-function advance(wanted: TaskWanted, observed: TaskObserved, now: number): Step {
+function advance(wanted: TaskWanted, observed: TaskObserved, moment: Moment): Step {
+  const { now } = moment;
   const mayPass = compareStates(observed.state, wanted.desiredState) < 0;
   switch (observed.state) {
     case 'new':
@@ -143,7 +205,7 @@ function advance(wanted: TaskWanted, observed: TaskObserved, now: number): Step 
     case 'ready':
       return mayPass ? { kind: 'transition', state: 'starting', message: 'starting' } : WAIT;
     case 'starting':
-      return start(wanted, observed, now);
+      return start(wanted, observed, moment);
     case 'running':
       return watch(observed, now);
     default:
@@ -170,8 +232,9 @@ function missingFirst(wanted: TaskWanted, observed: TaskObserved): Step | undefi
   return observed.message === message ? WAIT : { kind: 'transition', state: observed.state, message };
 }
 
-function start(wanted: TaskWanted, observed: TaskObserved, now: number): Step {
+function start(wanted: TaskWanted, observed: TaskObserved, moment: Moment): Step {
   const { container, failure } = observed;
+  const { now } = moment;
   switch (container.kind) {
     case 'unknown':
       return WAIT;
@@ -183,7 +246,11 @@ function start(wanted: TaskWanted, observed: TaskObserved, now: number): Step {
       return missingFirst(wanted, observed) ?? unlessJustFailed({ kind: 'prepare' }, observed, now);
     case 'created':
       if (failure?.operation === 'start' && !failure.temporary) return failed(observed, failure.message);
-      return missingFirst(wanted, observed) ?? unlessJustFailed({ kind: 'start' }, observed, now);
+      return (
+        missingFirst(wanted, observed) ??
+        held('reserved', wanted, observed, moment) ??
+        unlessJustFailed({ kind: 'start' }, observed, now)
+      );
     case 'running':
       if (container.health === 'starting' && !observed.unhealthy) return WAIT;
       if (container.health === 'unhealthy' || observed.unhealthy) return stopUnhealthy(observed, now);

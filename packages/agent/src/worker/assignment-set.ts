@@ -1,5 +1,11 @@
-import { SwarmdError, specKey, TASK_STATE_ORDER, type TaskState } from '@swarmd/model';
-import { type AssignmentChange, type Assignments, Assignments_Kind, type TaskAssignment } from '@swarmd/wire';
+import { type NetworkAllocation, SwarmdError, specKey, TASK_STATE_ORDER, type TaskState } from '@swarmd/model';
+import {
+  type AssignmentChange,
+  type Assignments,
+  Assignments_Kind,
+  type NetworkAssignment,
+  type TaskAssignment,
+} from '@swarmd/wire';
 import type { AssignedNetwork, AssignedPayload, AssignedSpec, Assignment } from '../task/assignment.js';
 
 /** Everything that this node must have, as of `sequence`. */
@@ -78,11 +84,9 @@ function apply(base: AssignmentSet, changes: readonly AssignmentChange[], sequen
       case 'config':
         change(configs, item.value.id, remove, () => ({ ...item.value }));
         break;
-      case 'network': {
-        const { id, spec } = item.value;
-        change(networks, id, remove, () => ({ id, spec: parse(spec, 'network') }));
+      case 'network':
+        change(networks, item.value.id, remove, () => readNetwork(item.value));
         break;
-      }
     }
   }
   return { sequence, tasks, specs, secrets, configs, networks };
@@ -91,6 +95,12 @@ function apply(base: AssignmentSet, changes: readonly AssignmentChange[], sequen
 function change<T>(map: Map<string, T>, key: string, remove: boolean, read: () => T): void {
   if (remove) map.delete(key);
   else map.set(key, read());
+}
+
+function readNetwork({ id, spec, allocation, addressBlocks }: NetworkAssignment): AssignedNetwork {
+  // Those that every engine has by itself carry a null.
+  const given = parse<NetworkAllocation | null | undefined>(allocation, 'allocation of a network') ?? undefined;
+  return { id, spec: parse(spec, 'network'), ...(given ? { allocation: given } : {}), addressBlocks };
 }
 
 function readTask(task: TaskAssignment): Assignment {

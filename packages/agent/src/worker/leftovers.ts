@@ -1,10 +1,10 @@
-import { asSwarmdError, DEFAULTS } from '@swarmd/model';
+import { asSwarmdError, type Clock, DEFAULTS } from '@swarmd/model';
 import type { Logger } from 'pino';
-import type { NetworkProvider } from '../engine/bridge-networks.js';
 import type { EngineClient } from '../engine/client.js';
 import type { PayloadStore } from '../engine/payload-store.js';
 import type { TaskEngine } from '../engine/task-engine.js';
 import type { ListedContainer } from '../engine/watch.js';
+import type { NetworkProvider } from '../network/overlay-networks.js';
 import { findOrphans } from './orphans.js';
 
 /** What is still wanted on this node. */
@@ -17,14 +17,29 @@ export interface Wanted {
   usedNetworks(): ReadonlySet<string>;
 }
 
+/** A network that containers besides tasks are still on is tried again after this long. */
+const RELEASE_RETRY_MS = 5_000;
+
+/** What {@link Leftovers} need. */
+export interface LeftoversDeps {
+  engine: TaskEngine;
+  networks: NetworkProvider;
+  payloadStore: PayloadStore;
+  clock: Clock;
+  logger: Logger;
+}
+
 /** Removes what tasks leave behind on the engine: containers nobody assigned, networks without tasks, secret files. */
 export class Leftovers {
-  readonly #deps: { engine: TaskEngine; networks: NetworkProvider; payloadStore: PayloadStore; logger: Logger };
-  /** Networks that were withdrawn while tasks still used them. */
+  readonly #deps: LeftoversDeps;
+  /** Networks that were withdrawn and are still there. */
   readonly #leaving = new Set<string>();
+  /** Those of them that are being removed. */
+  readonly #releasing = new Set<string>();
+  #cancelRetry = () => {};
   #closed = false;
 
-  constructor(deps: { engine: TaskEngine; networks: NetworkProvider; payloadStore: PayloadStore; logger: Logger }) {
+  constructor(deps: LeftoversDeps) {
     this.#deps = deps;
   }
 
@@ -34,15 +49,29 @@ export class Leftovers {
     for (const id of after.keys()) this.#leaving.delete(id);
   }
 
-  /** Removes withdrawn networks that no task uses any more. */
-  releaseNetworks(client: EngineClient | undefined, wanted: Wanted): void {
-    if (client === undefined || this.#leaving.size === 0) return;
+  /** Removes withdrawn networks that no task uses any more; those that other containers use are tried again and again. */
+  releaseNetworks(client: () => EngineClient | undefined, wanted: Wanted): void {
+    const engine = client();
+    if (engine === undefined || this.#leaving.size === 0) return;
     const used = wanted.usedNetworks();
     for (const id of this.#leaving) {
-      if (used.has(id)) continue;
-      this.#leaving.delete(id);
-      this.#spawn(this.#deps.networks.release(client, id), 'a network could not be removed');
+      if (used.has(id) || this.#releasing.has(id)) continue;
+      this.#releasing.add(id);
+      const release = async (): Promise<void> => {
+        try {
+          if (await this.#deps.networks.release(engine, id)) this.#leaving.delete(id);
+        } finally {
+          this.#releasing.delete(id);
+          if (this.#leaving.has(id)) this.#retry(() => this.releaseNetworks(client, wanted));
+        }
+      };
+      this.#spawn(release(), 'a network could not be removed');
     }
+  }
+
+  #retry(again: () => void): void {
+    this.#cancelRetry();
+    if (!this.#closed) this.#cancelRetry = this.#deps.clock.after(RELEASE_RETRY_MS, again);
   }
 
   /**
@@ -56,10 +85,12 @@ export class Leftovers {
       logger.info({ taskId: orphan.taskId }, 'removing a container that belongs to no task of this node');
       this.#spawn(this.#removeContainer(orphan), 'a container that belongs to no task could not be removed');
     }
-    this.#spawn(
-      networks.sweep(client, (id) => wanted.networks.has(id) || this.#leaving.has(id)),
-      'networks could not be swept',
-    );
+    const sweepNetworks = async (): Promise<void> => {
+      const stay = await networks.sweep(client, (id) => wanted.networks.has(id) || this.#leaving.has(id));
+      for (const id of stay) this.#leaving.add(id);
+      if (stay.length > 0) this.#retry(() => this.releaseNetworks(() => client, wanted));
+    };
+    this.#spawn(sweepNetworks(), 'networks could not be swept');
     this.#spawn(
       payloadStore.sweep((id) => wanted.tasks.has(id)),
       'files of ended tasks could not be removed',
@@ -70,13 +101,14 @@ export class Leftovers {
   /** Removes everything of our cluster: this node leaves. */
   async removeAll(client: EngineClient, containers: readonly ListedContainer[]): Promise<void> {
     await Promise.all(containers.map((container) => this.#removeContainer(container)));
-    await this.#deps.networks.sweep(client, () => false);
+    await this.#deps.networks.leave(client);
     await this.#deps.payloadStore.sweep(() => false);
   }
 
   /** Failures are no longer of interest. */
   close(): void {
     this.#closed = true;
+    this.#cancelRetry();
   }
 
   async #removeContainer({ id, taskId }: ListedContainer): Promise<void> {

@@ -54,7 +54,9 @@ export function createAgentState(journal: Journal, nodeId: string, clusterId: st
     setDescription: (description) => putIfNew('description', description),
     tasks: () => values<RememberedTask>('task/'),
     specs: () => values<Omit<AssignedSpec, 'registryAuth'>>('spec/').map((spec) => ({ ...spec, registryAuth: '' })),
-    networks: () => values<AssignedNetwork>('network/'),
+    networks: () =>
+      // Earlier versions kept no ranges.
+      values<Omit<AssignedNetwork, 'addressBlocks'>>('network/').map((network) => ({ addressBlocks: [], ...network })),
     setTask: (task) => journal.put(`task/${task.assignment.id}`, task),
     forgetTask: (id) => journal.delete(`task/${id}`),
     setShared(set, usedSpecs) {

@@ -3,17 +3,21 @@ import type { AssignmentChange, Assignments } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { wantedNetworks } from '../convert/networks.js';
 import { missingPayloads, type Payloads } from '../convert/payload-files.js';
-import type { NetworkProvider } from '../engine/bridge-networks.js';
 import type { EngineClient } from '../engine/client.js';
 import type { PayloadStore } from '../engine/payload-store.js';
 import type { TaskEngine } from '../engine/task-engine.js';
 import type { EngineWatchHandlers, ListedContainer } from '../engine/watch.js';
+import type { NetworkProvider } from '../network/overlay-networks.js';
 import type { AssignedNetwork, AssignedSpec, Assignment } from '../task/assignment.js';
 import { TaskRunner } from '../task/runner.js';
+import type { Gate } from '../task/step.js';
 import { type AssignmentSet, EMPTY_SET, takeAssignments } from './assignment-set.js';
 import { Changes } from './changes.js';
 import { Leftovers, type Wanted } from './leftovers.js';
 import type { AgentState } from './state.js';
+
+/** Gates of tasks that are not assigned yet are kept up to this number. */
+const MAX_EARLY_GATES = 1_000;
 
 /** What a {@link Worker} needs. */
 export interface WorkerDeps {
@@ -39,6 +43,9 @@ export class Worker implements EngineWatchHandlers, Payloads {
   /** Containers by task as the engine listed them when it last came up, for tasks that are assigned later. */
   #listed = new Map<string, string>();
   #complete = false;
+  #connected = false;
+  /** Gates that opened before their tasks were assigned. */
+  readonly #early = new Map<string, Gate>();
   readonly #changes = new Changes();
 
   constructor(deps: WorkerDeps) {
@@ -54,6 +61,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
       specs: new Map(state.specs().map((spec) => [specKey(spec.serviceId, spec.specVersion), spec])),
       networks: new Map(state.networks().map((network) => [network.id, network])),
     };
+    this.#deps.networks.assigned(undefined, this.#set.networks);
     for (const { assignment, status } of state.tasks()) {
       this.#runners.set(assignment.id, this.#makeRunner(assignment, status));
     }
@@ -101,6 +109,20 @@ export class Worker implements EngineWatchHandlers, Payloads {
     return networks.get(idOrName) ?? [...networks.values()].find((network) => network.spec.Name === idOrName);
   }
 
+  /** A manager knows this node now, or none does any more: tasks that wait for others to know of them need not, then. */
+  setConnected(connected: boolean): void {
+    this.#connected = connected;
+    this.#early.clear();
+    if (!connected) for (const runner of [...this.#runners.values()]) runner.poke();
+  }
+
+  /** Other nodes know of a phase of a task, or have had long enough to. */
+  settled(taskId: string, gate: Gate): void {
+    const runner = this.#runners.get(taskId);
+    if (runner !== undefined) runner.settled(gate);
+    else if (this.#early.size < MAX_EARLY_GATES) this.#early.set(taskId, gate);
+  }
+
   /** A new session begins: differences count from its first full set. */
   beginSession(): void {
     this.#parts = [];
@@ -129,7 +151,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
 
   onUp(client: EngineClient, containers: readonly ListedContainer[]): void {
     this.#client = client;
-    this.#deps.networks.reset();
+    this.#deps.networks.engineUp(client);
     this.#listed = new Map(containers.map((container) => [container.taskId, container.id]));
     for (const runner of this.#runners.values()) runner.listed(this.#listed.get(runner.id));
     if (this.#complete) this.#sweep();
@@ -162,6 +184,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
     const previous = this.#set;
     this.#leftovers.networksChanged(previous.networks, set.networks);
     this.#set = set;
+    if (!sameEntries(previous.networks, set.networks)) this.#deps.networks.assigned(this.#client, set.networks);
     this.#complete ||= complete;
     // Those that stop come first: they free ports and names for those that start.
     for (const runner of [...this.#runners.values()]) if (!set.tasks.has(runner.id)) runner.withdraw();
@@ -187,6 +210,9 @@ export class Worker implements EngineWatchHandlers, Payloads {
     const fresh = this.#makeRunner(assignment);
     this.#runners.set(assignment.id, fresh);
     this.#remember(fresh);
+    const gate = this.#early.get(assignment.id);
+    if (gate !== undefined) fresh.settled(gate);
+    this.#early.delete(assignment.id);
     if (this.engineUp) fresh.listed(this.#listed.get(assignment.id));
     else fresh.poke();
   }
@@ -202,6 +228,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
         clock,
         logger,
         engineUp: () => this.engineUp,
+        connected: () => this.#connected,
         missing: (task, spec) => this.#missing(task, spec),
         onStatus: (id, changed) => {
           const runner = this.#runners.get(id);
@@ -238,7 +265,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
   }
 
   #releaseNetworks(): void {
-    this.#leftovers.releaseNetworks(this.#client, this.#wanted());
+    this.#leftovers.releaseNetworks(() => this.#client, this.#wanted());
   }
 
   /** Removes what is left of tasks that are not this node's: containers, networks, files. */
@@ -262,6 +289,10 @@ export class Worker implements EngineWatchHandlers, Payloads {
       },
     };
   }
+}
+
+function sameEntries<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 }
 
 function isStopping(assignment: Assignment): boolean {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Clock, Random } from '@swarmd/model';
 import { pino } from 'pino';
 import type { AgentOptions } from '../../src/agent.js';
+import { MemoryNodeNetworks } from './memory-node-networks.js';
 
 /** The real clock. */
 export const clock: Clock = {
@@ -28,7 +29,17 @@ export const logger = pino(
 /** Options of an agent that are the same in every test; secrets go to a tmpfs that engines of test hosts see too. */
 export function agentOptions(): Pick<
   AgentOptions,
-  'stateDir' | 'runDir' | 'nodeId' | 'clusterId' | 'swarmdVersion' | 'advertiseAddr' | 'clock' | 'random' | 'logger'
+  | 'stateDir'
+  | 'runDir'
+  | 'nodeNetworks'
+  | 'dataPathAddr'
+  | 'nodeId'
+  | 'clusterId'
+  | 'swarmdVersion'
+  | 'advertiseAddr'
+  | 'clock'
+  | 'random'
+  | 'logger'
 > {
   return {
     stateDir: mkdtempSync(join(tmpdir(), 'swarmd-agent-')),
@@ -37,6 +48,8 @@ export function agentOptions(): Pick<
     clusterId: 'cluster1',
     swarmdVersion: '0.1.0',
     advertiseAddr: '127.0.0.1',
+    nodeNetworks: new MemoryNodeNetworks(),
+    dataPathAddr: '127.0.0.1',
     clock,
     random,
     logger,

@@ -1,8 +1,16 @@
-import { type ApiObject, type Control, type Filters, isErrorCode, SwarmdError } from '@swarmd/model';
+import {
+  type ApiObject,
+  type Control,
+  type Filters,
+  isErrorCode,
+  NETWORK_DRIVER,
+  NETWORK_OPTION,
+  SwarmdError,
+} from '@swarmd/model';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type ApiContext, requireControl } from '../context.js';
 import { proxyRequest } from '../engine/proxy.js';
-import { filters, type Query, text } from '../http/query.js';
+import { filters, flag, type Query, text } from '../http/query.js';
 
 type WithId = { Params: { id: string }; Querystring: Query };
 
@@ -19,10 +27,11 @@ export async function networkRoutes(app: FastifyInstance, context: ApiContext): 
   app.get<WithId>('/networks/:id', async (request, reply) => {
     const { params, query } = request;
     const scope = text(query, 'scope');
+    const options = { verbose: flag(query, 'verbose') };
     if (scope === 'swarm') {
-      return withContainers(context, toHttp(await requireControl(membership).getNetwork(params.id)));
+      return withContainers(context, toHttp(await requireControl(membership).getNetwork(params.id, options)));
     }
-    const own = scope === 'local' ? undefined : await ownNetwork(membership.control(), params.id);
+    const own = scope === 'local' ? undefined : await ownNetwork(membership.control(), params.id, options);
     return own ? withContainers(context, toHttp(own)) : passOn(context, request, reply);
   });
 
@@ -46,10 +55,14 @@ export async function networkRoutes(app: FastifyInstance, context: ApiContext): 
 
 const PREDEFINED = new Set(['host', 'bridge', 'none']);
 
-async function ownNetwork(control: Control | undefined, ref: string): Promise<ApiObject | undefined> {
+async function ownNetwork(
+  control: Control | undefined,
+  ref: string,
+  options: { verbose: boolean } = { verbose: false },
+): Promise<ApiObject | undefined> {
   if (control === undefined || PREDEFINED.has(ref)) return undefined;
   try {
-    return await control.getNetwork(ref);
+    return await control.getNetwork(ref, options);
   } catch (thrown) {
     if (isErrorCode(thrown, 'not-found')) return undefined;
     throw thrown;
@@ -70,17 +83,27 @@ async function passOn(
 /** Label on the engine's networks that are this host's end of a swarm-scoped one: its ID. Written by the agent. */
 const NETWORK_LABEL = 'com.swarmd.network.id';
 
+/** The cluster's network, by ID, whose end an engine's network is; empty when it does not say. */
 function standsFor(network: Record<string, unknown>): string | undefined {
-  return (network['Labels'] as Record<string, string> | null)?.[NETWORK_LABEL];
+  const label = (network['Labels'] as Record<string, string> | null)?.[NETWORK_LABEL];
+  if (label !== undefined || network['Driver'] !== NETWORK_DRIVER) return label;
+  return (network['Options'] as Record<string, string> | null)?.[NETWORK_OPTION] ?? '';
 }
 
 /** A swarm-scoped network with the containers that are on it on this host, as Docker shows it. */
 async function withContainers(context: ApiContext, network: Record<string, unknown>): Promise<Record<string, unknown>> {
-  const [local] = await engineNetworks(context, { label: [`${NETWORK_LABEL}=${String(network['Id'])}`] });
+  const local = await localEnd(context, String(network['Id']));
   if (local === undefined) return network;
   const { status, body } = await context.engine.json('GET', `/networks/${String(local['Id'])}`);
   if (status !== 200) return network;
   return { ...network, Containers: (body as Record<string, unknown>)['Containers'] ?? null };
+}
+
+async function localEnd(context: ApiContext, id: string): Promise<Record<string, unknown> | undefined> {
+  const [labelled] = await engineNetworks(context, { label: [`${NETWORK_LABEL}=${id}`] });
+  if (labelled !== undefined) return labelled;
+  const driven = await engineNetworks(context, { driver: [NETWORK_DRIVER] });
+  return driven.find((network) => standsFor(network) === id);
 }
 
 /** The API spells a network's ID `Id`. */

@@ -1,6 +1,7 @@
 import { type RecoveryRequest, SwarmdError } from '@swarmd/model';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { type ApiContext, requireControl } from '../context.js';
+import { flag, type Query, text } from '../http/query.js';
 
 /** `/swarmd/…`: what the Docker Engine API has no words for. */
 export async function swarmdRoutes(app: FastifyInstance, { membership, closing }: ApiContext): Promise<void> {
@@ -11,16 +12,17 @@ export async function swarmdRoutes(app: FastifyInstance, { membership, closing }
     requireControl(membership).serviceEndpoints(params.id),
   );
   app.get<{ Querystring: Query }>('/swarmd/doctor', async ({ query }, reply) => {
-    const repair = booleanOf(query, 'repair');
-    const node = query['node'];
-    const options = { repair, ...(node === undefined || node === '' ? {} : { node }) };
+    const repair = flag(query, 'repair');
+    const node = text(query, 'node');
+    const options = { repair, ...(node === '' ? {} : { node }) };
     return requireControl(membership).doctor(options, callerGone(reply, closing));
   });
   app.get<{ Querystring: Query }>('/swarmd/trace', async ({ query }, reply) => {
-    const { from = '', to = '', port = '0' } = query;
+    const [from, to] = [text(query, 'from'), text(query, 'to')];
     for (const [field, value] of Object.entries({ from, to }))
-      if (value === '') throw new SwarmdError('invalid-argument', `${field} must name where the trace is to go`, { field });
-    return requireControl(membership).trace({ from, to, port: Number(port) }, callerGone(reply, closing));
+      if (value === '') throw new SwarmdError('invalid-argument', `${field} must name an end of the trace`, { field });
+    const port = Number(text(query, 'port'));
+    return requireControl(membership).trace({ from, to, port }, callerGone(reply, closing));
   });
   app.post<{ Body: { Remove?: unknown; Force?: unknown } | undefined }>('/swarmd/cleanup', async ({ body }) =>
     // Nothing is done unless it is asked for in so many words.
@@ -35,6 +37,13 @@ export async function swarmdRoutes(app: FastifyInstance, { membership, closing }
     await membership.findManagers(addrs as string[]);
     return reply.send();
   });
+}
+
+/** Fires when nobody waits for the answer any more. */
+function callerGone({ raw }: FastifyReply, closing: AbortSignal): AbortSignal {
+  const gone = new AbortController();
+  raw.on('close', () => gone.abort(new SwarmdError('aborted', 'nobody waits for the answer any more')));
+  return AbortSignal.any([gone.signal, closing]);
 }
 
 function recoveryRequest(body: unknown): RecoveryRequest {

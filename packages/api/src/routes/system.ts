@@ -78,11 +78,12 @@ async function swarmInfo({ membership }: ApiContext): Promise<{ Swarm: LocalNode
     ...(info.Warnings ?? []),
     ...certificateWarnings(nodes, Date.now()),
     ...dataKeyWarnings(cluster?.['DataKeyRotation']),
+    ...networkWarnings(await control.listNetworks({})),
   ];
   return { Swarm: { ...Swarm, ...(warnings.length > 0 ? { Warnings: warnings } : {}) }, warnings };
 }
 
-/** The most nodes whose certificates `/info` warns of one by one. */
+/** The most nodes or networks that `/info` warns of one by one. */
 const MAX_WARNINGS = 10;
 
 /** What `/info` says of nodes whose certificates run out without having been renewed. */
@@ -108,6 +109,13 @@ function dataKeyWarnings(rotation: unknown): string[] {
   if (away.length === 0) return [];
   const names = away.map(({ NodeID, Hostname }) => Hostname || NodeID).join(', ');
   return [`the data key is being replaced, which waits for managers that are down: start or demote ${names}`];
+}
+
+/** What `/info` says of networks whose addresses run out. */
+function networkWarnings(networks: readonly ApiObject[]): string[] {
+  const warnings = networks.flatMap(({ Status }) => (Status as { Warnings?: string[] } | undefined)?.Warnings ?? []);
+  const more = warnings.length - MAX_WARNINGS;
+  return more <= 0 ? warnings : [...warnings.slice(0, MAX_WARNINGS), `and ${more} more networks are nearly full`];
 }
 
 async function clusterWithoutTokens(control: Control): Promise<ApiObject | undefined> {

@@ -83,6 +83,8 @@ export interface ApiNetwork {
   EnableIPv4?: boolean;
   EnableIPv6?: boolean;
   Labels?: Record<string, string> | null;
+  /** How full it is, by subnet; of the cluster's networks alone. */
+  Status?: { IPAM?: { Subnets?: Record<string, { IPsInUse: number; DynamicIPsAvailable: number }> } };
 }
 
 /** The cluster as `/swarm` shows it. */

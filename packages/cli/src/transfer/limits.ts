@@ -14,15 +14,14 @@ export const PREDEFINED_NETWORKS: ReadonlySet<string> = new Set(['host', 'bridge
 
 /** What is different of a network. */
 export function networkLimits(spec: NetworkSpec): Limits {
-  const notes: string[] = [];
   const driver = spec.Driver ?? 'overlay';
-  notes.push('a bridge of each host here: tasks reach each other by name only on the same node');
-  if (driver !== 'overlay' && driver !== 'bridge') notes.push(`its driver ${driver} is not used: it is a bridge, too`);
-  if (spec.Options?.['encrypted'] !== undefined) notes.push('not encrypted here: nothing of it leaves its host');
-  if (spec.Attachable === true) notes.push('attachable with docker run on each host, but apart from other hosts');
+  if (driver !== 'overlay')
+    return { refusal: `its driver is ${driver}: networks of the cluster have the driver overlay here`, notes: [] };
   const ipamDriver = spec.IPAM?.Driver ?? 'default';
-  if (ipamDriver !== 'default') notes.push(`its IPAM driver ${ipamDriver} is not used`);
-  return { notes };
+  if (ipamDriver !== 'default')
+    return { refusal: `its IPAM driver is ${ipamDriver}: addresses are given by the cluster here`, notes: [] };
+  const encrypted = spec.Options?.['encrypted'] !== undefined;
+  return { notes: encrypted ? ['encrypted: that needs IPsec (ESP) in the kernel of every node here'] : [] };
 }
 
 /** What is different of a secret. */
@@ -47,15 +46,7 @@ export function serviceLimits(spec: ServiceSpec): Limits {
       notes: [],
     };
   }
-  const notes: string[] = [];
-  const meshed = (spec.EndpointSpec?.Ports ?? []).filter(({ PublishMode }) => PublishMode !== 'host');
-  if (meshed.length > 0) {
-    const ports = meshed.map(({ PublishedPort, TargetPort }) => PublishedPort ?? `a free one for ${TargetPort}`);
-    notes.push(`published ports (${ports.join(', ')}) answer only on nodes that run a task: no routing mesh yet`);
-  }
-  const own = (task.Networks ?? []).some(({ Target = '' }) => !PREDEFINED_NETWORKS.has(Target));
-  if (own) notes.push('its networks reach only tasks of the same node, without a virtual IP');
-  return { notes };
+  return { notes: [] };
 }
 
 /** What of the cluster's own settings stays where it is. */

@@ -110,7 +110,9 @@ const CANNOT_CHANGE = 'cannot be changed once it exists; remove it here to have 
 function planNetworks(source: Snapshot, target: Snapshot): PlanItem[] {
   return source.objects.networks.map((spec) => {
     const remarks = source.remarks.get(handleKey('network', spec.Name)) ?? [];
-    const item = { kind: 'network', name: spec.Name, notes: [...networkLimits(spec).notes, ...remarks] } as const;
+    const { refusal, notes } = networkLimits(spec);
+    const item = { kind: 'network', name: spec.Name, notes: [...notes, ...remarks] } as const;
+    if (refusal !== undefined) return { ...item, verdict: 'cannot', changes: [], reason: refusal };
     const planned = planObject(item, named(target.objects.networks, 'network', spec.Name, nameOf), spec);
     if (planned.verdict === 'same') return { ...planned, notes: [] };
     if (planned.verdict !== 'update') return planned;

@@ -5,7 +5,9 @@ import { createUnlockKey, parseUnlockKey, type UnlockKey, type Vault } from '@sw
 import { readCertificate } from '@swarmd/wire';
 import type { DaemonConfig } from '../config.js';
 import type { Member } from '../member-file.js';
+import { nodeNetworks } from '../network-process.js';
 import type { NodePorts } from '../node-ports.js';
+import { dataPathAddress } from '../own-address.js';
 import { identityDir, openVault } from './secret-files.js';
 
 /** A node whose secrets wait for the unlock key: nothing of it runs. */
@@ -91,6 +93,8 @@ export async function lockedLeaves(
     clusterId,
     swarmdVersion: version,
     advertiseAddr: member.advertiseAddr.replace(/:\d+$/, ''),
+    nodeNetworks: nodeNetworks(config),
+    dataPathAddr: dataPathAddress(member),
   });
   try {
     await agent.start();

@@ -1,97 +1,98 @@
-import { isDeepStrictEqual } from 'node:util';
-import type { Clock, PortConfig, Service, Store, StoreEvent, Task, WriteTx } from '@swarmd/model';
+import { type Clock, idFromBytes, type Random, type Store } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { eachKey } from '../loop/each-key.js';
-import { type Loop, startLoop } from '../loop/loop.js';
-import { allocatePorts, isIngress, type OtherPorts, type PortAllocation, portKey } from './ports.js';
+import { type Loop, type PassContext, startLoop } from '../loop/loop.js';
+import { AddressIndex } from './address-index.js';
+import { allocateNetworkIn } from './allocate-network.js';
+import { allocateServiceIn } from './allocate-service.js';
+import { Giving } from './giving.js';
+import { ensureIngress } from './ingress.js';
+import { allKeys, type Key, keyOf, markDirty, rankOf } from './keys.js';
+import { blocksFor } from './node-blocks.js';
+import { Waiting } from './waiting.js';
 
 /** What the allocator needs. */
 export interface AllocatorDependencies {
   store: Store;
   clock: Clock;
+  random: Random;
   logger: Logger;
 }
 
+/** What the reconciliations of one allocator share. */
+export interface AllocatorState {
+  /** Who has which address. */
+  index: AddressIndex;
+  /** Services whose tasks wait, and networks that wait for a subnet. */
+  waiting: Waiting;
+}
+
 /**
- * Gives services their endpoints and takes new tasks on to `pending`. A service whose ports cannot be had keeps its
- * tasks `new` with the reason in `Status.Err`; freed ports are tried again at once.
+ * Gives networks their subnets, services their endpoints, nodes their ranges, and takes new tasks on to `pending` with
+ * their addresses. A service whose ports or addresses cannot be had keeps its tasks `new` with the reason in
+ * `Status.Err`; what is freed is tried again. See `docs/decisions/networks.md`.
  */
-export function startAllocator({ store, clock, logger }: AllocatorDependencies): Loop {
-  const allocateEach = eachKey<string>((serviceId) => store.update((tx) => allocateService(tx, serviceId)));
-  return startLoop<string>(
+export function startAllocator({ store, clock, random, logger }: AllocatorDependencies): Loop {
+  const state: AllocatorState = { index: new AddressIndex(), waiting: new Waiting() };
+  const reconcileEach = eachKey<Key>((key, context) => reconcile(key, context));
+  const reconcile = (key: Key, context: PassContext<Key>): Promise<void> => {
+    const { kind, id } = keyOf(key);
+    const nowMs = clock.now();
+    if (kind === 'service') return allocateService(id, nowMs, context);
+    if (kind === 'network') return store.update((tx) => allocateNetworkIn(tx, id, state, nowMs));
+    if (kind === 'node') return giveBlocks(id, nowMs);
+    return store.update((tx) => ensureIngress(tx, idFromBytes(random.bytes(17))));
+  };
+  const allocateService = async (id: string, nowMs: number, { wakeAfter }: PassContext<Key>): Promise<void> => {
+    let giving: Giving | undefined;
+    try {
+      await store.update((tx) => {
+        giving = new Giving(state.index, tx, nowMs);
+        const shortage = allocateServiceIn(tx, id, giving);
+        state.waiting.setService(id, shortage);
+        if (shortage?.waitMs !== undefined) wakeAfter(`service/${id}`, shortage.waitMs);
+      });
+    } finally {
+      giving?.end();
+    }
+  };
+  const giveBlocks = async (id: string, nowMs: number): Promise<void> => {
+    let taken: ReturnType<typeof blocksFor>['taken'] = [];
+    try {
+      await store.update((tx) => {
+        const node = tx.get('node', id);
+        if (node === undefined) return;
+        const found = blocksFor(tx, node, state.index, { nowMs, isShort: (network) => state.waiting.isShort(network) });
+        taken = found.taken;
+        if (!sameBlocks(node.AddressBlocks, found.blocks)) tx.put('node', { ...node, AddressBlocks: found.blocks });
+      });
+    } finally {
+      for (const given of taken) state.index.withdraw(given);
+    }
+  };
+  return startLoop<Key>(
     {
       name: 'allocator',
-      dirtiedBy: (event, mark) => markServices(event, store, mark),
-      allKeys: () => [...store.view.all('service')].map((service) => service.ID),
-      // In a set order: services compete for ports.
-      pass: (serviceIds, context) => allocateEach(new Set([...serviceIds].sort()), context),
+      dirtiedBy: (event, mark) => {
+        state.index.apply(event, clock.now());
+        markDirty(event, store.view, state.waiting, mark);
+      },
+      allKeys: () => {
+        // At the start, once a minute, and where an event was lost.
+        state.index.rebuild(store.view, clock.now());
+        return allKeys(store.view);
+      },
+      pass: (keys, context) => {
+        // What others need first; in a set order, as services compete.
+        const sorted = [...keys].sort((a, b) => rankOf(a) - rankOf(b) || (a < b ? -1 : 1));
+        return reconcileEach(new Set(sorted), context);
+      },
     },
     { store, clock, logger },
   );
 }
 
-function allocateService(tx: WriteTx, serviceId: string): void {
-  const service = tx.get('service', serviceId);
-  if (service === undefined || service.PendingDelete) return;
-  const allocation = allocate(tx, service);
-  if ('endpoint' in allocation && !isDeepStrictEqual(allocation.endpoint, service.Endpoint)) {
-    tx.put('service', { ...service, Endpoint: allocation.endpoint });
-  }
-  for (const task of tx.find('task', 'service', serviceId)) {
-    if (task.Status.State !== 'new' || task.DesiredState === 'remove') continue;
-    if ('error' in allocation) {
-      if (task.Status.Err !== allocation.error)
-        tx.put('task', { ...task, Status: { ...task.Status, Err: allocation.error } });
-    } else {
-      tx.put('task', pendingTask(task, allocation.endpoint.Ports, tx.now));
-    }
-  }
-}
-
-/** What a service was given stands as long as it asks for the same. */
-function allocate(tx: WriteTx, service: Service): PortAllocation {
-  const { Endpoint, Spec } = service;
-  if (Endpoint !== undefined && isDeepStrictEqual(Endpoint.Spec, Spec.EndpointSpec)) return { endpoint: Endpoint };
-  return allocatePorts(service, needsPorts(service) ? portsOfOthers(tx, service.ID) : NO_PORTS);
-}
-
-/** The seam where addresses on networks will be given, too. */
-function pendingTask(task: Task, ports: readonly PortConfig[] | undefined, now: string): Task {
-  return {
-    ...task,
-    ...(ports !== undefined && ports.length > 0 ? { Endpoint: { Ports: [...ports] } } : {}),
-    Status: { Timestamp: now, State: 'pending', Message: 'pending task scheduling', AppliedAt: now },
-  };
-}
-
-function needsPorts(service: Service): boolean {
-  return (service.Spec.EndpointSpec?.Ports ?? []).some(isIngress);
-}
-
-const NO_PORTS: OtherPorts = { taken: new Set(), claimed: new Set() };
-
-function portsOfOthers(tx: WriteTx, serviceId: string): OtherPorts {
-  const taken = new Set<string>();
-  const claimed = new Set<string>();
-  for (const service of tx.all('service')) {
-    if (service.ID === serviceId || service.PendingDelete) continue;
-    for (const port of service.Endpoint?.Ports ?? []) if (isIngress(port)) taken.add(portKey(port));
-    for (const port of service.Spec.EndpointSpec?.Ports ?? [])
-      if (isIngress(port) && port.PublishedPort) claimed.add(portKey(port));
-  }
-  return { taken, claimed };
-}
-
-function markServices(event: StoreEvent, store: Store, mark: (serviceId: string) => void): void {
-  if (event.table === 'task') {
-    if (event.kind === 'create' && event.object.Status.State === 'new') mark(event.object.ServiceID);
-  } else if (event.table === 'service') {
-    mark(event.object.ID);
-    const freed =
-      event.kind === 'delete' ||
-      (event.kind === 'update' && event.object.Endpoint !== event.previous?.Endpoint) ||
-      event.object.PendingDelete;
-    if (!freed) return;
-    for (const service of store.view.all('service')) if (needsPorts(service)) mark(service.ID);
-  }
+function sameBlocks(a: Readonly<Record<string, string[]>> = {}, b: Readonly<Record<string, string[]>>): boolean {
+  const [first, second] = [a, b].map((blocks) => Object.entries(blocks).sort(([x], [y]) => (x < y ? -1 : 1)));
+  return JSON.stringify(first) === JSON.stringify(second);
 }

@@ -4,7 +4,6 @@ import {
   type Control,
   isStandby,
   type Random,
-  type ServiceSpec,
   type SharedStore,
   type Store,
   type SwarmdError,
@@ -84,8 +83,6 @@ export interface AssemblyOptions extends Omit<ManagerLoopDependencies, 'store'> 
   refuseStandby?: () => SwarmdError | undefined;
   /** Whether this host's member of the log's consensus leads it. */
   leadsConsensus?: () => boolean;
-  /** See `ControlDependencies`. */
-  warnings?: (spec: ServiceSpec) => string[];
 }
 
 /** One manager: the gRPC server for agents, managers and joining nodes, the dispatcher, and a leader's loops. */
@@ -153,7 +150,6 @@ export function assembleManager(options: AssemblyOptions): Manager {
     tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
     ...(options.version === undefined ? {} : { swarmdVersion: options.version }),
     ...(options.refuseStandby === undefined ? {} : { refuseStandby: options.refuseStandby }),
-    ...(options.warnings === undefined ? {} : { warnings: options.warnings }),
   };
   const control = createControl(controlDeps);
   const controlOf = (requestId: string | undefined): Control =>

@@ -5,7 +5,6 @@ import type {
   Random,
   ReadView,
   ServiceExplanation,
-  ServiceSpec,
   Store,
   SwarmdError,
 } from '@swarmd/model';
@@ -31,8 +30,8 @@ export interface ControlDependencies {
   logSource: LogSource;
   /** The scheduler's verdicts on the waiting tasks of a service. */
   explain(view: ReadView, serviceId: string): ServiceExplanation;
-  /** Asks nodes, whichever manager they are connected to. */
-  ask: AskNode;
+  /** Asks nodes, whichever manager they are connected to; none can be asked without. */
+  ask?: AskNode;
   /** Join tokens of this cluster; the secret half is fresh at each call. */
   tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
   /** The version of swarmd that backups name. */
@@ -41,6 +40,4 @@ export interface ControlDependencies {
   refuseManager?(): Promise<SwarmdError | undefined>;
   /** Why the cluster can have no standby at all; `undefined` when it can. */
   refuseStandby?(): SwarmdError | undefined;
-  /** What of an accepted spec will not work on this cluster as its user may expect; shown when it is written. */
-  warnings?(spec: ServiceSpec): string[];
 }

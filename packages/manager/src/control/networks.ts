@@ -1,19 +1,13 @@
-import {
-  type ApiObject,
-  type Control,
-  idFromBytes,
-  isTerminal,
-  type Network,
-  NetworkSpecSchema,
-  type ReadView,
-  type ServiceSpec,
-  SwarmdError,
-  type WriteTx,
-} from '@swarmd/model';
+import { type Control, idFromBytes, type Network, NetworkSpecSchema, SwarmdError, type WriteTx } from '@swarmd/model';
+import { networkUse, type SubnetUse } from '../allocator/network-use.js';
 import type { ControlDependencies } from './dependencies.js';
-import { invalid, rpcError } from './errors.js';
+import { invalid } from './errors.js';
 import { checkFilters, equalTest, labelTest, prefixTest, select } from './filters.js';
 import { checkDnsName } from './names.js';
+import { peersOf, servicesOf } from './network-members.js';
+import { networkToApi } from './network-shapes.js';
+import { checkUnused, userOf } from './network-users.js';
+import { checkNetworkAmongOthers, checkNetworkSpec } from './network-validation.js';
 import { parseBody } from './parse.js';
 import { PREDEFINED_LABEL, predefinedNetwork } from './predefined-networks.js';
 import { resolve } from './references.js';
@@ -22,8 +16,13 @@ type NetworkControl = Pick<Control, 'listNetworks' | 'getNetwork' | 'createNetwo
 
 const FILTERS = ['driver', 'type', 'name', 'id', 'label', 'scope', 'dangling'];
 
-/** Swarm-scoped networks: stored as the user gave them; the network layer gives them addresses. */
+/** Swarm-scoped networks: their specs are the users', what they were given is the allocator's. */
 export function networkControl({ store, random }: ControlDependencies): NetworkControl {
+  let counted: { index: number; use: Map<string, SubnetUse[]> } | undefined;
+  const use = (id: string): SubnetUse[] => {
+    if (counted?.index !== store.index) counted = { index: store.index, use: networkUse(store.view) };
+    return counted.use.get(id) ?? [];
+  };
   return {
     async listNetworks(filters) {
       checkFilters(filters, FILTERS);
@@ -38,35 +37,42 @@ export function networkControl({ store, random }: ControlDependencies): NetworkC
         labelTest(filters['label'], (n) => n.Spec.Labels),
         equalTest(filters['dangling'], (n) => String(userOf(view, n.ID) === undefined)),
       ]);
-      return networks.map(networkToApi);
+      return networks.map((network) => networkToApi(network, use(network.ID)));
     },
-    async getNetwork(ref) {
+    async getNetwork(ref, { verbose } = { verbose: false }) {
       const predefined = predefinedNetwork(ref);
       if (predefined !== undefined) {
         const empty = { Version: { Index: 0 }, CreatedAt: '0001-01-01T00:00:00Z', UpdatedAt: '0001-01-01T00:00:00Z' };
         return networkToApi({ ...empty, ...predefined });
       }
-      return networkToApi(resolve(store.view, 'network', ref));
+      const view = store.view;
+      const network = resolve(view, 'network', ref);
+      const Peers = peersOf(view, network);
+      return {
+        ...networkToApi(network, use(network.ID)),
+        ...(Peers.length > 0 ? { Peers } : {}),
+        ...(verbose ? { Services: servicesOf(view, network) } : {}),
+      };
     },
     async createNetwork(body) {
       const { CheckDuplicate: _1, ConfigOnly, ConfigFrom: _2, ...given } = parseBody(NetworkSpecSchema, body);
       checkDnsName(given.Name);
       if (ConfigOnly) throw invalid('config-only networks belong to one node: leave out the swarm scope', 'ConfigOnly');
+      const warnings = checkNetworkSpec(given);
       const id = idFromBytes(random.bytes(17));
       const Spec = { ...given, Driver: given.Driver || 'overlay', Labels: given.Labels ?? {} };
-      await store.update((tx) => {
+      const more = await store.update((tx) => {
         checkNameFree(tx, given.Name);
+        const found = checkNetworkAmongOthers(tx, Spec);
         tx.create('network', { ID: id, Spec });
+        return found;
       });
-      return { ID: id, Warnings: [] };
+      return { ID: id, Warnings: [...warnings, ...more] };
     },
     async removeNetwork(ref) {
       await store.update((tx) => {
         const network = resolve(tx, 'network', ref);
-        const user = userOf(tx, network.ID);
-        if (user !== undefined) {
-          throw rpcError('failed-precondition', `network ${network.ID} is in use by ${user}`);
-        }
+        checkUnused(tx, network);
         tx.delete('network', network.ID);
       });
     },
@@ -79,46 +85,3 @@ function checkNameFree(tx: WriteTx, name: string): void {
 }
 
 const driverOf = (network: Network): string => network.Spec.Driver || 'overlay';
-
-const attached = (spec: ServiceSpec | undefined, id: string): boolean =>
-  (spec?.TaskTemplate?.Networks ?? []).some((attachment) => attachment.Target === id);
-
-/** Who holds a network: a service whose spec names it, or a task still attached to it. */
-function userOf(view: ReadView, id: string): string | undefined {
-  for (const service of view.all('service')) {
-    if (!service.PendingDelete && attached(service.Spec, id)) return `service ${service.ID}`;
-  }
-  for (const record of view.all('spec')) {
-    if (!attached(record.Spec, id) || view.get('service', record.ServiceID)?.PendingDelete) continue;
-    for (const task of view.find('task', 'service', record.ServiceID)) {
-      if (task.SpecVersion === record.SpecVersion && !isTerminal(task.Status.State)) return `task ${task.ID}`;
-    }
-  }
-  return undefined;
-}
-
-/** A network in the API's JSON. The API spells its ID `Id`; both are given here and HTTP leaves out `ID`. */
-export function networkToApi({ ID, CreatedAt, Spec }: Network): ApiObject {
-  return {
-    ID,
-    Name: Spec.Name,
-    Id: ID,
-    Created: CreatedAt,
-    Scope: 'swarm',
-    Driver: Spec.Driver || 'overlay',
-    EnableIPv6: Spec.EnableIPv6 ?? false,
-    IPAM: {
-      Driver: Spec.IPAM?.Driver || 'default',
-      Options: Spec.IPAM?.Options ?? null,
-      Config: Spec.IPAM?.Config ?? [],
-    },
-    Internal: Spec.Internal ?? false,
-    Attachable: Spec.Attachable ?? false,
-    Ingress: Spec.Ingress ?? false,
-    ConfigFrom: { Network: '' },
-    ConfigOnly: false,
-    Containers: null,
-    Options: Spec.Options ?? null,
-    Labels: Spec.Labels ?? null,
-  };
-}

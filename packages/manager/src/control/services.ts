@@ -22,7 +22,7 @@ import { parseServiceSpec } from './validation.js';
 type ServiceWrites = Pick<Control, 'createService' | 'updateService' | 'removeService' | 'explainService'>;
 
 /** The writes of services: each is one transaction that checks names, ports and references again. */
-export function serviceWrites({ store, random, explain, warnings = () => [] }: ControlDependencies): ServiceWrites {
+export function serviceWrites({ store, random, explain }: ControlDependencies): ServiceWrites {
   const parse = (body: unknown): ServiceSpec => parseServiceSpec(body, expandSpecTemplates);
   return {
     async createService(body, options) {
@@ -30,7 +30,7 @@ export function serviceWrites({ store, random, explain, warnings = () => [] }: C
       const spec = parsed.Name ? parsed : { ...parsed, Name: randomName(random) };
       const id = idFromBytes(random.bytes(17));
       await store.update((tx) => create(tx, id, spec, options));
-      return { ID: id, Warnings: warnings(spec) };
+      return { ID: id, Warnings: [] };
     },
     async updateService(ref, version, body, options) {
       if (options.rollback !== undefined && options.rollback !== 'previous') {
@@ -44,7 +44,7 @@ export function serviceWrites({ store, random, explain, warnings = () => [] }: C
         if (parsed === undefined) rollBack(tx, service);
         else update(tx, service, parsed, options);
       });
-      return { Warnings: parsed === undefined ? [] : warnings(parsed) };
+      return { Warnings: [] };
     },
     async removeService(ref) {
       await store.update((tx) => {

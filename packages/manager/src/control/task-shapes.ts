@@ -9,6 +9,7 @@ import {
   type TaskSpec,
   type TaskStatus,
 } from '@swarmd/model';
+import { ipamConfigOf, optionsOf } from './network-shapes.js';
 
 /** Turns tasks into the API's JSON. Template parts are shared between tasks of one spec version. */
 export type TaskShaper = (view: ReadView, task: Task) => ApiObject;
@@ -90,9 +91,13 @@ function attachmentToApi(view: ReadView, attachment: NetworkAttachment): Record<
         ...(Spec.Ingress ? { Ingress: true, IPAMOptions: { Driver: {} } } : {}),
         Scope: 'swarm',
       },
-      DriverState: { Name: Spec.Driver ?? 'overlay', ...attachment.Network.DriverState },
-      ...(Spec.IPAM
-        ? { IPAMOptions: { Driver: { Name: Spec.IPAM.Driver ?? 'default' }, Configs: Spec.IPAM.Config } }
+      DriverState: {
+        Name: Spec.Driver ?? 'overlay',
+        ...(network.Allocation === undefined ? {} : { Options: optionsOf(network) }),
+        ...attachment.Network.DriverState,
+      },
+      ...(Spec.IPAM || network.Allocation
+        ? { IPAMOptions: { Driver: { Name: Spec.IPAM?.Driver ?? 'default' }, Configs: ipamConfigOf(network) } }
         : {}),
     },
   };

@@ -74,6 +74,19 @@ function checkTask(task: TaskSpec): void {
   }
   if (!task.ContainerSpec) throw invalid('TaskSpec: missing runtime', 'TaskTemplate.ContainerSpec');
   checkContainer(task.ContainerSpec);
+  checkAliases(task.Networks ?? []);
+}
+
+/** What can stand in a question to a name server. */
+const ALIAS =
+  /^(?=.{1,253}$)[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?)*$/;
+
+function checkAliases(networks: NonNullable<TaskSpec['Networks']>): void {
+  for (const alias of networks.flatMap(({ Aliases }) => Aliases ?? [])) {
+    if (ALIAS.test(alias)) continue;
+    const allowed = 'letters, digits, hyphens and underscores, at most 63 between dots';
+    throw invalid(`invalid network alias "${alias}": allowed are ${allowed}`, 'TaskTemplate.Networks');
+  }
 }
 
 function checkResources(resources: TaskSpec['Resources']): void {

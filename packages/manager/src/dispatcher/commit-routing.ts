@@ -44,9 +44,9 @@ function touchedByCluster({ object, previous }: StoreEvent & { table: 'cluster' 
 /** Addresses may come to a network after tasks did, and to one that every node has: whom that concerns, only they know. */
 function touchedByNetwork({ kind, object, previous }: StoreEvent & { table: 'network' }): Touched {
   const common = (network: Network | undefined): boolean => network !== undefined && isEverywhere(network);
-  const now = kind === 'delete' ? undefined : object;
-  if (common(previous) !== common(now)) return { ...NOBODY, everyone: true };
-  if (previous !== undefined && previous.Allocation === undefined && now?.Allocation !== undefined)
+  const [before, now] = kind === 'delete' ? [object, undefined] : [previous, object];
+  if (common(before) !== common(now)) return { ...NOBODY, everyone: true };
+  if (before !== undefined && before.Allocation === undefined && now?.Allocation !== undefined)
     return { ...NOBODY, everyone: true };
   return kind === 'create' ? NOBODY : { ...NOBODY, heldKey: itemKey('network', object.ID) };
 }

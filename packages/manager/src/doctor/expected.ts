@@ -8,12 +8,11 @@ import {
   type NetworkEndpoint,
   type NetworkService,
   type Node,
-  type NodeBlocks,
   type ReadView,
 } from '@swarmd/model';
 import { NetworkEndpoint_Phase, type NetworkEndpoint as WireEndpoint } from '@swarmd/wire';
 import { isAssigned } from '../dispatcher/assignments.js';
-import { foreignEndpoints, networkService, nodeBlocks, taskEndpoint } from '../dispatcher/endpoints/endpoint-set.js';
+import { foreignEndpoints, networkService, taskEndpoint } from '../dispatcher/endpoints/endpoint-set.js';
 
 /** A network as every node that has it should know it. */
 export interface ExpectedNetwork {
@@ -79,7 +78,7 @@ export function expectedNodes(view: ReadView, nodes: readonly Node[]): ExpectedN
 export function expectedNetworks(view: ReadView): Map<string, ExpectedNetwork> {
   const members = new Map<string, Members>();
   for (const { ID, Allocation } of view.all('network')) {
-    if (Allocation !== undefined) members.set(ID, { endpoints: [], services: [], blocks: [], present: new Set() });
+    if (Allocation !== undefined) members.set(ID, { endpoints: [], services: [], present: new Set() });
   }
   for (const task of view.all('task')) {
     for (const {
@@ -101,8 +100,8 @@ export function expectedNetworks(view: ReadView): Map<string, ExpectedNetwork> {
     }
   }
   const networks = new Map<string, ExpectedNetwork>();
-  for (const [id, { endpoints, services, blocks }] of members) {
-    const lines = memberLines(endpoints, services, blocks);
+  for (const [id, { endpoints, services }] of members) {
+    const lines = memberLines(endpoints, services);
     networks.set(id, {
       network: view.get('network', id) as ExpectedNetwork['network'],
       lines,
@@ -115,23 +114,13 @@ export function expectedNetworks(view: ReadView): Map<string, ExpectedNetwork> {
 interface Members {
   endpoints: NetworkEndpoint[];
   services: NetworkService[];
-  blocks: NodeBlocks[];
   /** Services with an endpoint. */
   present: Set<string>;
 }
 
 function addNode(node: Node, members: ReadonlyMap<string, Members>): void {
-  const networkIds = new Set([
-    ...(node.Attachments ?? []).map(({ NetworkID }) => NetworkID),
-    ...Object.keys(node.AddressBlocks ?? {}),
-  ]);
-  for (const id of networkIds) {
-    const of = members.get(id);
-    of?.endpoints.push(...foreignEndpoints(node, id).map(toModel));
-    const blocks = nodeBlocks(node, id);
-    if (blocks !== undefined)
-      of?.blocks.push({ nodeId: blocks.nodeId, nodeAddr: blocks.nodeAddr, ranges: blocks.ranges });
-  }
+  for (const id of new Set((node.Attachments ?? []).map(({ NetworkID }) => NetworkID)))
+    members.get(id)?.endpoints.push(...foreignEndpoints(node, id).map(toModel));
 }
 
 function toModel({ id, serviceId, nodeAddr, addresses, phase, names }: WireEndpoint): NetworkEndpoint {

@@ -39,6 +39,8 @@ export interface Cluster extends StoredObject {
   DefaultAddrPool: string[];
   SubnetSize: number;
   DataPathPort: number;
+  /** Whether the cluster has had an ingress network: one that its users removed is not made again. */
+  IngressMade?: boolean;
   /** Nodes that were removed, with the expiry of the certificate they may still hold (RFC 3339): locked out until then. */
   RemovedNodes: Record<string, { Expiry: string }>;
   /** The CA of the managers' etcd members, apart from {@link Cluster.RootCA}: made when the cluster moves to etcd. */

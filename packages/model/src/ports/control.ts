@@ -92,7 +92,8 @@ export interface Control {
 
   /** Swarm-scoped networks only; the engine's own are merged in by the API. */
   listNetworks(filters: Filters): Promise<ApiObject[]>;
-  getNetwork(ref: string): Promise<ApiObject>;
+  /** `verbose`: with the services on it and their tasks. */
+  getNetwork(ref: string, options?: { verbose: boolean }): Promise<ApiObject>;
   createNetwork(spec: unknown): Promise<{ ID: string; Warnings: string[] }>;
   removeNetwork(ref: string): Promise<void>;
 

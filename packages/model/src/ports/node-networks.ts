@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { ERROR_CODES } from '../errors.js';
 import { PortConfigSchema } from '../objects/service.js';
 
 /**
@@ -8,9 +9,6 @@ import { PortConfigSchema } from '../objects/service.js';
 
 /** Raised when the two can no longer understand each other: an agent replaces a swarmd-net of another version. */
 export const NODE_NETWORKS_PROTOCOL = 1;
-
-/** Name of swarmd-net's socket in swarmd's run directory. */
-export const NODE_NETWORKS_SOCKET = 'net.sock';
 
 /** Name under which swarmd-net is network and IPAM driver of the local engine; `<name>.sock` among the plugins. */
 export const NETWORK_DRIVER = 'swarmd';
@@ -122,32 +120,59 @@ export const PublishedServiceSchema = z.strictObject({
 export type PublishedService = z.infer<typeof PublishedServiceSchema>;
 
 /** A container on one of the cluster's networks on this node, as the engine attached it. */
-export interface LocalEndpoint {
-  networkId: string;
+export const LocalEndpointSchema = z.object({
+  networkId: z.string(),
   /** The engine's ID of the endpoint. */
-  endpointId: string;
-  addresses: string[];
+  endpointId: z.string(),
+  addresses: z.array(z.string()),
   /** ID of its task; empty for other containers. */
-  taskId: string;
+  taskId: z.string(),
   /** Path of its network namespace; empty until it has joined. */
-  sandbox: string;
-}
+  sandbox: z.string(),
+});
+/** A container on one of the cluster's networks on this node. */
+export type LocalEndpoint = z.infer<typeof LocalEndpointSchema>;
+
+/** The containers of this node, as of a revision. */
+export const LocalEndpointsSchema = z.object({
+  /** Another one after every change, and after a restart of swarmd-net; nothing else can be told from it. */
+  revision: z.string(),
+  endpoints: z.array(LocalEndpointSchema),
+});
+/** The containers of this node, as of a revision. */
+export type LocalEndpoints = z.infer<typeof LocalEndpointsSchema>;
 
 /** What a node knows of itself at the data path. */
-export interface NodeNetworksStatus {
-  protocol: number;
-  version: string;
-  /** IDs of the networks that it knows: one that it was told of and does not know means that its state was lost. */
-  networks: string[];
-  endpoints: LocalEndpoint[];
+export const NodeNetworksStatusSchema = z.object({
+  protocol: z.number().int(),
+  version: z.string(),
+  /** Another one when what was told may be lost: then everything is to be told again, endpoints as complete sets. */
+  epoch: z.string(),
+  /** IDs of the networks that are known. */
+  networks: z.array(z.string()),
+  endpoints: z.array(LocalEndpointSchema),
   /** What stands in the way, each a sentence for people: a port taken by another program, a firewall. */
-  problems: string[];
-}
+  problems: z.array(z.string()),
+});
+/** What a node knows of itself at the data path. */
+export type NodeNetworksStatus = z.infer<typeof NodeNetworksStatusSchema>;
+
+/** The body of an answer that is an error; its HTTP status is that of the code. */
+export const NodeNetworksErrorSchema = z.object({
+  code: z.enum(ERROR_CODES),
+  message: z.string(),
+  field: z.string().optional(),
+});
 
 /** What keeps a node's networks, as its agent sees it. Resolves once it is so in the kernel, and kept on disk. */
 export interface NodeNetworks {
   /** `unavailable` while swarmd-net does not answer. */
   status(signal?: AbortSignal): Promise<NodeNetworksStatus>;
+  /**
+   * The containers of this node once their revision is another than `after` (empty: at once). May resolve with the same
+   * revision after a while: ask again.
+   */
+  localEndpoints(after: string, signal?: AbortSignal): Promise<LocalEndpoints>;
   configure(config: DataPathConfig): Promise<void>;
   /** Makes a network known, or changes its address blocks; the engine may then be told to create it. */
   putNetwork(network: NodeNetwork): Promise<void>;

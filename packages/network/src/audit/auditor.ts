@@ -4,10 +4,9 @@ import {
   linesDigest,
   memberLines,
   type NetworkAudit,
+  type NetworkAudits,
   type NetworkFinding,
   type NodeNetwork,
-  type Probe,
-  type ProbeResult,
   SwarmdError,
 } from '@swarmd/model';
 import type { LocalPort, NetworkPlane } from '../parts.js';
@@ -38,12 +37,7 @@ export interface AuditorDependencies {
 }
 
 /** Looks at this node's networks for people who look for a fault. */
-export interface Auditor {
-  audit(options: AuditOptions, signal?: AbortSignal): Promise<NetworkAudit>;
-  /** What this node was told of a network, as `memberLines` gives it; `not-found` for one that it does not have. */
-  members(networkId: string): string[];
-  /** Rejects with `not-found` where the container or the probe that is meant is not here. */
-  probe(probe: Probe, signal?: AbortSignal): Promise<ProbeResult>;
+export interface Auditor extends NetworkAudits {
   close(): Promise<void>;
 }
 
@@ -58,7 +52,7 @@ export function createAuditor(deps: AuditorDependencies): Auditor {
   };
   return {
     audit: (options, signal) => audit(deps, options, signal),
-    members: (networkId) => {
+    members: async (networkId) => {
       if (!knowledge.networks().has(networkId))
         throw new SwarmdError('not-found', `this node does not have network ${networkId}`);
       return linesOf(knowledge, networkId);

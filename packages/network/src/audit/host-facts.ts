@@ -19,9 +19,6 @@ export interface HostFacts {
   links: HostLink[];
   /** Destinations in CIDR notation, the default routes left out. */
   routes: { destination: string; device: string }[];
-  /** The chain's policy and rules as `iptables -S` prints them; empty without iptables. */
-  forward: string[];
-  dockerUser: string[];
   firewalld?: { allowsDataPath: boolean };
   ufw?: { allowsDataPath: boolean };
   /** Such as `6.1.0-18-amd64` and `1.0.6`; empty when it is not there. */
@@ -52,24 +49,20 @@ const TOOLS = ['ip', 'bridge', 'nft', 'nsenter', 'ping'] as const;
 /** Looks at the host; what cannot be read is left empty. `port`: of the overlays, UDP. */
 export async function readHostFacts(run: Run, port: number, signal?: AbortSignal): Promise<HostFacts> {
   const options = { signal };
-  const [links, addresses, routes, routes6, forward, dockerUser, firewalld, ufw, nft, missingTools] = await Promise.all(
-    [
-      runJson<IpLink[]>(run, ['ip', '-j', '-d', 'link', 'show'], options),
-      runJson<IpAddress[]>(run, ['ip', '-j', 'address', 'show'], options),
-      runJson<IpRoute[]>(run, ['ip', '-j', '-4', 'route', 'show', 'table', 'main'], options),
-      runJson<IpRoute[]>(run, ['ip', '-j', '-6', 'route', 'show', 'table', 'main'], options),
-      lines(run, ['iptables', '-w', '-S', 'FORWARD'], signal),
-      lines(run, ['iptables', '-w', '-S', 'DOCKER-USER'], signal),
-      readFirewalld(run, port, signal),
-      readUfw(run, port, signal),
-      run(['nft', '--version'], options),
-      missing(run, signal),
-    ],
-  );
+  const [links, addresses, routes, routes6, firewalld, ufw, nft, missingTools] = await Promise.all([
+    runJson<IpLink[]>(run, ['ip', '-j', '-d', 'link', 'show'], options),
+    runJson<IpAddress[]>(run, ['ip', '-j', 'address', 'show'], options),
+    runJson<IpRoute[]>(run, ['ip', '-j', '-4', 'route', 'show', 'table', 'main'], options),
+    runJson<IpRoute[]>(run, ['ip', '-j', '-6', 'route', 'show', 'table', 'main'], options),
+    readFirewalld(run, port, signal),
+    readUfw(run, port, signal),
+    run(['nft', '--version'], options),
+    missing(run, signal),
+  ]);
   return {
     links: (links ?? []).map((link) => hostLink(link, addresses ?? [])),
     routes: [...(routes ?? []), ...(routes6 ?? [])].flatMap(hostRoute),
-    ...{ forward, dockerUser, missingTools },
+    missingTools,
     ...(firewalld === undefined ? {} : { firewalld }),
     ...(ufw === undefined ? {} : { ufw }),
     kernel: release(),
@@ -92,11 +85,6 @@ function hostRoute({ dst, dev, type }: IpRoute): HostFacts['routes'] {
   if (dst.startsWith('fe80:') || dst.startsWith('ff00:')) return [];
   const destination = dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
   return [{ destination, device: dev }];
-}
-
-async function lines(run: Run, argv: readonly string[], signal: AbortSignal | undefined): Promise<string[]> {
-  const { code, stdout } = await run(argv, { signal });
-  return code === 0 ? stdout.split('\n').filter((line) => line !== '') : [];
 }
 
 async function readFirewalld(run: Run, port: number, signal: AbortSignal | undefined): Promise<HostFacts['firewalld']> {

@@ -86,7 +86,8 @@ export function below(version: string, floor: readonly number[]): boolean {
 
 function overlapFindings({ routes }: HostFacts, { networks, isOurs }: HostExpectation): NetworkFinding[] {
   const found: NetworkFinding[] = [];
-  for (const { name, subnets } of networks) {
+  // Of the ingress network the mesh says it, which has a route of its own to it.
+  for (const { name, subnets } of networks.filter(({ ingress }) => !ingress)) {
     for (const { subnet } of subnets) {
       for (const { destination, device } of routes) {
         const how = isOurs(device) ? 'none' : overlap(destination, subnet);
@@ -143,26 +144,8 @@ export function dataPathLink(links: readonly HostLink[], addr: string): HostLink
   return links.find(({ addresses }) => addresses.includes(addr));
 }
 
-function firewallFindings(
-  { forward, dockerUser, firewalld, ufw }: HostFacts,
-  { config, isOurs }: HostExpectation,
-): NetworkFinding[] {
+function firewallFindings({ firewalld, ufw }: HostFacts, { config }: HostExpectation): NetworkFinding[] {
   const found: NetworkFinding[] = [];
-  const accepts = [...forward, ...dockerUser].some((rule) => {
-    const device = /-[io] (\S+)/.exec(rule)?.[1];
-    return /-j (ACCEPT|RETURN)$/.test(rule) && (device === undefined || isOurs(device));
-  });
-  if (forward.includes('-P FORWARD DROP') && !accepts) {
-    const what = 'iptables drops what this host forwards, and nothing lets published ports through';
-    found.push(
-      finding(
-        'warning',
-        'firewall',
-        what,
-        'iptables -I DOCKER-USER -i swarmd+ -j ACCEPT; iptables -I DOCKER-USER -o swarmd+ -j ACCEPT',
-      ),
-    );
-  }
   if (config === undefined) return found;
   if (firewalld?.allowsDataPath === false) {
     const advice = `firewall-cmd --permanent --add-port=${config.port}/udp && firewall-cmd --reload`;

@@ -36,9 +36,8 @@ export function createCommands(namespaces: Namespaces): Commands {
     const release = await slots();
     try {
       const [file = '', ...args] = argv;
-      const options = { env, timeout: TIMEOUT_MS, killSignal: 'SIGKILL' } as const;
       return await collect(
-        namespaces.inside(namespace, () => spawn(file, args, options)),
+        namespaces.inside(namespace, () => spawn(file, args, { env })),
         argv,
         input,
       );
@@ -89,19 +88,25 @@ function collect(child: ChildProcessWithoutNullStreams, argv: readonly string[],
     const out: Buffer[] = [];
     const err: Buffer[] = [];
     let size = 0;
+    const stop = (error: SwarmdError): void => {
+      child.kill('SIGKILL');
+      reject(error);
+    };
+    const late = () => stop(new SwarmdError('deadline-exceeded', `${label}: not finished after ${TIMEOUT_MS} ms`));
+    const timer = setTimeout(late, TIMEOUT_MS);
     const keep = (chunks: Buffer[]) => (chunk: Buffer) => {
       size += chunk.length;
-      if (size > MAX_OUTPUT_BYTES) child.kill('SIGKILL');
+      if (size > MAX_OUTPUT_BYTES) stop(new SwarmdError('internal', `${label}: prints too much`));
       else chunks.push(chunk);
     };
     child.stdout.on('data', keep(out));
     child.stderr.on('data', keep(err));
-    child.on('error', (cause) => reject(new SwarmdError('unavailable', `${label}: ${cause.message}`, { cause })));
-    child.on('close', (code, signal) => {
-      if (signal === 'SIGKILL') {
-        reject(new SwarmdError('deadline-exceeded', `${label}: killed, after ${TIMEOUT_MS} ms or by someone else`));
-        return;
-      }
+    child.on('error', (cause) => {
+      clearTimeout(timer);
+      reject(new SwarmdError('unavailable', `${label}: ${cause.message}`, { cause }));
+    });
+    child.on('close', (code) => {
+      clearTimeout(timer);
       const text = (chunks: Buffer[]) => Buffer.concat(chunks).toString();
       resolve({ code: code ?? 128, stdout: text(out), stderr: text(err) });
     });

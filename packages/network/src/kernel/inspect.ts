@@ -2,6 +2,7 @@ import type { DataPathConfig, NodeNetwork } from '@swarmd/model';
 import type { LocalPort, NetworkMembers } from '../parts.js';
 import type { Commands } from './commands.js';
 import { changesBetween } from './difference.js';
+import { GUARD_LISTING, guardStands } from './guard.js';
 import { linkSteps, readLinks } from './links.js';
 import type { KernelNamespaces } from './namespaces.js';
 import { portSteps } from './ports.js';
@@ -12,20 +13,24 @@ import { tablesFor } from './tables.js';
 export interface Inspecting {
   namespaces: KernelNamespaces;
   commands: Commands;
+  /** Path of the host's namespace. */
+  host: string;
   config: DataPathConfig;
 }
 
 /** What differs in the kernel from what should be there for a network, each a sentence. Nothing is changed. */
 export async function inspect(
-  { namespaces, commands, config }: Inspecting,
+  { namespaces, commands, host, config }: Inspecting,
   network: NodeNetwork,
   members: NetworkMembers,
   ports: readonly LocalPort[],
 ): Promise<string[]> {
-  if (!namespaces.exists(network.id)) return ['the namespace is missing'];
+  const listing = await commands.run(host, GUARD_LISTING).catch(() => '');
+  const guard = guardStands(listing, config) ? [] : ['the guard of the VXLAN port was missing'];
+  if (!namespaces.exists(network.id)) return [...guard, 'the namespace is missing'];
   const path = namespaces.pathOf(network.id);
   const links = await readLinks(commands, path);
-  const { sentences } = linkSteps(network, config, path, links);
+  const sentences = [...guard, ...linkSteps(network, config, path, links).sentences];
   // Without its links there are no tables to speak of.
   if (!links.has('br0') || !links.has('vx0')) return sentences;
   const { tables, forwarding } = await readTables(commands, path, network);

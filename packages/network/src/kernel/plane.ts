@@ -4,7 +4,7 @@ import type { LocalPort, NetworkMembers, NetworkPlane } from '../parts.js';
 import { canonicalAddress } from './addresses.js';
 import { type Commands, createCommands } from './commands.js';
 import { changesBetween, type TableChanges } from './difference.js';
-import { guardRules, noGuardRules } from './guard.js';
+import { GUARD_LISTING, guardRules, guardStands, noGuardRules } from './guard.js';
 import { inspect } from './inspect.js';
 import { type LinkSteps, linkSteps, readLinks, writeSettings } from './links.js';
 import type { KernelNamespaces } from './namespaces.js';
@@ -69,7 +69,11 @@ export function createNetworkPlane(deps: NetworkPlaneDeps): NetworkPlane {
         if (repair) return audit(plane, network, members, ports);
         return inspect({ ...plane, config: configured(plane) }, network, members, ports);
       }),
-    reset: () => turns.take('', () => reset(plane)),
+    async reset() {
+      // What is under way has its turn first.
+      await Promise.all([...plane.known.keys()].map((id) => turns.take(id, async () => void plane.known.delete(id))));
+      await turns.take('', () => reset(plane));
+    },
   };
 }
 
@@ -177,11 +181,9 @@ async function audit(
   members: NetworkMembers,
   ports: readonly LocalPort[],
 ): Promise<string[]> {
-  const { commands, host } = plane;
+  const { commands } = plane;
   const wanted = tablesFor(network, members, configured(plane).addr);
-  const sentences: string[] = [];
-  if (plane.config) await commands.nft(host, guardRules(plane.config));
-  sentences.push(...(await ensure(plane, network)));
+  const sentences = [...(await mendGuard(plane)), ...(await ensure(plane, network))];
   const path = plane.namespaces.pathOf(network.id);
   const [{ tables, forwarding }, links] = await Promise.all([
     readTables(commands, path, network),
@@ -193,6 +195,14 @@ async function audit(
   const changes = changesBetween(network, tables, wanted);
   await change(plane, network, members, changes, wanted);
   return [...sentences, ...steps.sentences, ...changes.sentences];
+}
+
+async function mendGuard(plane: Plane): Promise<string[]> {
+  const config = configured(plane);
+  const listing = await plane.commands.run(plane.host, GUARD_LISTING).catch(() => '');
+  if (guardStands(listing, config)) return [];
+  await plane.commands.nft(plane.host, guardRules(config));
+  return ['the guard of the VXLAN port was missing'];
 }
 
 /**

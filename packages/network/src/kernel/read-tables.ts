@@ -59,7 +59,8 @@ function readAddresses(tables: NetworkTables, links: AddressedLink[], network: N
 function readForwarding(tables: NetworkTables, entries: readonly ForwardingEntry[]): void {
   for (const { mac, ifname, master, dst, state } of entries) {
     // The device's own address is permanent; entries of ours are static on the bridge.
-    if (ifname !== 'vx0') continue;
+    // What leads to nodes is the routing mesh's.
+    if (ifname !== 'vx0' || !mac.startsWith('02:42:')) continue;
     if (dst !== undefined) tables.tunnels.set(mac, canonicalAddress(dst));
     else if (master !== undefined && state === 'static') tables.bridged.add(mac);
   }

@@ -10,5 +10,6 @@ export async function releaseAttempts(commands: Commands, path: string, left: re
     `-D -p tcp --state SYN_SENT --dst-nat ${address}`,
     `-D -p udp --dst-nat ${address}`,
   ]);
-  await commands.run(path, ['conntrack', '-R', '-'], `${lines.join('\n')}\n`);
+  // It opens its standard input by name, which no socket can be, and Node.js gives it one.
+  await commands.run(path, ['sh', '-c', 'cat | conntrack -R -'], `${lines.join('\n')}\n`);
 }

@@ -57,7 +57,8 @@ function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: str
     const mac = macAddressFor(endpoint.addresses);
     // A container that is here is here, whoever else is still said to have had its address.
     if (endpoint.nodeAddr === ownAddr || endpoint.nodeAddr === '' || mac === undefined || own.has(mac)) continue;
-    familyOf(endpoint.nodeAddr, 'nodeAddr');
+    // A device sends by one version of IP: nodes of the other one are out of its reach.
+    if (familyOf(endpoint.nodeAddr, 'nodeAddr') !== isIP(ownAddr)) continue;
     tables.tunnels.set(mac, canonicalAddress(endpoint.nodeAddr));
     tables.bridged.add(mac);
     for (const address of endpoint.addresses) {

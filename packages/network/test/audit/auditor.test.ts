@@ -78,8 +78,8 @@ t.test('auditor › on two hosts', { skip: unfit }, async (t) => {
       locals: [{ networkId: network.id, address: a.address, taskId: 'task10.1.0.3' }],
     });
     t.same(audit.findings, [{ Level: 'warning', Code: 'problem', What: 'port 80 is taken', Do: '' }]);
-    t.same(two.members(network.id), lines);
-    t.throws(() => two.members('another'), { code: 'not-found' });
+    t.same(await two.members(network.id), lines);
+    await t.rejects(two.members('another'), { code: 'not-found' });
   });
 
   await t.test('names what differs in the kernel, and mends it only when it is asked to', async (t) => {

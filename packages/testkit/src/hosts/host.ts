@@ -10,6 +10,7 @@ import { type SpawnOptions, spawnInside } from './inside.js';
 import { deleteNamespace, plugHost, setConnected, unplugHost } from './network.js';
 import { isAlive, killAndWait, killNamespace } from './processes.js';
 import { type HostState, type LabState, saveLab } from './state.js';
+import { needsSwarmdNet, startSwarmdNet } from './swarmd-net.js';
 
 /** Bounds and surroundings of a command inside a host. */
 export interface ExecOptions extends CommandOptions {
@@ -114,7 +115,7 @@ export class Host {
     this.state.init = await bootHost(this.#lab, this.state, options.signal);
     writeEngineConfig(this.#lab, this.state);
     saveLab(this.#lab);
-    if (this.state.options.engine !== false) await startEngine(this, options.signal);
+    if (this.state.options.engine !== false) await this.startEngine(options);
   }
 
   /** The power fails: every process of the host dies at once, its cable goes dead, its `/run` is lost. */
@@ -153,9 +154,15 @@ export class Host {
     return releaseDataDisk(this.state);
   }
 
-  /** Starts the engine and waits until it answers. */
-  startEngine(options: { signal?: AbortSignal } = {}): Promise<void> {
-    return startEngine(this, options.signal);
+  /** Starts the engine and waits until it answers; before it swarmd-net, where the engine has networks of it. */
+  async startEngine(options: { signal?: AbortSignal } = {}): Promise<void> {
+    if (needsSwarmdNet(this)) await startSwarmdNet(this, options.signal);
+    await startEngine(this, options.signal);
+  }
+
+  /** Starts swarmd-net, which outlives swarmd and the engine, unless it runs. */
+  startSwarmdNet(options: { signal?: AbortSignal } = {}): Promise<void> {
+    return startSwarmdNet(this, options.signal);
   }
 
   /** Stops the engine, and with it its containers unless it runs with live-restore; KILL is a crash. */

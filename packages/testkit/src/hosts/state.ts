@@ -14,6 +14,8 @@ export interface HostOptions {
   engineVersion?: EngineVersion;
   /** False for a host without an engine, such as a client or a registry. */
   engine?: boolean;
+  /** Starts swarmd-net before the engine from the first time on; else only once swarmd has made networks there. */
+  networks?: boolean;
   /** `http://IP:PORT` of a registry that the engine asks before Docker Hub; wins over the lab's `mirror`. */
   registryMirror?: string;
   /** `IP:PORT` of more registries that the engine talks to without TLS; those on the lab's network always are. */

@@ -14,7 +14,7 @@ import { type Notes, readNotes } from './notes.js';
 import { notesFile } from './one-node.js';
 import { type Places, placesOfUser } from './places.js';
 import type { Screen } from './screen.js';
-import { answers, stopSwarmd, trySwarmctl } from './swarmd.js';
+import { answers, stopSwarmd, stopSwarmdNet, trySwarmctl } from './swarmd.js';
 
 /** Carried by every container and network that swarmd makes for a cluster. */
 const clusterLabel = 'com.swarmd.cluster.id';
@@ -56,6 +56,7 @@ async function stopOneNode(screen: Screen, places: Places, notes: Notes): Promis
       await trySwarmctl(places.socket, ['leave', '--force'], { timeoutMs: leaveTimeoutMs });
     }
     if (notes.swarmd) await stopSwarmd(notes.swarmd);
+    await stopSwarmdNet(dirname(places.socket));
     return 'left; swarmd has stopped';
   });
 

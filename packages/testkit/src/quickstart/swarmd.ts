@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import { type CommandOptions, type CommandResult, tryRun } from '../hosts/command.js';
 import { callEngine } from '../hosts/engine-api.js';
@@ -74,6 +76,17 @@ export async function stopSwarmd(identity: ProcessIdentity): Promise<void> {
   if (!isAlive(identity)) return;
   process.kill(identity.pid, 'SIGTERM');
   await until(() => !isAlive(identity), { timeoutMs: stopTimeoutMs, what: 'swarmd to stop' });
+}
+
+/** Stops the swarmd-net that swarmd started in this run directory; it has nothing left to do once its node has left. */
+export async function stopSwarmdNet(runDir: string): Promise<void> {
+  const pid = Number(await readFile(join(runDir, 'swarmd-net.pid'), 'utf8').catch(() => ''));
+  const identity = pid > 0 ? identify(pid) : null;
+  // The number may be another process's by now.
+  const command = identity ? await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '') : '';
+  if (!identity || !command.includes(`--run-dir\0${runDir}\0`)) return;
+  process.kill(pid, 'SIGTERM');
+  await until(() => !isAlive(identity), { timeoutMs: stopTimeoutMs, what: 'swarmd-net to stop' });
 }
 
 /** Runs swarmctl against a socket and resolves with whatever it returned. */

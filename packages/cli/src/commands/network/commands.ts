@@ -75,8 +75,9 @@ const NETWORK_LAYOUT: ListLayout = {
     Internal: 'INTERNAL',
     Labels: 'LABELS',
     CreatedAt: 'CREATED AT',
+    Addresses: 'ADDRESSES',
   },
-  table: '{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}',
+  table: '{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Scope}}\t{{.Addresses}}',
 };
 
 /** `network ls`. */
@@ -113,7 +114,16 @@ function networkRow(network: ApiNetwork, whole: boolean): FormatRow {
       .join(','),
     Label: (name: string) => network.Labels?.[name] ?? '',
     CreatedAt: network.Created ?? '',
+    Addresses: addressUse(network),
   };
+}
+
+/** IPv4 addresses in use of all that there are; empty for networks of one engine. */
+function addressUse({ Status }: ApiNetwork): string {
+  const v4 = Object.entries(Status?.IPAM?.Subnets ?? {}).filter(([subnet]) => !subnet.includes(':'));
+  if (v4.length === 0) return '';
+  const used = v4.reduce((sum, [, { IPsInUse }]) => sum + IPsInUse, 0);
+  return `${used}/${v4.reduce((sum, [, { DynamicIPsAvailable }]) => sum + DynamicIPsAvailable, used)}`;
 }
 
 /** `network inspect`. */

@@ -96,11 +96,12 @@ export class EndpointDirectory {
     if (table === 'task') touch('tasks', object.ID, this.#move(table, object.ID, previous, object, kind));
     else if (table === 'service') {
       touch('services', object.ID, this.#move(table, object.ID, previous, object, kind));
-      if (sameForTasks(previous, kind === 'delete' ? undefined : object)) return;
+      const [before, now] = kind === 'delete' ? [object, undefined] : [previous, object];
+      if (sameForTasks(before, now)) return;
       touchTasks(view.find('task', 'service', object.ID));
       // Tasks may be on networks that its spec has left.
       for (const [networkId, set] of this.#sets)
-        if (set.members.services.has(object.ID)) touch('services', object.ID, [networkId]);
+        if (set.hasTasksOf(object.ID)) touch('services', object.ID, [networkId]);
     } else if (table === 'spec') {
       if (kind === 'update' && previous?.Spec === object.Spec) return;
       const of = [...view.find('task', 'service', object.ServiceID)];

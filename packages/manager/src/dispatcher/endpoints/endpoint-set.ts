@@ -117,15 +117,17 @@ export function networkService(
     name: service.PendingDelete ? '' : (service.Spec.Name ?? ''),
     aliases: service.PendingDelete ? [] : [...(config?.Aliases ?? [])],
     virtualIps: given.map(({ Addr }) => withoutPrefix(Addr)),
-    ports: publishedOn(view, networkId, service),
+    ports: publishedPorts(view, service, networkId),
   };
 }
 
-/** What a service publishes in mode ingress, on the ingress network; nothing on others. */
-function publishedOn(view: ReadView, networkId: string, { Endpoint, PendingDelete }: Service): Buffer {
-  if (PendingDelete || view.get('network', networkId)?.Spec.Ingress !== true) return Buffer.alloc(0);
-  const ports = (Endpoint?.Ports ?? []).filter(({ PublishMode }) => (PublishMode || 'ingress') === 'ingress');
-  return ports.length === 0 ? Buffer.alloc(0) : Buffer.from(JSON.stringify(ports));
+/** JSON of the ports that a service publishes by the ingress network; empty on others, and when there are none. */
+function publishedPorts(view: ReadView, service: Service, networkId: string): Buffer {
+  if (service.PendingDelete || !view.get('network', networkId)?.Spec.Ingress) return Buffer.alloc(0);
+  const published = (service.Endpoint?.Ports ?? []).filter(
+    ({ PublishMode, PublishedPort }) => PublishMode !== 'host' && (PublishedPort ?? 0) > 0,
+  );
+  return Buffer.from(published.length === 0 ? '' : JSON.stringify(published));
 }
 
 /** The networks that a service's spec names, by ID as control resolves them. */

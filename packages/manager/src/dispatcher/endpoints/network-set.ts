@@ -59,6 +59,11 @@ export class NetworkSet {
     return this.#now;
   }
 
+  /** Whether a task of the service is on the network. */
+  hasTasksOf(serviceId: string): boolean {
+    return this.#present.has(serviceId);
+  }
+
   /** Takes in what a commit touched; false when nothing came of it. */
   follow(view: ReadView, index: number, touched: Touched): boolean {
     const diff = this.#derive(view, touched);

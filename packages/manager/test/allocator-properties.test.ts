@@ -1,0 +1,279 @@
+import { isTerminal, type ReadView, type Task } from '@swarmd/model';
+import { buildNode } from '@swarmd/testkit';
+import fc from 'fast-check';
+import t from 'tap';
+import { AddressIndex } from '../src/allocator/address-index.js';
+import { AddressPool, QUARANTINE_MS } from '../src/allocator/address-pool.js';
+import { contains, formatCidr, formatIp, overlap, parseCidr, parseIp } from '../src/allocator/ip.js';
+import { subnetsOf } from '../src/allocator/network-allocation.js';
+import { networkUse } from '../src/allocator/network-use.js';
+import { type AllocatorWorld, allocatorWorld } from './support/allocator-world.js';
+
+type Step =
+  | { do: 'network'; attachable: boolean; bits: 0 | 28 | 29 }
+  | { do: 'removeNetwork' | 'end' | 'deleteTask' | 'removeService' | 'removeNode'; pick: number }
+  | { do: 'service'; pick: number; both: boolean; tasks: number; ports: boolean }
+  | { do: 'update'; pick: number; network: number }
+  | { do: 'node'; dataPath: boolean }
+  | { do: 'down' | 'attach' | 'detach'; pick: number }
+  | { do: 'wait'; ms: number }
+  | { do: 'renew' };
+
+const pick = fc.nat(50);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  fc.record({ do: fc.constant('network' as const), attachable: fc.boolean(), bits: fc.constantFrom(0, 28, 29) }),
+  fc.record({ do: fc.constantFrom('removeNetwork', 'removeService', 'removeNode'), pick }),
+  fc.record({ do: fc.constantFrom('end', 'end', 'deleteTask'), pick }),
+  fc.record({
+    do: fc.constant('service' as const),
+    pick,
+    both: fc.boolean(),
+    tasks: fc.integer({ min: 0, max: 6 }),
+    ports: fc.boolean(),
+  }),
+  fc.record({ do: fc.constant('update' as const), pick, network: pick }),
+  fc.record({ do: fc.constant('node' as const), dataPath: fc.boolean() }),
+  fc.record({ do: fc.constantFrom('down', 'attach', 'attach', 'detach'), pick }),
+  fc.record({ do: fc.constant('wait' as const), ms: fc.constantFrom(1_000, 10_000, QUARANTINE_MS, 61_000) }),
+  fc.constant({ do: 'renew' as const }),
+);
+
+/** Everything that somebody holds, read from the store without any of the allocator's own code. */
+function holders(view: ReadView): { key: string; who: string; from: bigint; to: bigint }[] {
+  const held: { key: string; who: string; from: bigint; to: bigint }[] = [];
+  const add = (network: string, text: string, who: string): void => {
+    const cidr = parseCidr(text.includes('/') ? text : `${text}/32`)!;
+    const size = 1n << BigInt(32 - cidr.bits);
+    held.push({ key: `${network} ${text}`, who, from: cidr.base, to: cidr.base + size - 1n });
+  };
+  const single = (addr: string): string => addr.replace(/\/.*/, '');
+  for (const { ID, Endpoint } of view.all('service'))
+    for (const { NetworkID, Addr } of Endpoint?.VirtualIPs ?? []) add(NetworkID, single(Addr), `service ${ID}`);
+  for (const task of view.all('task'))
+    if (!isTerminal(task.Status.State))
+      for (const { Network, Addresses } of task.NetworksAttachments ?? [])
+        for (const address of Addresses) add(Network.ID, single(address), `task ${task.ID}`);
+  for (const { ID, AddressBlocks } of view.all('node'))
+    for (const [network, blocks] of Object.entries(AddressBlocks ?? {}))
+      for (const block of blocks) add(network, block, `node ${ID}`);
+  for (const { ID, Allocation } of view.all('network'))
+    for (const { Subnet, Gateway } of Allocation?.Subnets ?? []) {
+      const { base, bits } = parseCidr(Subnet)!;
+      for (const value of [base, base + (1n << BigInt(32 - bits)) - 1n])
+        add(ID, formatIp({ family: 4, value }), `network ${ID}`);
+      add(ID, Gateway, `gateway of ${ID}`);
+    }
+  return held;
+}
+
+function duplicates(view: ReadView): string[] {
+  const wrong: string[] = [];
+  const byNetwork = new Map<string, ReturnType<typeof holders>>();
+  for (const held of holders(view)) {
+    const network = held.key.split(' ')[0]!;
+    const others = byNetwork.get(network) ?? [];
+    for (const other of others)
+      if (other.from <= held.to && held.from <= other.to) wrong.push(`${held.key} of ${held.who} and ${other.who}`);
+    byNetwork.set(network, [...others, held]);
+  }
+  const networks = [...view.all('network')];
+  for (const [at, network] of networks.entries())
+    for (const other of networks.slice(at + 1)) {
+      if (network.Allocation && network.Allocation.VNI === other.Allocation?.VNI) wrong.push(`VNI of ${network.ID}`);
+      if (subnetsOf(network).some((a) => subnetsOf(other).some((b) => overlap(a, b)))) wrong.push(`subnet ${other.ID}`);
+    }
+  return wrong;
+}
+
+const nth = <T>(all: Iterable<T>, at: number): T | undefined => {
+  const list = [...all];
+  return list[at % Math.max(1, list.length)];
+};
+
+let made = 0;
+
+async function act(world: AllocatorWorld, step: Step): Promise<void> {
+  const { store } = world;
+  const id = (kind: string): string => `${kind}${++made}`;
+  const overlays = (): { ID: string; Spec: { Attachable?: boolean | undefined } }[] =>
+    [...store.view.all('network')].filter(({ Spec }) => !Spec.Ingress);
+  if (step.do === 'network') {
+    const Config = step.bits === 0 ? [] : [{ Subnet: `192.168.${made % 250}.0/${step.bits}` }];
+    await world.network(id('net'), { Attachable: step.attachable, IPAM: { Config } });
+  } else if (step.do === 'service') {
+    const first = nth(overlays(), step.pick)?.ID;
+    const second = nth(overlays(), step.pick + 1)?.ID;
+    const networks = [...new Set([first, ...(step.both ? [second] : [])])].flatMap((one) => one ?? []);
+    const EndpointSpec = step.ports ? { Ports: [{ TargetPort: 80 }] } : { Mode: 'vip' as const };
+    await world.service(id('svc'), networks, step.tasks, { EndpointSpec });
+  } else if (step.do === 'wait') world.clock.advance(step.ms);
+  else if (step.do === 'renew') await world.renew();
+  else await write(world, step);
+  await world.settle();
+}
+
+async function write({ store }: AllocatorWorld, step: Step): Promise<void> {
+  const at = 'pick' in step ? step.pick : 0;
+  const view = store.view;
+  await store.update((tx) => {
+    const task = nth(view.all('task'), at);
+    const service = nth(view.all('service'), at);
+    const node = nth(view.all('node'), at);
+    const network = nth(
+      [...view.all('network')].filter(({ Spec }) => !Spec.Ingress),
+      at,
+    );
+    if (step.do === 'node') {
+      const DataPath = step.dataPath ? { DataPath: { Addr: '172.16.0.1', MTU: 1500 } } : {};
+      tx.create('node', buildNode(`node${++made}`, DataPath));
+    } else if (step.do === 'removeNode' && node) tx.delete('node', node.ID);
+    else if (step.do === 'down' && node) tx.put('node', { ...node, Status: { ...node.Status, State: 'down' } });
+    else if (step.do === 'end' && task && !isTerminal(task.Status.State)) {
+      const Status = { ...task.Status, State: 'failed' as const, Timestamp: tx.now, AppliedAt: tx.now };
+      tx.put('task', { ...task, Status });
+    } else if (step.do === 'deleteTask' && task) tx.delete('task', task.ID);
+    else if (step.do === 'removeService' && service) {
+      for (const one of [...tx.find('task', 'service', service.ID)]) tx.delete('task', one.ID);
+      tx.delete('service', service.ID);
+    } else if (step.do === 'update' && service) {
+      const target = nth(
+        [...view.all('network')].filter(({ Spec }) => !Spec.Ingress),
+        step.network,
+      )?.ID;
+      const TaskTemplate = { ...service.Spec.TaskTemplate, Networks: target ? [{ Target: target }] : [] };
+      tx.put('service', { ...service, Spec: { ...service.Spec, TaskTemplate } });
+    } else if (step.do === 'removeNetwork' && network && !isUsed(view, network.ID)) tx.delete('network', network.ID);
+    else if (step.do === 'attach' && node) {
+      const [networkId, blocks] = nth(Object.entries(node.AddressBlocks ?? {}), at) ?? ['', []];
+      const range = blocks.length === 0 ? undefined : parseCidr(nth(blocks, at)!);
+      if (range === undefined) return;
+      const address = formatIp({ family: 4, value: range.base + BigInt(at % 4) });
+      const had = (node.Attachments ?? []).filter(({ Addresses }) => Addresses[0] !== address);
+      const attachment = { NetworkID: networkId, ContainerID: address, Addresses: [address], Names: [] };
+      tx.put('node', { ...node, Attachments: [...had, attachment] });
+    } else if (step.do === 'detach' && node) tx.put('node', { ...node, Attachments: [] });
+  });
+}
+
+function isUsed(view: ReadView, id: string): boolean {
+  const named = [...view.all('spec')].some(({ Spec }) =>
+    Spec.TaskTemplate?.Networks?.some(({ Target }) => Target === id),
+  );
+  const attached = [...view.all('node')].some(({ Attachments }) => Attachments?.some((a) => a.NetworkID === id));
+  return (
+    named ||
+    attached ||
+    [...view.all('service')].some((s) => s.Spec.TaskTemplate?.Networks?.some((n) => n.Target === id))
+  );
+}
+
+function hadByEnded(view: ReadView, key: string): boolean {
+  return [...view.all('task')].some((task) =>
+    (task.NetworksAttachments ?? []).some(({ Network, Addresses }) =>
+      Addresses.some((address) => key === `${Network.ID} ${address.replace(/\/.*/, '')}`),
+    ),
+  );
+}
+
+const contents = (index: AddressIndex): string =>
+  JSON.stringify(
+    [...index.networkIds()]
+      .sort()
+      .map((id) => [id, index.users(id), index.network(id)!.pools.map((p) => p.contents())]),
+  );
+
+/** New tasks of which every network has an address to give after the quarantine. */
+function stuck(view: ReadView): string[] {
+  const use = networkUse(view);
+  return [...view.all('task')].flatMap((task: Task) => {
+    if (task.Status.State !== 'new') return [];
+    if (!task.Status.Err) return [`${task.ID} waits and does not say why`];
+    const full = [...use].some(
+      ([id, subnets]) =>
+        task.Status.Err?.includes(`"${view.get('network', id)?.Spec.Name}"`) && subnets.every((s) => s.available === 0),
+    );
+    const blocked = [...view.all('node')].some(({ AddressBlocks }) => Object.keys(AddressBlocks ?? {}).length > 0);
+    return full || blocked ? [] : [`${task.ID} waits although there is room: ${task.Status.Err}`];
+  });
+}
+
+t.setTimeout(280_000);
+
+t.test('allocator › whatever comes and goes, no address is given twice or too soon, and none is lost', async () => {
+  const property = fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+    const world = await allocatorWorld([buildNode('n1', { DataPath: { Addr: '172.16.0.1', MTU: 1500 } })], 28);
+    const kept = new AddressIndex();
+    kept.rebuild(world.store.view, 0);
+    const released = new Map<string, number>();
+    let last = new Map<string, string>();
+    const problems: string[] = [];
+    world.store.watch(({ events }) => {
+      for (const event of events) kept.apply(event, world.clock.now());
+      problems.push(...duplicates(world.store.view));
+      const now = new Map(
+        holders(world.store.view)
+          .filter(({ who }) => /^(task|service)/.test(who))
+          .map((h) => [h.key, h.who]),
+      );
+      for (const key of last.keys()) if (!now.has(key)) released.set(key, world.clock.now());
+      for (const [key, who] of now) {
+        const at = released.get(key);
+        if (last.get(key) !== who && at !== undefined && at + QUARANTINE_MS > world.clock.now())
+          problems.push(`${key} was given again after ${world.clock.now() - at} ms`);
+      }
+      last = now;
+    });
+    for (const one of steps) {
+      // Another leader knows of ended tasks, and of nothing that is gone.
+      if (one.do === 'renew')
+        for (const key of released.keys()) if (!hadByEnded(world.store.view, key)) released.delete(key);
+      await act(world, one);
+    }
+    const fresh = new AddressIndex();
+    fresh.rebuild(world.store.view, 0);
+    if (contents(kept) !== contents(fresh))
+      problems.push(`the index is not as the store: ${contents(kept)} / ${contents(fresh)}`);
+    for (let i = 0; i < 3; i++) await act(world, { do: 'wait', ms: QUARANTINE_MS });
+    problems.push(...stuck(world.store.view));
+    await world.stop();
+    if (problems.length > 0) throw new Error(problems.slice(0, 5).join('\n'));
+  });
+  await fc.assert(property, { numRuns: Number(process.env['RUNS'] ?? 120) });
+});
+
+t.test('addresses › what is written is read again', (t) => {
+  const v4 = fc.bigInt({ min: 0n, max: 2n ** 32n - 1n }).map((value) => ({ family: 4 as const, value }));
+  const v6 = fc.bigInt({ min: 0n, max: 2n ** 128n - 1n }).map((value) => ({ family: 6 as const, value }));
+  fc.assert(fc.property(fc.oneof(v4, v6), (ip) => t.same(parseIp(formatIp(ip)), ip) as boolean));
+  fc.assert(
+    fc.property(fc.oneof(v4, v6), fc.nat(32), (ip, bits) => {
+      const cidr = parseCidr(`${formatIp(ip)}/${bits}`)!;
+      return contains(cidr, ip) && formatCidr(parseCidr(formatCidr(cidr), { strict: true })!) === formatCidr(cidr);
+    }),
+  );
+  t.equal(formatIp(parseIp('2001:db8:0:0:1:0:0:1')!), '2001:db8::1:0:0:1');
+  for (const text of ['10.0.0.1/33', '10.0.0/8', '::1/129', 'x', '10.0.0.0', ''])
+    t.equal(parseCidr(text), undefined, text);
+  t.equal(parseCidr('10.0.0.1/8', { strict: true }), undefined);
+  t.end();
+});
+
+t.test('addresses › a pool goes on where it was, around what is its own', (t) => {
+  const pool = new AddressPool(parseCidr('10.0.0.0/29')!, [parseIp('10.0.0.1')!]);
+  const take = (nowMs = 0): number | undefined => {
+    const taken = pool.take(nowMs);
+    return 'offset' in taken ? taken.offset : undefined;
+  };
+  t.same([take(), take()], [2, 3]);
+  pool.drop(2, 0);
+  t.same([take(), take(), take(), take()], [4, 5, 6, undefined]);
+  t.same(pool.take(1_000), { waitMs: QUARANTINE_MS - 1_000 });
+  t.equal(take(QUARANTINE_MS), 2);
+  t.same(pool.take(QUARANTINE_MS), { waitMs: undefined });
+  const part = new AddressPool(parseCidr('10.0.0.0/24')!, [], parseCidr('10.0.0.128/30'));
+  t.same(
+    [1, 2, 3, 4, 5].map(() => part.take(0)).map((taken) => 'offset' in taken && taken.offset),
+    [128, 129, 130, 131, false],
+  );
+  t.end();
+});

@@ -1,0 +1,2 @@
+export { meshMac } from './addresses.js';
+export { createMesh, type MeshDeps } from './mesh.js';
