@@ -24,7 +24,7 @@ export interface ProbeOutcome {
 export function probeFindings(outcome: ProbeOutcome): { findings: DoctorFinding[]; sent: number; heard: number } {
   const { nodes, heard, port } = outcome;
   const ways = waysOf(outcome);
-  const lost = ways.filter(({ from, to }) => !heard.get(to)!.has(from));
+  const lost = new Set(ways.filter(({ from, to }) => !heard.get(to)!.has(from)));
   const [deaf, mute] = [allLost(ways, lost, 'to'), allLost(ways, lost, 'from')];
   const findings: DoctorFinding[] = [];
   for (const id of deaf) {
@@ -39,7 +39,7 @@ export function probeFindings(outcome: ProbeOutcome): { findings: DoctorFinding[
       nodeFinding(nodes.get(id)!, 'error', 'vxlan', what, `let UDP port ${port} out of that host and its network`),
     );
   }
-  const single = lost.filter(({ from, to }) => !deaf.has(to) && !mute.has(from));
+  const single = [...lost].filter(({ from, to }) => !deaf.has(to) && !mute.has(from));
   for (const { from, to } of single.slice(0, MAX_NAMED)) {
     const what = `nothing that node ${nameOf(nodes.get(from)!)} sends to its UDP port ${port} arrives`;
     findings.push(nodeFinding(nodes.get(to)!, 'error', 'vxlan', what, openPort(outcome, to)));
@@ -48,7 +48,7 @@ export function probeFindings(outcome: ProbeOutcome): { findings: DoctorFinding[
     const what = `and ${single.length - MAX_NAMED} more ways between nodes are not open for UDP port ${port}`;
     findings.push({ Level: 'error', Code: 'vxlan', What: what, Do: '', NodeID: '', Hostname: '' });
   }
-  return { findings: [...findings, ...sizeFindings(outcome)], sent: ways.length, heard: ways.length - lost.length };
+  return { findings: [...findings, ...sizeFindings(outcome)], sent: ways.length, heard: ways.length - lost.size };
 }
 
 interface Way {
@@ -64,9 +64,9 @@ function waysOf({ plan, nodes, heard }: ProbeOutcome): Way[] {
 }
 
 /** Nodes at whose end (`from` or `to`) all ways are lost, and more than one was tried or there is no other. */
-function allLost(ways: readonly Way[], lost: readonly Way[], end: keyof Way): Set<string> {
-  const open = new Set(ways.filter((way) => !lost.includes(way)).map((way) => way[end]));
-  return new Set(lost.map((way) => way[end]).filter((id) => !open.has(id)));
+function allLost(ways: readonly Way[], lost: ReadonlySet<Way>, end: keyof Way): Set<string> {
+  const open = new Set(ways.filter((way) => !lost.has(way)).map((way) => way[end]));
+  return new Set([...lost].map((way) => way[end]).filter((id) => !open.has(id)));
 }
 
 function sizeFindings({ nodes, pings, packetBytes }: ProbeOutcome): DoctorFinding[] {

@@ -70,7 +70,9 @@ function latest(tasks: readonly Task[]): Task | undefined {
     (task.Status.State === 'running' ? 4 : 0) +
     (isTerminal(task.Status.State) ? 0 : 2) +
     (task.DesiredState === 'running' ? 1 : 0);
-  return [...tasks].sort((a, b) => rank(b) - rank(a) || (a.CreatedAt < b.CreatedAt ? 1 : -1))[0];
+  const age = (a: Task, b: Task): number =>
+    a.CreatedAt === b.CreatedAt ? a.Slot - b.Slot : a.CreatedAt < b.CreatedAt ? 1 : -1;
+  return [...tasks].sort((a, b) => rank(b) - rank(a) || age(a, b))[0];
 }
 
 function ofService(view: ReadView, ref: string): End | undefined {
