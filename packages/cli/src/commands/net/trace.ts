@@ -31,7 +31,7 @@ export const netTrace: Command = command({
 /** `NAME`, `NAME:PORT`, `ADDRESS` or `[ADDRESS]:PORT`; port 0 for none. Throws CommandError for a port that is none. */
 export function splitDestination(text: string): { to: string; port: number } {
   const bracketed = /^\[(.+)\](?::(.*))?$/.exec(text);
-  const plain = /^([^:]+):(.*)$/.exec(text);
+  const plain = /^([^:]+):([^:]*)$/.exec(text);
   const [to, given] = bracketed ? [bracketed[1]!, bracketed[2]] : plain ? [plain[1]!, plain[2]] : [text, undefined];
   if (given === undefined) return { to, port: 0 };
   const port = /^\d+$/.test(given) ? Number(given) : 0;
