@@ -1,6 +1,16 @@
 import { type EngineVersion, whyNoHosts } from '@swarmd/testkit';
+import { NetworkEndpoint_Phase } from '@swarmd/wire';
 import t from 'tap';
-import { busybox, configChange, networkChange, secretChange, specChange, taskChange } from './support/manager.js';
+import { CLUSTER_LABEL, NETWORK_LABEL } from '../src/labels.js';
+import {
+  busybox,
+  configChange,
+  networkChange,
+  overlayChange,
+  secretChange,
+  specChange,
+  taskChange,
+} from './support/manager.js';
 import { createTestEngine, logsOf, TestNode } from './support/node.js';
 
 const why = whyNoHosts();
@@ -212,30 +222,128 @@ if (why) {
     other.kill();
   });
 
-  t.test('agent › puts tasks on bridges, where they find each other by service name', async (t) => {
+  const { PHASE_READY, PHASE_RESERVED, PHASE_DRAINING } = NetworkEndpoint_Phase;
+  const on = (id: string, address: string) => ({
+    Network: { ID: id, Spec: { Name: id } },
+    Addresses: [`${address}/24`],
+  });
+  const member = (id: string, address: string, nodeAddr: string) => ({
+    ...{ id, serviceId: 's1', nodeId: 'node1', nodeAddr, addresses: [address], names: [], phase: PHASE_READY },
+  });
+  const endpoints = (node: TestNode, networkId: string, members: ReturnType<typeof member>[]): void => {
+    const services = [{ id: 's1', name: 'web', aliases: ['w'], virtualIps: [], ports: Buffer.alloc(0) }];
+    const none = { removedEndpoints: [], removedServices: [], blocks: [], removedBlocks: [] };
+    const value = {
+      ...none,
+      networkId,
+      complete: true,
+      index: ++node.index,
+      lastPart: true,
+      endpoints: members,
+      services,
+    };
+    node.manager.send({ $case: 'endpoints', value });
+  };
+  const dataPath = {
+    managers: [],
+    rootCertificatePem: Buffer.alloc(0),
+    node: Buffer.alloc(0),
+    renewCertificate: false,
+  };
+  const peers = { $case: 'cluster' as const, value: { ...dataPath, dataPathPort: 4789, dataPathPeers: [] } };
+
+  t.test(
+    'agent › puts tasks on overlays with their addresses, where they find each other by service name',
+    async (t) => {
+      const node = await TestNode.start(engine);
+      t.match(node.manager.registers.at(-1)?.dataPath, { addr: engine.host.ip, mtu: 1500, encryption: false });
+      node.manager.send(peers);
+      const host = { Network: { ID: 'hostid', Spec: { Name: 'host' } }, Addresses: [] };
+      node.complete(
+        specChange(busybox(sleep)),
+        overlayChange('front', 'front', 71),
+        overlayChange('back', 'back', 72, { Internal: true }),
+        networkChange('hostid', 'host'),
+        taskChange('a', 'running', { networks: [on('front', '10.71.0.5'), on('back', '10.72.0.5')] }),
+        taskChange('b', 'running', { networks: [on('back', '10.72.0.6')], slot: 2 }),
+        taskChange('c', 'running', { networks: [host], slot: 3 }),
+      );
+      const { ip } = engine.host;
+      endpoints(node, 'front', [member('a', '10.71.0.5', ip)]);
+      endpoints(node, 'back', [member('a', '10.72.0.5', ip), member('b', '10.72.0.6', ip)]);
+      for (const id of ['a', 'b']) {
+        node.manager.send({ $case: 'endpointSettled', value: { taskId: id, phase: PHASE_RESERVED } });
+      }
+      for (const id of ['a', 'b', 'c']) await node.manager.state(id, 'running');
+      await node.manager.until(() => node.manager.applied.includes(node.index), 'an acknowledgement');
+      const found = await engine.exec('web.2.b', 'nslookup web 2>&1; true');
+      for (const address of ['10.72.0.5', '10.72.0.6']) t.match(found, address);
+      t.notMatch(found, '10.71.0.5', 'on its own networks alone');
+      t.match(await engine.exec('web.2.b', 'nslookup w 2>&1; true'), '10.72.0.6');
+      t.match(await engine.exec('web.2.b', 'ping -c 1 -W 2 10.72.0.5'), /1 packets received/);
+      const own = await engine.exec('web.1.a', 'ip addr');
+      for (const address of ['10.71.0.5', '10.72.0.5']) t.match(own, address);
+      t.equal(await engine.exec('web.3.c', 'ls /sys/class/net | grep -c docker0'), '1');
+      node.change(taskChange('a', 'remove', { remove: true }), overlayChange('front', 'front', 71, { remove: true }));
+      await engine.host.run('while docker network inspect front >/dev/null 2>&1; do sleep 0.05; done');
+      t.match(await engine.docker.getNetwork('back').inspect(), { Driver: 'swarmd' });
+      await node.end();
+      await t.rejects(engine.docker.getNetwork('back').inspect());
+    },
+  );
+
+  t.test('agent › stops a task only when others know, and starts it only then', async (t) => {
     const node = await TestNode.start(engine);
-    const networks = (...ids: string[]) => ids.map((ID) => ({ Network: { ID, Spec: { Name: ID } }, Addresses: [] }));
+    node.manager.send(peers);
+    const networks = [on('front', '10.71.0.5')];
+    const settled = (phase: typeof PHASE_RESERVED | typeof PHASE_DRAINING): void =>
+      node.manager.send({ $case: 'endpointSettled', value: { taskId: 'a', phase } });
     node.complete(
       specChange(busybox(sleep)),
-      networkChange('front', 'front'),
-      networkChange('back', 'back'),
-      networkChange('hostid', 'host'),
-      taskChange('a', 'running', { networks: networks('front', 'back') }),
-      taskChange('b', 'running', { networks: networks('back'), slot: 2 }),
-      taskChange('c', 'running', {
-        networks: [{ Network: { ID: 'hostid', Spec: { Name: 'host' } }, Addresses: [] }],
-        slot: 3,
-      }),
+      overlayChange('front', 'front', 71),
+      taskChange('a', 'running', { networks }),
     );
-    for (const id of ['a', 'b', 'c']) await node.manager.state(id, 'running');
-    t.match(await engine.exec('web.2.b', 'nslookup web 127.0.0.11 2>&1; true'), /Address.*\d/);
-    t.equal(await engine.exec('web.1.a', 'ls /sys/class/net | grep -c eth'), '2');
-    t.equal(await engine.exec('web.3.c', 'ls /sys/class/net | grep -c docker0'), '1');
-    node.change(taskChange('a', 'remove', { remove: true }), networkChange('front', 'front', true));
-    await engine.host.run('while docker network inspect front >/dev/null 2>&1; do sleep 0.05; done');
-    t.match(await engine.docker.getNetwork('back').inspect(), { Driver: 'bridge' });
+    await node.manager.state('a', 'starting');
+    t.match(await engine.containers(), [{ State: 'created' }]);
+    settled(PHASE_RESERVED);
+    await node.manager.state('a', 'running');
+    node.change(
+      specChange({ ...busybox(sleep), Labels: { 'swarmd.drain': '1h' } }),
+      taskChange('a', 'running', { networks }),
+    );
+    node.change(taskChange('a', 'shutdown', { networks }));
+    settled(PHASE_DRAINING);
+    // Asking twice takes the agent longer than stopping would have.
+    node.change(secretChange('x', 'y'));
+    await engine.exec('web.1.a', 'true');
+    t.match(await engine.containers(), [{ State: 'running' }]);
+    node.change(specChange(busybox(sleep)), taskChange('a', 'shutdown', { networks }));
+    await node.manager.state('a', 'shutdown');
     await node.end();
-    await t.rejects(engine.docker.getNetwork('back').inspect());
+  });
+
+  t.test('agent › makes attachable networks at once, and reports the containers that are on them', async (t) => {
+    const node = await TestNode.start(engine);
+    node.manager.send(peers);
+    await node.manager.until(() => node.manager.attachments?.length === 0, 'a first report');
+    // As an earlier swarmd made it.
+    const Labels = { [CLUSTER_LABEL]: 'cluster1', [NETWORK_LABEL]: 'open' };
+    await engine.docker.createNetwork({ Name: 'open', Driver: 'bridge', Labels });
+    node.complete(overlayChange('open', 'open', 73, { Attachable: true }));
+    await engine.host.run('until docker network ls | grep -q "open *swarmd"; do sleep 0.05; done');
+    await engine.host.run(
+      'docker run -d --name guest --hostname box --network open --network-alias g busybox sleep 1000',
+    );
+    await node.manager.until(() => node.manager.attachments?.length === 1, 'a report');
+    const [attachment] = node.manager.attachments ?? [];
+    t.match(attachment, { NetworkID: 'open', ContainerID: /^[0-9a-f]{64}$/, Addresses: [/^10\.73\.0\./] });
+    for (const name of ['guest', 'box', 'g']) t.ok(attachment?.Names.includes(name), name);
+    node.change(overlayChange('open', 'open', 73, { remove: true, Attachable: true }));
+    await engine.host.run('docker rm -f guest');
+    await node.manager.until(() => node.manager.attachments?.length === 0, 'a report that it is gone');
+    t.comment('what was in use is tried again');
+    await engine.host.run('while docker network inspect open >/dev/null 2>&1; do sleep 0.05; done');
+    await node.end();
   });
 
   t.test('agent › publishes ports and says which numbers the engine chose', async (t) => {

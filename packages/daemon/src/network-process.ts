@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createNetworkAuditsClient, createNodeNetworksClient } from '@swarmd/agent';
 import { type Clock, type NetworkAudits, NODE_NETWORKS_PROTOCOL, type NodeNetworks, pause } from '@swarmd/model';
@@ -77,7 +78,7 @@ export async function keepNetworkProcess(
   };
   const keeping = keep();
   keeping.catch((err: unknown) => logger.error({ err }, 'swarmd-net is not looked after any more'));
-  await untilAnswers(networks, clock, stopped.signal);
+  await untilAnswers(networks, clock);
   return {
     networks,
     async stop() {
@@ -87,10 +88,11 @@ export async function keepNetworkProcess(
   };
 }
 
-async function untilAnswers(networks: NodeNetworks, clock: Clock, signal: AbortSignal): Promise<void> {
+async function untilAnswers(networks: NodeNetworks, clock: Clock): Promise<void> {
   const deadline = clock.monotonic() + START_TIMEOUT_MS;
   while (clock.monotonic() < deadline && (await protocolOf(networks)) !== NODE_NETWORKS_PROTOCOL) {
-    await pause(clock, POLL_MS, signal);
+    // The clock's timers keep no process alive, and nothing else of swarmd is there yet.
+    await delay(POLL_MS);
   }
 }
 
@@ -108,8 +110,8 @@ function startDetached({ runDir, dataDir, logLevel }: Pick<DaemonConfig, 'runDir
   if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) > MAX_LOG_BYTES) truncateSync(file);
   const log = openSync(file, 'a', 0o600);
   const flags = ['--state-dir', join(dataDir, 'net'), '--run-dir', runDir, '--log-level', logLevel];
-  const program = fileURLToPath(new URL('./main.js', import.meta.resolve('@swarmd/network')));
-  const child = spawn(process.execPath, [program, ...flags], {
+  const program = fileURLToPath(new URL('../../bin/swarmd-net', import.meta.resolve('@swarmd/network')));
+  const child = spawn(program, flags, {
     ...{ cwd: '/', detached: true, stdio: ['ignore', log, log] },
   });
   closeSync(log);

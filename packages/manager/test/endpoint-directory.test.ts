@@ -8,6 +8,7 @@ import { EndpointDirectory } from '../src/dispatcher/endpoints/directory.js';
 import { type EndpointSet, endpointsOf } from '../src/dispatcher/endpoints/endpoint-set.js';
 import { endpointMessages } from '../src/dispatcher/endpoints/messages.js';
 import { buildNetwork, changeNode, createServiceOn, createTaskOn, dataPathOf } from './support/network-world.js';
+import { applyUpdates } from './support/test-agent.js';
 import { realClock } from './support/test-manager.js';
 
 const NETWORKS = ['net1', 'net2', 'net3'];
@@ -33,7 +34,11 @@ const step = fc.record<Step>({
   state: fc.constantFrom(...TASK_STATES),
 });
 /** Transactions of several steps each. */
-const histories = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { minLength: 1, maxLength: 40 });
+const histories = fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 40,
+  size: 'max',
+});
 
 const subset = (of: readonly string[], bits: number): string[] => of.filter((_, i) => (bits >> i) % 2 === 1);
 
@@ -123,16 +128,10 @@ const plain = ({ endpoints, services, blocks }: Readonly<EndpointSet>): string =
 
 /** What a node knows after messages, which travel as bytes. */
 function applyAll(known: EndpointSet, messages: readonly EndpointUpdate[]): void {
-  if (messages[0]?.complete) for (const map of [known.endpoints, known.services, known.blocks]) map.clear();
-  for (const message of messages) {
-    const update = EndpointUpdate.decode(EndpointUpdate.encode(message).finish());
-    for (const id of update.removedEndpoints) known.endpoints.delete(id);
-    for (const endpoint of update.endpoints) known.endpoints.set(endpoint.id, endpoint);
-    for (const id of update.removedServices) known.services.delete(id);
-    for (const service of update.services) known.services.set(service.id, service);
-    for (const id of update.removedBlocks) known.blocks.delete(id);
-    for (const blocks of update.blocks) known.blocks.set(blocks.nodeId, blocks);
-  }
+  applyUpdates(
+    known,
+    messages.map((message) => EndpointUpdate.decode(EndpointUpdate.encode(message).finish())),
+  );
 }
 
 async function world(): Promise<Store> {

@@ -3,7 +3,8 @@ import type { Clock } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { createNameServer } from './dns/index.js';
 import { createNamespaces, createNetworkPlane } from './kernel/index.js';
-import type { Mesh, NameSource } from './parts.js';
+import { createMesh } from './mesh/index.js';
+import type { NameSource } from './parts.js';
 import type { KernelParts } from './swarmd-net.js';
 
 /** What the kernel's side is made with. */
@@ -19,16 +20,9 @@ export function createKernelParts({ runDir, clock, logger }: KernelPartsDeps): (
   return (source) => ({
     plane: createNetworkPlane({ namespaces, logger: logger.child({ component: 'plane' }) }),
     names: createNameServer({ namespaces, source, logger: logger.child({ component: 'dns' }), clock }),
-    mesh: unpublished(),
-    pathOf: (networkId) => namespaces.pathOf(networkId),
+    mesh: createMesh({
+      ...{ namespaces, hostNamespace: namespaces.own, clock },
+      logger: logger.child({ component: 'mesh' }),
+    }),
   });
-}
-
-/** Nothing is published. */
-function unpublished(): Mesh {
-  const nothing = async (): Promise<void> => {};
-  return {
-    ...{ configure: nothing, apply: nothing, joined: nothing, check: nothing, reset: nothing, close: nothing },
-    problems: () => [],
-  };
 }

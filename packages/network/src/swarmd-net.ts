@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Clock, NETWORK_DRIVER, NODE_NETWORKS_PROTOCOL, type NodeNetworks, VERSIONS } from '@swarmd/model';
 import type { Logger } from 'pino';
@@ -15,6 +14,7 @@ import { createNetworkDriver } from './driver/network-driver.js';
 import { createPluginServer, type Drivers } from './driver/plugin-server.js';
 import { HOST_LINK } from './mesh/node-rules.js';
 import type { Mesh, NameServer, NameSource, NetworkPlane } from './parts.js';
+import { readBootId } from './state/boot.js';
 import { openNodeState } from './state/node-state.js';
 import { listenUnix } from './unix-listen.js';
 
@@ -23,8 +23,6 @@ export interface KernelParts {
   plane: NetworkPlane;
   names: NameServer;
   mesh: Mesh;
-  /** Path of a network's namespace. */
-  pathOf(networkId: string): string;
 }
 
 /** How swarmd-net is run. */
@@ -43,6 +41,8 @@ export interface SwarmdNet {
   /** Ends the process's part: names and the engine are not answered any more; the kernel stays as it is. */
   stop(): Promise<void>;
 }
+
+const SWEEP_PERIOD_MS = 30_000;
 
 /** Where the agent finds it: in the directory of what must not outlive a reboot. */
 export const CONTROL_SOCKET = 'net.sock';
@@ -63,8 +63,7 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
   try {
     const state = await openNodeState({
       path: join(options.stateDir, 'net.log'),
-      bootId: readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim(),
-      sandboxExists: existsSync,
+      bootId: readBootId(options.runDir),
       logger: child('state'),
     });
     const kernel = options.kernel(createNameSource(state));
@@ -75,7 +74,8 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     const networks: NodeNetworks = createNodeNetworks({ state, keeper, feed, clock, logger: child('control') });
     const control = createControlServer(Promise.resolve(networks), child('control'));
     const auditor = createAuditor({
-      ...{ knowledge: state, plane: kernel.plane, pathOf: kernel.pathOf, run: runCommand, clock },
+      ...{ knowledge: state, plane: kernel.plane, run: runCommand, clock },
+      pathOf: (networkId) => join(options.runDir, 'netns', networkId.slice(0, 12)),
       problems: () => keeper.problems(),
       portsOf: (networkId) => [...state.locals().values()].filter((local) => local.networkId === networkId),
       isOurs: (device) => device === HOST_LINK,
@@ -83,10 +83,13 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     });
     auditRoutes(control, auditor);
     keeper.restore();
-    ready({ network: createNetworkDriver(driver), ipam });
+    const network = createNetworkDriver(driver);
+    const sweeping = every(clock, SWEEP_PERIOD_MS, () => network.sweep(), child('driver'));
+    ready({ network, ipam });
     await listenUnix(control, join(options.runDir, CONTROL_SOCKET));
     return {
       async stop() {
+        sweeping();
         keeper.stop();
         await Promise.all([plugin.close(), control.close()]);
         await auditor.close();
@@ -98,4 +101,23 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     await plugin.close();
     throw error;
   }
+}
+
+/** Runs `task` again and again, with `periodMs` between; the returned function ends that. */
+function every(clock: Clock, periodMs: number, task: () => Promise<void>, logger: Logger): () => void {
+  let cancel = (): void => {};
+  let stopped = false;
+  const wait = (): void => {
+    if (stopped) return;
+    cancel = clock.after(periodMs, () => {
+      task()
+        .catch((error: unknown) => logger.warn({ err: error }, 'endpoints that were left behind are still there'))
+        .finally(wait);
+    });
+  };
+  wait();
+  return () => {
+    stopped = true;
+    cancel();
+  };
 }

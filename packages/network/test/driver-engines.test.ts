@@ -20,6 +20,13 @@ const engines = skip === false ? await availableEngines() : [];
 const green = aNetwork('green1', '10.77.0.0/24');
 /** The same subnet on the same host. */
 const blue = aNetwork('blue1', '10.77.0.0/24', { internal: true });
+const six = aNetwork('six1', '10.79.0.0/24', {
+  subnets: [
+    { subnet: '10.79.0.0/24', gateway: '10.79.0.1' },
+    { subnet: 'fd79::/64', gateway: 'fd79::1' },
+  ],
+  addressBlocks: ['10.79.0.128/25', 'fd79::1:0/112'],
+});
 const program = fileURLToPath(new URL('./support/simple-net.js', import.meta.url));
 
 let lab: Lab | undefined;
@@ -151,6 +158,29 @@ for (const version of wanted) {
     t.equal(await addressOf(host, 'next', green.name), '10.77.0.130', 'what was just released comes last');
     await host.run('docker rm -f next');
   });
+
+  t.test(
+    `driver › Docker ${version} connects a container to a second network, and one with IPv6`,
+    { skip: why },
+    async (t) => {
+      const { host, net } = hostOf(version);
+      await net.client.putNetwork(six);
+      await createEngineNetwork(host, six);
+      await host.run(['docker', 'network', 'connect', '--ip', '10.79.0.7', '--ip6', 'fd79::7', six.name, 'first']);
+      const addresses = await host.run('docker exec first ip addr');
+      for (const address of ['10.77.0.128/24', '10.79.0.7/24', 'fd79::7/64']) t.match(addresses, address);
+      const two = (await net.client.status()).endpoints.find(({ networkId }) => networkId === 'six1');
+      t.same(two?.addresses, ['10.79.0.7', 'fd79::7']);
+      await host.run(['docker', 'network', 'disconnect', six.name, 'first']);
+      t.notMatch(await host.run('docker exec first ip addr'), '10.79.0.7');
+      await host.run(['docker', 'network', 'connect', six.name, 'first']);
+      const chosen = await host.run('docker exec first ip addr');
+      for (const address of ['10.79.0.128/24', 'fd79::1:0/64']) t.match(chosen, address);
+      await host.run(['docker', 'network', 'disconnect', six.name, 'first']);
+      await host.run(['docker', 'network', 'rm', six.name]);
+      await net.client.removeNetwork('six1');
+    },
+  );
 
   t.test(`driver › Docker ${version} restarts a container`, { skip: why }, async (t) => {
     const { host, net } = hostOf(version);

@@ -23,7 +23,7 @@ interface Bed {
 async function bed(t: Test, ...networks: NodeNetwork[]): Promise<Bed> {
   const directory = mkdtempSync(join(tmpdir(), 'net-ipam-'));
   const state = await openNodeState({
-    ...{ path: join(directory, 'net.log'), bootId: 'b', sandboxExists: () => true, logger },
+    ...{ path: join(directory, 'net.log'), bootId: 'b', logger },
   });
   t.teardown(async () => {
     await state.close();

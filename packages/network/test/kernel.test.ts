@@ -83,6 +83,29 @@ t.test('network plane', { skip: unfit }, async (t) => {
     t.equal(await bed.ask(a, b.address, 80), `b ${a.address}`);
   });
 
+  await t.test('what others have removed is there again with the next thing that is applied', async (t) => {
+    const bed = await makeBed(2);
+    t.teardown(() => bed.remove());
+    const [h1, h2] = bed.hosts as Hosts;
+    const network = networkOf('one', 1_048_577);
+    const b = await bed.join(h2, network, '10.1.0.4');
+    await bed.serve(b, 'b', 80);
+    const members = membersOf([endpointOf(h1, '10.1.0.3'), endpointOf(h2, b.address, 'web')], [web]);
+    await h2.plane.apply(network, members);
+    await h1.plane.apply(network, membersOf([]));
+    const path = h1.namespaces.pathOf(network.id);
+    await bed.commands.run(path, ['ip', 'link', 'del', 'vx0']);
+    await t.rejects(h1.plane.apply(network, members), { code: 'unavailable', message: /^bridge fdb replace / });
+    await h1.plane.apply(network, members);
+    const a = await bed.join(h1, network, '10.1.0.3');
+    t.equal(await bed.ask(a, vip, 80), `b ${a.address}`);
+    await bed.commands.batch(path, 'ip', ['link del vx0']);
+    h1.namespaces.remove(network.id);
+    await h1.plane.apply(network, members);
+    const again = await bed.join(h1, network, '10.1.0.3');
+    t.equal(await bed.ask(again, vip, 80), `b ${a.address}`);
+  });
+
   await t.test('a port that is made again replaces what was left of it', async (t) => {
     const bed = await makeBed(1);
     t.teardown(() => bed.remove());

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { askUdp, makeMeshBed, membersOf, publishing, taskOf, unfit } from './mesh-bed.js';
+import { askUdp, ingress, makeMeshBed, membersOf, publishing, taskOf, unfit } from './mesh-bed.js';
 
 t.test('mesh', { skip: unfit }, async (t) => {
   const bed = await makeMeshBed(3);
@@ -27,7 +27,7 @@ t.test('mesh', { skip: unfit }, async (t) => {
     await bed.tell(membersOf(taskOf(far, 'web')), [web]);
     const open = [];
     for (const { addr } of bed.hosts) open.push(await bed.connect(bed.client, addr, 8080, 40_001));
-    for (const connection of [...open, ...open]) await connection.echo('still here');
+    for (const connection of [...open, ...open]) await connection.echo('x'.repeat(100_000));
     for (const connection of open) t.equal(connection.greeting, `far ${client}`);
     for (const connection of open) connection.close();
     const socket = bed.datagrams(bed.client);
@@ -152,5 +152,44 @@ t.test('mesh', { skip: unfit }, async (t) => {
     await bed.tell(membersOf(taskOf(near, 'web')), [web]);
     t.equal(await askUdp(socket, h2.addr, 5353, '2'), `near ${client} 2`, 'and then goes to another');
     kept.close();
+  });
+
+  t.test('who waits for a backend that is gone is led to another', async (t) => {
+    const ghost = { ...taskOf(far, 'web'), id: 'ghost', addresses: ['10.0.0.66'] };
+    await bed.tell(membersOf(ghost), [web]);
+    const waiting = bed.ask(bed.client, h1.addr, 8080);
+    const socket = bed.datagrams(bed.client);
+    await new Promise((sent) => socket.send('?', 5353, h1.addr, sent));
+    await bed.tell(membersOf(taskOf(far, 'web')), [web]);
+    t.equal(await waiting, `far ${client}`);
+    t.equal(await askUdp(socket, h1.addr, 5353), `far ${client} ?`);
+  });
+
+  t.test('a container that passes for a node is not heard', async (t) => {
+    const liar = await bed.container(h2, '10.0.0.8', 'liar');
+    await bed.tell(membersOf(taskOf(far, 'web'), { ...taskOf(liar, ''), id: 'liar' }), [web]);
+    const said = (text: string) =>
+      new Promise((sent) => bed.datagrams(liar.path, liar.address).send(text, 53, far.address, sent));
+    far.seen.length = 0;
+    await bed.commands.batch(liar.path, 'ip', [
+      'link set eth0 address 0a:53:c0:00:02:01',
+      // Nobody would answer it.
+      `neigh replace ${far.address} lladdr ${far.port.macAddress} dev eth0 nud permanent`,
+    ]);
+    await said('a lie');
+    await bed.commands.run(liar.path, ['ip', 'link', 'set', 'eth0', 'address', liar.port.macAddress]);
+    t.match(await askUdp(bed.datagrams(liar.path, liar.address), far.address, 53, 'true'), 'far 10.0.0.8 true');
+    t.equal(new Set(far.seen).size, 1);
+  });
+
+  t.test('the plane finds nothing to mend, and joining again changes nothing', async (t) => {
+    const members = membersOf(taskOf(far, 'web'));
+    await bed.tell(members, [web]);
+    const rules = await bed.commands.run(far.path, ['ip', 'rule']);
+    await h3.mesh.joined(far.path, ingress, far.port);
+    t.equal(await bed.commands.run(far.path, ['ip', 'rule']), rules);
+    for (const host of bed.hosts) t.same(await host.plane.audit(ingress, members, []), []);
+    t.equal(await bed.ask(bed.client, h1.addr, 8080), `far ${client}`);
+    await t.rejects(h1.mesh.joined(h1.path, ingress, far.port), { code: 'not-found' });
   });
 });

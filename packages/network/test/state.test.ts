@@ -17,9 +17,8 @@ function fileIn(t: Test): string {
   return join(directory, 'net.log');
 }
 
-function open(path: string, more: { bootId?: string; sandboxes?: string[] } = {}): Promise<NodeState> {
-  const { bootId = 'boot-1', sandboxes = [] } = more;
-  return openNodeState({ path, bootId, sandboxExists: (sandbox) => sandboxes.includes(sandbox), logger });
+function open(path: string, bootId = 'boot-1'): Promise<NodeState> {
+  return openNodeState({ path, bootId, logger });
 }
 
 function endpoint(id: string, address: string): NetworkEndpoint {
@@ -41,7 +40,7 @@ function change(networkId: string, more: Partial<EndpointChange>): EndpointChang
 function local(endpointId: string, sandbox: string) {
   return {
     ...{ networkId: 'n1', engineNetworkId: 'e1', endpointId, addresses: ['10.0.1.9'], macAddress: '02:42:0a:00:01:09' },
-    ...{ taskId: '', dns: [], sandbox, createdAtMs: 0 },
+    ...{ taskId: '', dns: [], sandbox, changedAtMs: 0 },
   };
 }
 
@@ -61,7 +60,7 @@ function contents(state: NodeState) {
 }
 
 async function filled(path: string): Promise<NodeState> {
-  const state = await open(path, { sandboxes: ['/ns/a'] });
+  const state = await open(path);
   await state.setConfig({ nodeId: 'h1', clusterId: 'c', addr: '192.0.2.1', port: 4789, peers: ['192.0.2.2'] });
   for (const id of ['n1', 'n2']) await state.putNetwork(aNetwork(id, '10.0.1.0/24'));
   await state.changeMembers([
@@ -79,7 +78,7 @@ t.test('state › what was written is there after a restart, in the same epoch',
   const path = fileIn(t);
   const before = await filled(path);
   await before.close();
-  const after = await open(path, { sandboxes: ['/ns/a'] });
+  const after = await open(path);
   t.same(contents(after), contents(before));
   t.same(contents(after).members, [
     ['n1', ['t2', 't3']],
@@ -105,17 +104,17 @@ t.test('state › a complete change replaces what was known, and members are ano
   await again.close();
 });
 
-t.test('state › endpoints of another boot, or of a namespace that is gone, are dropped', async (t) => {
+t.test('state › endpoints of another boot are dropped, networks stay', async (t) => {
   const path = fileIn(t);
   await (await filled(path)).close();
-  const rebooted = await open(path, { bootId: 'boot-2', sandboxes: ['/ns/a'] });
+  const rebooted = await open(path, 'boot-2');
   t.equal(rebooted.locals().size, 0);
+  t.same([...rebooted.networks().keys()], ['n1', 'n2']);
+  t.same([...rebooted.engineNetworks().keys()], ['e1']);
   await rebooted.putLocal(local('b', '/ns/b'));
-  await rebooted.putLocal(local('c', ''));
   await rebooted.close();
-  const again = await open(path, { bootId: 'boot-2' });
-  t.same([...again.locals().keys()], ['c']);
-  t.same([...again.networks().keys()], ['n1', 'n2'], 'networks stay');
+  const again = await open(path, 'boot-2');
+  t.same([...again.locals().keys()], ['b']);
   await again.close();
 });
 
@@ -151,14 +150,14 @@ t.test('state › a flipped or cut file is read as far as it can be, and is doub
       if ('flip' in how) bytes[how.flip]! ^= 1 << how.bit;
       const bad = 'cut' in how ? bytes.subarray(0, how.cut) : bytes;
       writeFileSync(path, bad);
-      const read = await open(path, { sandboxes: ['/ns/a'] });
+      const read = await open(path);
       // A cut between two lines leaves an older state that is whole.
       const whole = bad.length === 0 || bad.at(-1) === 10;
       if (!('cut' in how && whole)) t.not(read.epoch(), epoch);
       for (const id of read.networks().keys()) if (id !== 'n1' && id !== 'n2') t.fail(`made up ${id}`);
       await read.putNetwork(aNetwork('n3', '10.0.3.0/24'));
       await read.close();
-      const again = await open(path, { sandboxes: ['/ns/a'] });
+      const again = await open(path);
       t.same(contents(again), contents(read), 'and goes on from there');
       t.equal(again.epoch(), read.epoch());
       await again.close();
@@ -179,7 +178,7 @@ t.test('state › a damaged file of this boot is doubted, one of an earlier boot
   t.equal(readFileSync(`${path}.damaged`, 'utf8'), broken, 'it is kept for those who want to know');
   await same.close();
   writeFileSync(path, broken);
-  const other = await open(path, { bootId: 'boot-2' });
+  const other = await open(path, 'boot-2');
   t.notOk(other.doubtful, 'the kernel holds nothing');
   await other.close();
 });

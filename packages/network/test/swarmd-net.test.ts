@@ -171,7 +171,7 @@ t.test('swarmd-net › a reset leaves nothing of it on the host', { skip }, asyn
     await host.run('docker rm -f $(docker ps -aq)');
     await host.run(['docker', 'network', 'rm', green.name, blue.name]);
     await nets.get(host)!.client.reset();
-    t.equal(await host.run('ls /run/swarmd'), 'net.sock\n');
+    t.equal(await host.run('ls /run/swarmd'), 'net.boot\nnet.sock\n');
     t.equal(await host.run('nft list tables | grep swarmd || true'), '');
   }
 });

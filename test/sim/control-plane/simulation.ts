@@ -4,7 +4,7 @@ import { buildNode, type ManualClock, manualClock, seededRandom } from '@swarmd/
 import { type Logger, pino } from 'pino';
 import { type Dice, dice as diceOf } from '../support/dice.js';
 import { Pace } from '../support/pace.js';
-import { ZONES } from '../support/service-specs.js';
+import { NETWORKS, ZONES } from '../support/service-specs.js';
 import { checkSettled } from '../support/settled-checks.js';
 import { createTranscript, type Transcript } from '../support/transcript.js';
 import { AgentHost } from './agent-host.js';
@@ -128,6 +128,7 @@ class ControlPlane {
     const first = await openSharedStore({ log: this.#memory.open(), clock: this.#clock });
     await first.claim({ nodeId: 'nobody', addr: '' }, new AbortController().signal);
     await first.update((tx) => {
+      for (const network of NETWORKS) tx.create('network', { ID: network.Name, Spec: network });
       for (let i = 1; i <= AGENTS; i++) {
         const node = buildNode(`n${i}`);
         const Role = i <= MANAGERS ? 'manager' : 'worker';

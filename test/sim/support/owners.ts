@@ -45,7 +45,14 @@ const RIGHTS: Readonly<Record<Writer, Rights>> = {
     change: { task: ['DesiredState'], service: [...SPECS, 'UpdateStatus', 'UpdateProgress'] },
   },
   allocator: {
-    change: { service: ['Endpoint'], task: ['Endpoint', 'NetworksAttachments', 'Status'] },
+    create: ['network'],
+    change: {
+      cluster: ['IngressMade'],
+      network: ['Allocation'],
+      node: ['AddressBlocks'],
+      service: ['Endpoint'],
+      task: ['Endpoint', 'NetworksAttachments', 'Status'],
+    },
     taskState: (before, after) => before === 'new' && (after === 'new' || after === 'pending'),
   },
   scheduler: {

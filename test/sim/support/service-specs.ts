@@ -6,6 +6,12 @@ const SECOND_NS = 1_000_000_000;
 /** Labels that nodes carry and services ask for. */
 export const ZONES = ['a', 'b'] as const;
 
+/** Networks that services may be on: one has fewer addresses than they may want. */
+export const NETWORKS = [
+  { Name: 'wide', Driver: 'overlay' },
+  { Name: 'narrow', Driver: 'overlay', IPAM: { Config: [{ Subnet: '10.9.0.0/28' }] } },
+];
+
 /** A random service: small enough to be looked at by eye, and with every option that the loops treat specially. */
 export function randomSpec(dice: Dice, name: string): ServiceSpec {
   const { chance, int, pick } = dice;
@@ -24,6 +30,8 @@ export function randomSpec(dice: Dice, name: string): ServiceSpec {
   if (!job && chance(0.7)) spec.UpdateConfig = randomUpdate(dice);
   if (!job && chance(0.4)) spec.RollbackConfig = randomUpdate(dice);
   if (!job && chance(0.4)) spec.EndpointSpec = randomEndpoint(dice, name);
+  const networks = NETWORKS.filter((_, at) => chance(at === 0 ? 0.4 : 0.15)).map(({ Name }) => ({ Target: Name }));
+  if (networks.length > 0) spec.TaskTemplate = { ...spec.TaskTemplate, Networks: networks };
   if (int(0, 3) === 0) spec.Labels = { colour: pick(['red', 'blue']) };
   return spec;
 }

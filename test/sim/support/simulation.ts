@@ -1,7 +1,8 @@
-import { type Clock, type Commit, type Store, type StoreEvent, steadyClock } from '@swarmd/model';
+import { CLUSTER_KEY, type Clock, type Commit, type Store, type StoreEvent, steadyClock } from '@swarmd/model';
 import { openStore } from '@swarmd/store';
 import { type ManualClock, manualClock, seededRandom } from '@swarmd/testkit';
 import { type Logger, pino } from 'pino';
+import { checkAddressed, checkAddresses } from './address-checks.js';
 import { type Dice, dice as diceOf } from './dice.js';
 import { randomFate } from './fate.js';
 import { createFaultyLog, type FaultyLog } from './faulty-log.js';
@@ -9,6 +10,7 @@ import { type SimulatedManager, startManager } from './manager.js';
 import { SimulatedNode } from './node.js';
 import { Pace } from './pace.js';
 import { act, isRefusal, randomNode, type ScriptWorld } from './script.js';
+import { NETWORKS } from './service-specs.js';
 import { checkSettled } from './settled-checks.js';
 import { type CommitCheck, checkLadder, checkPlacement, createSlotCheck } from './task-checks.js';
 import { createTranscript, type Transcript } from './transcript.js';
@@ -42,6 +44,17 @@ class Broken extends Error {}
 
 /** Once nothing has changed for this long, nothing will: longer than any delay that a spec or a stuck task can ask for. */
 const QUIET_MS = 95_000;
+const CLUSTER = {
+  ID: CLUSTER_KEY,
+  ClusterID: 'simulated',
+  Spec: {},
+  RootCA: { Certificate: '', Key: '' },
+  JoinTokens: { Worker: '', Manager: '' },
+  DefaultAddrPool: ['10.0.0.0/8'],
+  SubnetSize: 24,
+  DataPathPort: 4789,
+  RemovedNodes: {},
+};
 /** The cluster must come to rest within this time after the last disturbance. */
 const MAX_SETTLE_MS = 30 * 60_000;
 
@@ -83,6 +96,7 @@ class Simulation {
   readonly #checks: CommitCheck[] = [
     checkLadder,
     checkPlacement,
+    checkAddresses,
     createSlotCheck(),
     checkUpdateStatus,
     createParallelismCheck(),
@@ -110,6 +124,12 @@ class Simulation {
 
   async start(): Promise<void> {
     await this.#open();
+    this.#attempt(
+      'a cluster',
+      this.#store.update((tx) => void tx.create('cluster', CLUSTER)),
+    );
+    for (const network of NETWORKS)
+      this.#attempt(`network ${network.Name}`, this.#manager!.control.createNetwork(network));
     for (let i = 0; i < this.#options.nodes; i++) this.#addNode();
     await this.#pace.elapse(2_000);
   }
@@ -153,7 +173,7 @@ class Simulation {
       if (this.#clock.monotonic() - started > MAX_SETTLE_MS)
         this.#fail(`no rest after ${this.commits - before} commits`);
     }
-    for (const problem of checkSettled(this.#store.view, this.#agents)) this.problems.push(problem);
+    this.problems.push(...checkSettled(this.#store.view, this.#agents), ...checkAddressed(this.#store.view));
     if (this.problems.length > 0) throw new Broken();
   }
 

@@ -7,7 +7,7 @@ import {
   type ServerReadableStream,
   type sendUnaryData,
 } from '@grpc/grpc-js';
-import type { ServiceSpec, TaskState, TaskStatus } from '@swarmd/model';
+import type { ForeignAttachment, ServiceSpec, TaskState, TaskStatus } from '@swarmd/model';
 import {
   type AgentMessage,
   type AssignmentChange,
@@ -29,6 +29,10 @@ export class TestManager extends EventEmitter {
   readonly history: [taskId: string, state: TaskState][] = [];
   readonly registers: Register[] = [];
   readonly logs: PublishLogsRequest[] = [];
+  /** Store indexes up to which endpoint updates were said to be applied. */
+  readonly applied: number[] = [];
+  /** Containers besides tasks on networks, as last reported. */
+  attachments: ForeignAttachment[] | undefined;
   heartbeats = 0;
   goodbyes: number[] = [];
   heartbeatPeriodMs = 500;
@@ -156,6 +160,12 @@ export class TestManager extends EventEmitter {
             this.send({ $case: 'statusAck', value: ack });
           }
           break;
+        case 'endpointsApplied':
+          this.applied.push(body.value.index);
+          break;
+        case 'attachments':
+          this.attachments = JSON.parse(Buffer.from(body.value.attachments).toString('utf8'));
+          break;
         case 'goodbye':
           this.goodbyes.push(body.value.backWithinMs);
           break;
@@ -253,9 +263,23 @@ export function configChange(id: string, data: string, templating = ''): Assignm
   };
 }
 
-/** A change that brings, or with `remove` takes away, a network. */
+/** A change that brings, or with `remove` takes away, a network that every engine has by itself. */
 export function networkChange(id: string, name: string, remove = false): AssignmentChange {
   const value = { id, spec: json({ Name: name, Driver: 'overlay' }), allocation: json(null), addressBlocks: [] };
+  return { remove, item: { $case: 'network', value } };
+}
+
+/** A change that brings, or with `remove` takes away, an overlay `10.<number>.0.0/24` of that name; its ID is `id`. */
+export function overlayChange(
+  id: string,
+  name: string,
+  number: number,
+  { remove = false, ...spec }: { remove?: boolean; Attachable?: boolean; Internal?: boolean; Ingress?: boolean } = {},
+): AssignmentChange {
+  const Subnets = [{ Subnet: `10.${number}.0.0/24`, Gateway: `10.${number}.0.1` }];
+  const allocation = json({ VNI: 2 ** 20 + number, Subnets, MTU: 1450 });
+  const addressBlocks = [`10.${number}.0.64/26`];
+  const value = { id, spec: json({ Name: name, Driver: 'overlay', ...spec }), allocation, addressBlocks };
   return { remove, item: { $case: 'network', value } };
 }
 

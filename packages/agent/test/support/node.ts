@@ -3,12 +3,13 @@ import { createLab, importBusyboxImage, type LabOptions } from '@swarmd/testkit'
 import Docker from 'dockerode';
 import { type Agent, type AgentOptions, createAgent } from '../../src/agent.js';
 import { CLUSTER_LABEL } from '../../src/labels.js';
+import { createNodeNetworksClient } from '../../src/network/client.js';
 import { TestManager } from './manager.js';
 import { agentOptions } from './system.js';
 
 /** A real engine on a host of its own, with busybox, for the tests of one file. */
 export async function createTestEngine(name: string, options: Partial<LabOptions> = {}) {
-  const lab = await createLab({ name: `${name}-${process.pid}`, hosts: 1, ...options });
+  const lab = await createLab({ name: `${name}-${process.pid}`, hosts: [{ networks: true }], ...options });
   const host = lab.hosts[0]!;
   await importBusyboxImage(host);
   const docker = new Docker({ socketPath: host.engineSocket });
@@ -41,6 +42,8 @@ export class TestNode {
     this.options = {
       ...agentOptions(),
       engineSocket: engine.host.engineSocket,
+      nodeNetworks: createNodeNetworksClient(engine.host.path('/run/swarmd/net.sock')),
+      dataPathAddr: engine.host.ip,
       connect: manager.connect,
       managers: () => [manager.addr],
       ...over,

@@ -1,7 +1,7 @@
-import type { Network, ReadView, StoreEvent } from '@swarmd/model';
+import { isTerminal, type Network, type ReadView, type StoreEvent } from '@swarmd/model';
 import { type AddressPool, QUARANTINE_MS } from './address-pool.js';
 import { type Claim, claimsInEvent, claimsOfNode, claimsOfService, claimsOfTask, poolsFor } from './holders.js';
-import { hostBits, parseCidr, parseIp } from './ip.js';
+import { hostBits, parseCidr } from './ip.js';
 
 /** A network as the index knows it. */
 export interface IndexedNetwork {
@@ -42,7 +42,8 @@ export class AddressIndex {
     for (const node of view.all('node')) this.#claim(claimsOfNode(node));
     for (const task of view.all('task')) {
       this.#claim(claimsOfTask(task));
-      this.#noteEnded(task.NetworksAttachments, task.Status.AppliedAt ?? task.Status.Timestamp, nowMs);
+      if (isTerminal(task.Status.State))
+        this.#noteEnded(task.NetworksAttachments, task.Status.AppliedAt ?? task.Status.Timestamp, nowMs);
     }
     for (const given of this.#provisional) this.#holdProvisional(given);
     for (const [id, { pools }] of this.#networks) {
@@ -51,9 +52,13 @@ export class AddressIndex {
         const before = known?.[at];
         if (before === undefined) pool.skipHeld();
         else pool.remember(before);
-        pool.forget(nowMs);
       }
     }
+  }
+
+  /** Forgets what was released long ago. */
+  forget(nowMs: number): void {
+    for (const { pools } of this.#networks.values()) for (const pool of pools) pool.forget(nowMs);
     for (const [id, { atMs }] of this.#retired)
       if (atMs + RETIRED_MS <= nowMs && !this.#users.has(id)) this.#retired.delete(id);
   }
@@ -150,11 +155,8 @@ export class AddressIndex {
 }
 
 function locate(pools: readonly AddressPool[], text: string, found: (pool: AddressPool, offset: number) => void): void {
-  const slash = text.indexOf('/');
-  const ip = parseIp(slash < 0 ? text : text.slice(0, slash));
-  if (ip === undefined) return;
   for (const pool of pools) {
-    const offset = pool.offsetOf(ip);
+    const offset = pool.offsetOfText(text);
     if (offset === undefined) continue;
     found(pool, offset);
     return;

@@ -1,4 +1,4 @@
-import { type Cidr, contains, formatIp, hostBits, type Ip, lastOf } from './ip.js';
+import { type Cidr, contains, formatIp, hostBits, type Ip, ipv4Number, lastOf, parseIp } from './ip.js';
 
 /** An address that somebody had is given to nobody for this long: connections, caches and peers forget it meanwhile. */
 export const QUARANTINE_MS = 30_000;
@@ -14,6 +14,8 @@ export type TakenAddress = { offset: number } | { waitMs: number | undefined };
  */
 export class AddressPool {
   readonly cidr: Cidr;
+  readonly #base4: number;
+  readonly #count: number;
   /** Offsets that may be given: a part of the subnet where its owner says so. */
   readonly #first: number;
   readonly #last: number;
@@ -31,6 +33,8 @@ export class AddressPool {
   constructor(cidr: Cidr, reserved: readonly Ip[], range?: Cidr) {
     this.cidr = cidr;
     const count = Math.min(MAX_OFFSETS, 2 ** hostBits(cidr.family, cidr.bits));
+    this.#count = count;
+    this.#base4 = cidr.family === 4 ? Number(cidr.base) : 0;
     const within = range ?? cidr;
     this.#first = Math.min(count - 1, Number(within.base - cidr.base));
     this.#last = Math.min(count - 1, Number(lastOf(within) - cidr.base));
@@ -72,6 +76,18 @@ export class AddressPool {
     if (!contains(this.cidr, ip)) return undefined;
     const offset = ip.value - this.cidr.base;
     return offset < MAX_OFFSETS ? Number(offset) : undefined;
+  }
+
+  /** Where an address lies, given as text with or without a prefix length; `undefined` where it is none of this subnet. */
+  offsetOfText(text: string): number | undefined {
+    if (this.cidr.family === 4) {
+      const value = ipv4Number(text);
+      const offset = value < 0 ? -1 : value - this.#base4;
+      return offset >= 0 && offset < this.#count ? offset : undefined;
+    }
+    const slash = text.indexOf('/');
+    const ip = parseIp(slash < 0 ? text : text.slice(0, slash));
+    return ip && this.offsetOf(ip);
   }
 
   /** The address at `offset`, without prefix length. */

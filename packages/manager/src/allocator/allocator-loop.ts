@@ -70,16 +70,21 @@ export function startAllocator({ store, clock, random, logger }: AllocatorDepend
       for (const given of taken) state.index.withdraw(given);
     }
   };
+  let understood = false;
   return startLoop<Key>(
     {
       name: 'allocator',
       dirtiedBy: (event, mark) => {
+        understood = false;
         state.index.apply(event, clock.now());
         markDirty(event, store.view, state.waiting, mark);
+        understood = true;
       },
       allKeys: () => {
-        // At the start, once a minute, and where an event was lost.
-        state.index.rebuild(store.view, clock.now());
+        // At the start, and where an event was not understood; with many tasks it takes too long for every minute.
+        if (!understood) state.index.rebuild(store.view, clock.now());
+        understood = true;
+        state.index.forget(clock.now());
         return allKeys(store.view);
       },
       pass: (keys, context) => {

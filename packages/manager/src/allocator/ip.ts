@@ -17,14 +17,35 @@ const WIDTH = { 4: 32, 6: 128 } as const;
 
 /** The address that `text` is (without a prefix length), or `undefined`. */
 export function parseIp(text: string): Ip | undefined {
-  const bytes = parseAddress(text);
-  if (bytes === undefined) return undefined;
-  const family = text.includes(':') ? 6 : 4;
-  if (family === 4) {
-    const value = ((bytes[12]! << 24) | (bytes[13]! << 16) | (bytes[14]! << 8) | bytes[15]!) >>> 0;
-    return { family, value: BigInt(value) };
+  if (!text.includes(':')) {
+    const value = ipv4Number(text);
+    return value < 0 ? undefined : { family: 4, value: BigInt(value) };
   }
-  return { family, value: BigInt(`0x${Buffer.from(bytes).toString('hex')}`) };
+  const bytes = parseAddress(text);
+  return bytes && { family: 6, value: BigInt(`0x${Buffer.from(bytes).toString('hex')}`) };
+}
+
+const [ZERO, DOT, SLASH] = [48, 46, 47] as const;
+
+/** The IPv4 address at the start of `text`, up to its end or a slash, as a number; -1 when it is none. */
+export function ipv4Number(text: string): number {
+  let [value, part, digits, dots] = [0, 0, 0, 0];
+  for (let at = 0; ; at++) {
+    const code = at < text.length ? text.charCodeAt(at) : SLASH;
+    if (code === DOT || code === SLASH) {
+      if (digits === 0) return -1;
+      value = value * 256 + part;
+      if (code === SLASH) return dots === 3 ? value : -1;
+      [part, digits] = [0, 0];
+      if (++dots > 3) return -1;
+      continue;
+    }
+    const digit = code - ZERO;
+    part = part * 10 + digit;
+    // Leading zeros mean octal to some.
+    if (digit < 0 || digit > 9 || part > 255 || (digits > 0 && part < 10)) return -1;
+    digits++;
+  }
 }
 
 /** `text` as a network, `undefined` when it is none. `strict`: also when it has bits beyond its prefix length. */

@@ -1,4 +1,4 @@
-import { isTerminal, type ReadView, type StoreEvent } from '@swarmd/model';
+import { isTerminal, type ReadView, type Service, type StoreEvent } from '@swarmd/model';
 import { claimsInEvent } from './holders.js';
 import { isOverlay } from './network-allocation.js';
 import { isIngress } from './ports.js';
@@ -78,9 +78,14 @@ function markForService(
   const freed =
     kind === 'delete' || (kind === 'update' && object.Endpoint !== previous?.Endpoint) || object.PendingDelete;
   if (!freed) return;
-  for (const service of view.all('service'))
-    if ((service.Spec.EndpointSpec?.Ports ?? []).some(isIngress)) mark(`service/${service.ID}`);
+  if (hasPorts(previous ?? object))
+    for (const service of view.all('service'))
+      if ((service.Spec.EndpointSpec?.Ports ?? []).some(isIngress)) mark(`service/${service.ID}`);
   for (const { networkId } of claimsInEvent(event).before) markWaiting(waiting, networkId, mark);
+}
+
+function hasPorts({ Spec, Endpoint }: Service): boolean {
+  return (Endpoint?.Ports ?? []).some(isIngress) || (Spec.EndpointSpec?.Ports ?? []).some(isIngress);
 }
 
 function markForNode(

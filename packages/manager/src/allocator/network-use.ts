@@ -1,5 +1,6 @@
-import type { ReadView } from '@swarmd/model';
-import { AddressIndex } from './address-index.js';
+import { isTerminal, type ReadView } from '@swarmd/model';
+import type { AddressPool } from './address-pool.js';
+import { claimsOfNode, claimsOfService, poolsFor } from './holders.js';
 import { formatCidr } from './ip.js';
 
 /** How full a subnet of a network is, in addresses. */
@@ -15,23 +16,37 @@ export interface SubnetUse {
 /** From this part of its addresses on, a network is worth a warning. */
 const FULL_PART = 0.8;
 
-/** How full each network is, by ID: counted from the store alone. */
+/** How full each network is, by ID: counted from the store alone, in which nobody has the same address twice. */
 export function networkUse(view: ReadView): Map<string, SubnetUse[]> {
-  const index = new AddressIndex();
-  index.rebuild(view, 0);
-  const use = new Map<string, SubnetUse[]>();
-  for (const id of index.networkIds()) {
-    const pools = index.network(id)?.pools ?? [];
-    use.set(
-      id,
-      pools.map((pool) => ({
-        subnet: formatCidr(pool.cidr),
-        inUse: pool.used + pool.reserved,
-        available: Math.max(0, pool.total - pool.used),
-      })),
-    );
+  const networks = new Map<string, { pools: AddressPool[]; used: number[] }>();
+  for (const network of view.all('network')) {
+    const pools = poolsFor(network);
+    networks.set(network.ID, { pools, used: pools.map(() => 0) });
   }
-  return use;
+  const count = (networkId: string, address: string): void => {
+    const network = networks.get(networkId);
+    if (network === undefined) return;
+    const { pools, used } = network;
+    // Where an address lies needs no looking at where there is but one place for it.
+    const at = pools.length === 1 ? 0 : pools.findIndex((pool) => pool.offsetOfText(address) !== undefined);
+    if (at >= 0) used[at]!++;
+  };
+  for (const task of view.all('task')) {
+    if (task.NetworksAttachments === undefined || isTerminal(task.Status.State)) continue;
+    for (const { Network, Addresses } of task.NetworksAttachments)
+      for (const address of Addresses ?? []) count(Network.ID, address);
+  }
+  for (const service of view.all('service'))
+    for (const { networkId, address } of claimsOfService(service)) if (address !== undefined) count(networkId, address);
+  for (const node of view.all('node'))
+    for (const { networkId, address } of claimsOfNode(node)) if (address !== undefined) count(networkId, address);
+  const use = ({ pools, used }: { pools: AddressPool[]; used: number[] }): SubnetUse[] =>
+    pools.map((pool, at) => ({
+      subnet: formatCidr(pool.cidr),
+      inUse: used[at]! + pool.reserved,
+      available: Math.max(0, pool.total - used[at]!),
+    }));
+  return new Map([...networks].map(([id, network]) => [id, use(network)]));
 }
 
 /** What users should know of how full a network is: nothing below 80 %. */

@@ -105,10 +105,15 @@ function* needsOf(
   }
 }
 
-/** What a task is attached to, and what its spec names: networks that every node has by itself take no attachment. */
+/**
+ * What a task is attached to, and of what its spec names the networks that every node has by itself: they take no
+ * attachment. All that its spec names while nobody has given it addresses, as on bridges of each host.
+ */
 function networkIds(task: Task, record: SpecRecord | undefined): Set<string> {
-  const attached = (task.NetworksAttachments ?? []).map(({ Network }) => Network.ID);
-  return new Set([...attached, ...(record?.Spec.TaskTemplate?.Networks ?? []).map(({ Target }) => Target ?? '')]);
+  const named = (record?.Spec.TaskTemplate?.Networks ?? []).map(({ Target }) => Target ?? '');
+  if (!task.NetworksAttachments?.length) return new Set(named);
+  const attached = task.NetworksAttachments.map(({ Network }) => Network.ID);
+  return new Set([...attached, ...named.filter((id) => predefinedNetwork(id) !== undefined)]);
 }
 
 /** A node of the data path can do nothing with a network that has no addresses; others make a bridge of their own of it. */

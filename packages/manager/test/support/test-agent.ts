@@ -8,11 +8,13 @@ import {
   createChannel,
   createIdentityHolder,
   DispatcherClient,
+  type EndpointUpdate,
   fromGrpcError,
   type Identity,
   type ManagerMessage,
   type Register,
 } from '@swarmd/wire';
+import type { EndpointSet } from '../../src/dispatcher/endpoints/endpoint-set.js';
 
 type Body = NonNullable<ManagerMessage['body']>;
 type BodyOf<C extends Body['$case']> = Extract<Body, { $case: C }>['value'];
@@ -23,6 +25,10 @@ export interface TestAgent {
   readonly received: Body[];
   /** What the agent must have, by kind and ID, as the assignments so far leave it. */
   readonly assigned: Map<string, NonNullable<AssignmentChange['item']>>;
+  /** Who is on each network that the agent was told of, by ID, as the updates so far leave it. */
+  readonly networks: Map<string, EndpointSet>;
+  /** Whether it acknowledges each update of endpoints at once; it does, until a test says otherwise. */
+  acknowledges: boolean;
   /** Sequence number of the set in `assigned`. */
   readonly sequence: number;
   send(body: NonNullable<AgentMessage['body']>): void;
@@ -59,6 +65,17 @@ export function startTestAgent(addr: string, identity: Identity, over: Partial<R
   let parts: AssignmentChange[] = [];
   let batch = 0;
 
+  const networks: TestAgent['networks'] = new Map();
+  let updates: EndpointUpdate[] = [];
+  const change = (value: BodyOf<'endpoints'>): void => {
+    updates.push(value);
+    if (!value.lastPart) return;
+    const known = networks.get(value.networkId) ?? { endpoints: new Map(), services: new Map(), blocks: new Map() };
+    networks.set(value.networkId, known);
+    applyUpdates(known, updates);
+    updates = [];
+    if (agent.acknowledges) send({ $case: 'endpointsApplied', value: { index: value.index } });
+  };
   const assign = (value: BodyOf<'assignments'>): void => {
     parts.push(...value.changes);
     if (!value.lastPart) return;
@@ -82,6 +99,7 @@ export function startTestAgent(addr: string, identity: Identity, over: Partial<R
     if (body === undefined) return;
     received.push(body);
     if (body.$case === 'assignments') assign(body.value);
+    if (body.$case === 'endpoints') change(body.value);
     wake();
   });
   const until = (condition: () => boolean): Promise<void> =>
@@ -115,8 +133,9 @@ export function startTestAgent(addr: string, identity: Identity, over: Partial<R
     dataPath: undefined,
   };
   send({ $case: 'register', value: { ...register, ...over } });
-  return {
-    ...{ client, received, assigned, send, next, until, ended },
+  const agent: TestAgent = {
+    ...{ client, received, assigned, networks, send, next, until, ended },
+    acknowledges: true,
     get sequence() {
       return sequence;
     },
@@ -135,6 +154,20 @@ export function startTestAgent(addr: string, identity: Identity, over: Partial<R
       channel.close();
     },
   };
+  return agent;
+}
+
+/** Applies one update of endpoints, in all its parts, to what was known before. */
+export function applyUpdates(known: EndpointSet, parts: readonly EndpointUpdate[]): void {
+  if (parts[0]?.complete) for (const map of [known.endpoints, known.services, known.blocks]) map.clear();
+  for (const part of parts) {
+    for (const id of part.removedEndpoints) known.endpoints.delete(id);
+    for (const endpoint of part.endpoints) known.endpoints.set(endpoint.id, endpoint);
+    for (const id of part.removedServices) known.services.delete(id);
+    for (const service of part.services) known.services.set(service.id, service);
+    for (const id of part.removedBlocks) known.blocks.delete(id);
+    for (const blocks of part.blocks) known.blocks.set(blocks.nodeId, blocks);
+  }
 }
 
 /** Lets an agent send heartbeats until its session ends. */

@@ -90,7 +90,8 @@ export interface TestCluster {
   join(at: ClusterManager, kind?: 'Worker' | 'Manager'): Promise<Identity>;
   /** Begins a leader's watch over managers that are gone. */
   lead(): { stop(): Promise<void> };
-  addManager(over?: Partial<DispatcherDependencies>): Promise<ClusterManager>;
+  /** `older`: it knows no questions about endpoints. */
+  addManager(over?: Partial<DispatcherDependencies> & { older?: boolean }): Promise<ClusterManager>;
   stop(): Promise<void>;
 }
 
@@ -120,7 +121,10 @@ export async function startTestCluster(followers: number, clock: Clock = realClo
   const watches: { stop(): Promise<void> }[] = [];
   const channels = new Map<string, ReturnType<typeof createChannel>>();
 
-  const start = async (identity: IdentityHolder, over: Partial<DispatcherDependencies>): Promise<ClusterManager> => {
+  const start = async (
+    identity: IdentityHolder,
+    { older, ...over }: Partial<DispatcherDependencies> & { older?: boolean },
+  ): Promise<ClusterManager> => {
     const id = identity.current.nodeId;
     const leads = managers.length === 0;
     const channel = (managerId: string) => {
@@ -146,7 +150,8 @@ export async function startTestCluster(followers: number, clock: Clock = realClo
     );
     server.addService(DispatcherService, dispatcher.service);
     server.addService(LogRelayService, dispatcher.relay);
-    server.addService(SessionProbeService, dispatcher.probe);
+    const { awaitEndpoints: _, ...olderProbe } = dispatcher.probe;
+    server.addService(SessionProbeService, older ? olderProbe : dispatcher.probe);
     server.addService(NodeInquiryService, dispatcher.inquiry);
     await dispatcher.start();
     const addr = `127.0.0.1:${await server.listen('127.0.0.1:0')}`;

@@ -1,9 +1,11 @@
-import { asSwarmdError, type Clock, type NodeNetwork } from '@swarmd/model';
+import type { Clock, NodeNetwork } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { Mesh, NameServer, NetworkPlane } from '../parts.js';
 import type { NodeState } from '../state/node-state.js';
 import type { LocalRecord } from '../state/records.js';
-import { coalesce } from './coalesce.js';
+import { coalesce, createSlots } from './coalesce.js';
+import { tellMesh } from './joined.js';
+import { createRetries, type Retries } from './retries.js';
 
 /** Brings the kernel and the name server to what the state says, a network at a time, and keeps them there. */
 export interface Keeper {
@@ -38,24 +40,10 @@ export interface KeeperDeps {
   logger: Logger;
 }
 
-const RETRY_FIRST_MS = 1000;
-const RETRY_MAX_MS = 30_000;
 /** How often all networks are compared with the kernel, where others may have changed something. */
 const AUDIT_PERIOD_MS = 60_000;
-const JOINED_ATTEMPTS = 40;
-const JOINED_PAUSE_MS = 250;
-const JOINED_AGAIN_MS = 1000;
-
-/** How many networks are restored side by side. */
-const RESTORED_AT_ONCE = 4;
-
-/** What failed, and how often in a row. */
-interface Failure {
-  /** For people. */
-  what: string;
-  message: string;
-  attempts: number;
-}
+/** How many networks are worked on at a time: each takes some processes. */
+const AT_ONCE = 6;
 
 /** Nothing happens before one of its methods is called. */
 export function createKeeper(deps: KeeperDeps): Keeper {
@@ -69,21 +57,21 @@ class StateKeeper implements Keeper {
   readonly #ensured = new Map<string, NodeNetwork>();
   /** Networks of which the state may know less than the kernel. */
   readonly #doubtful: Set<string>;
-  readonly #failures = new Map<string, Failure>();
-  readonly #timers = new Set<() => void>();
+  readonly #retries: Retries;
+  readonly #slot = createSlots(AT_ONCE);
   readonly #configure: () => Promise<void>;
   readonly #publish: () => Promise<void>;
   /** Since this process started. */
   #configured = false;
-  #stopped = false;
 
   constructor(deps: KeeperDeps) {
     this.#deps = deps;
+    this.#retries = createRetries(deps.clock, deps.logger);
     this.#doubtful = new Set(deps.state.doubtful ? deps.state.networks().keys() : []);
     const configuring = { key: '(data path)', what: 'the data path', again: () => this.configure() };
-    this.#configure = coalesce(() => this.#watched(configuring, () => this.#configureNow()));
+    this.#configure = coalesce(() => this.#retries.watched(configuring, () => this.#configureNow()));
     const publishing = { key: '(published)', what: 'published ports', again: () => this.publish() };
-    this.#publish = coalesce(() => this.#watched(publishing, () => this.#publishNow()));
+    this.#publish = coalesce(() => this.#retries.watched(publishing, () => this.#publishNow()));
   }
 
   bring(networkId: string): Promise<void> {
@@ -91,8 +79,8 @@ class StateKeeper implements Keeper {
     if (run === undefined) {
       run = coalesce(() => {
         const what = `network ${this.#deps.state.networks().get(networkId)?.name ?? networkId}`;
-        const watched = { key: networkId, what, again: () => this.bring(networkId) };
-        return this.#watched(watched, () => this.#bringNow(networkId));
+        const attempted = { key: networkId, what, again: () => this.bring(networkId) };
+        return this.#retries.watched(attempted, () => this.#slot(() => this.#bringNow(networkId)));
       });
       this.#runs.set(networkId, run);
     }
@@ -123,7 +111,7 @@ class StateKeeper implements Keeper {
     this.#ensured.delete(networkId);
     this.#runs.delete(networkId);
     this.#doubtful.delete(networkId);
-    this.#failures.delete(networkId);
+    this.#retries.forget(networkId);
     if (ingress) await this.publish();
     await this.#deps.names.stop(networkId);
     await this.#deps.plane.remove(networkId);
@@ -131,52 +119,41 @@ class StateKeeper implements Keeper {
 
   restore(): void {
     const { state, logger } = this.#deps;
-    const waiting = [...state.networks().keys()];
-    const restoreSome = async (): Promise<void> => {
-      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-        // It is logged and tried again where it failed.
-        await this.ready(next).catch(() => {});
-      }
-    };
-    Promise.all(Array.from({ length: RESTORED_AT_ONCE }, restoreSome))
+    // What fails is logged and tried again where it fails.
+    const restoring = [...state.networks().keys()].map((networkId) => this.ready(networkId).catch(() => {}));
+    Promise.all(restoring)
       .then(() => {
         logger.info({ networks: this.#ensured.size, of: state.networks().size }, 'networks are restored');
         for (const local of state.locals().values()) if (local.sandbox !== '') this.joined(local);
         return this.publish();
       })
       .catch((error: unknown) => logger.debug({ err: error }, 'published ports are tried again'));
-    this.#later(AUDIT_PERIOD_MS, () => this.#auditAll());
+    this.#retries.later(AUDIT_PERIOD_MS, () => this.#auditAll());
   }
 
-  joined({ sandbox }: LocalRecord): void {
-    // Another network of the container may be the one that its default route leads to.
-    for (const local of this.#deps.state.locals().values()) {
-      if (local.sandbox === sandbox && this.#deps.state.networks().get(local.networkId)?.ingress) {
-        this.#joined(local, JOINED_ATTEMPTS);
-      }
-    }
+  joined(local: LocalRecord): void {
+    tellMesh({ ...this.#deps, retries: this.#retries }, local);
   }
 
   async reset(): Promise<void> {
+    // After what is being done: the state is empty, so nothing new is begun.
+    await Promise.allSettled([...this.#runs.values()].map((run) => run()));
     for (const networkId of this.#ensured.keys()) await this.#deps.names.stop(networkId);
     this.#ensured.clear();
     this.#runs.clear();
     this.#doubtful.clear();
-    this.#failures.clear();
+    this.#retries.forgetAll();
     this.#configured = false;
     await this.#deps.mesh.reset();
     await this.#deps.plane.reset();
   }
 
   problems(): string[] {
-    const failures = [...this.#failures.values()].map(({ what, message }) => `${what}: ${message}`);
-    return [...failures, ...this.#deps.mesh.problems()];
+    return [...this.#retries.problems(), ...this.#deps.mesh.problems()];
   }
 
   stop(): void {
-    this.#stopped = true;
-    for (const cancel of this.#timers) cancel();
-    this.#timers.clear();
+    this.#retries.stop();
   }
 
   async #configureNow(): Promise<void> {
@@ -212,62 +189,22 @@ class StateKeeper implements Keeper {
     await mesh.apply(ingress, members, state.published());
   }
 
-  /** Notes how `attempt` ended under `key`; after a failure `again` is called later. */
-  async #watched(
-    of: { key: string; what: string; again(): Promise<void> },
-    attempt: () => Promise<void>,
-  ): Promise<void> {
-    const { key, what, again } = of;
-    try {
-      await attempt();
-      this.#failures.delete(key);
-    } catch (error) {
-      const attempts = (this.#failures.get(key)?.attempts ?? 0) + 1;
-      this.#failures.set(key, { what, message: asSwarmdError(error).message, attempts });
-      this.#deps.logger.warn({ err: error, attempts }, `${what}: it does not work; it is tried again`);
-      this.#later(Math.min(RETRY_FIRST_MS * 2 ** (attempts - 1), RETRY_MAX_MS), () => {
-        if (this.#failures.get(key)?.attempts === attempts) return again();
-      });
-      throw error;
-    }
-  }
-
-  #joined(local: LocalRecord, attempts: number): void {
-    const { state, mesh, logger } = this.#deps;
-    const { sandbox, endpointId, addresses, macAddress, networkId } = local;
-    const ingress = state.networks().get(networkId);
-    if (ingress === undefined || state.locals().get(endpointId)?.sandbox !== sandbox) return;
-    mesh.joined(sandbox, ingress, { endpointId, addresses, macAddress }).then(
-      // The engine moves one interface after the other into the container: the default route may come last.
-      () => attempts > 1 && this.#later(JOINED_AGAIN_MS, () => this.#joined(local, 1)),
-      (error: unknown) => {
-        if (attempts > 1) this.#later(JOINED_PAUSE_MS, () => this.#joined(local, attempts - 1));
-        else logger.warn({ err: error, endpointId, sandbox }, 'a container does not answer on published ports');
-      },
-    );
-  }
-
   async #auditAll(): Promise<void> {
-    const { state, plane, logger } = this.#deps;
+    const { state, plane, names, logger } = this.#deps;
     try {
       for (const [networkId, network] of [...this.#ensured]) {
         const members = state.members(networkId);
         if (members === undefined || this.#doubtful.has(networkId)) continue;
-        const ports = [...state.locals().values()].filter((local) => local.networkId === networkId);
-        const found = await plane.audit(network, members, ports);
+        const ports = [...state.locals().values()].filter(
+          (local) => local.networkId === networkId && local.sandbox !== '',
+        );
+        const found = await this.#slot(() => plane.audit(network, members, ports));
         for (const sentence of found) logger.warn({ network: network.name }, sentence);
+        // A namespace that had to be made anew has no sockets in it.
+        if (found.length > 0 && this.#ensured.get(networkId) === network) await names.serve(network);
       }
     } finally {
-      this.#later(AUDIT_PERIOD_MS, () => this.#auditAll());
+      this.#retries.later(AUDIT_PERIOD_MS, () => this.#auditAll());
     }
-  }
-
-  #later(delayMs: number, task: () => Promise<void> | void | undefined): void {
-    if (this.#stopped) return;
-    const cancel = this.#deps.clock.after(delayMs, () => {
-      this.#timers.delete(cancel);
-      Promise.resolve(task()).catch((error: unknown) => this.#deps.logger.debug({ err: error }, 'tried again in vain'));
-    });
-    this.#timers.add(cancel);
   }
 }

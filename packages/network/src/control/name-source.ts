@@ -1,4 +1,4 @@
-import type { NameSource } from '../parts.js';
+import type { Asker, NameSource } from '../parts.js';
 import type { NodeState } from '../state/node-state.js';
 import type { LocalRecord } from '../state/records.js';
 
@@ -14,7 +14,7 @@ export function createNameSource(state: NodeState): NameSource {
     asker(networkId, address) {
       index ??= indexLocals(state);
       const asking = index?.byAddress.get(`${networkId}/${address}`);
-      if (asking === undefined) return undefined;
+      if (asking === undefined) return askerOfSet(state, networkId, address);
       const others = (index?.bySandbox.get(asking.sandbox) ?? []).filter((local) => local !== asking);
       const all = asking.sandbox === '' ? [asking] : [asking, ...others];
       const networks = all.map((local) => state.networks().get(local.networkId));
@@ -41,4 +41,20 @@ function indexLocals(state: NodeState): LocalIndex | undefined {
     else same.push(local);
   }
   return index;
+}
+
+/**
+ * A task of this node that is known from the network's endpoints alone: after a loss of the state, containers that have
+ * been running all the time still get answers.
+ */
+function askerOfSet(state: NodeState, networkId: string, address: string): Asker | undefined {
+  const own = state.config()?.addr;
+  const endpoints = state.members(networkId)?.endpoints.values() ?? [];
+  const found = [...endpoints].find(({ nodeAddr, addresses }) => nodeAddr === own && addresses.includes(address));
+  if (found === undefined) return undefined;
+  const others = [...state.networks().keys()].filter(
+    (id) => id !== networkId && state.members(id)?.endpoints.has(found.id),
+  );
+  const networkIds = [networkId, ...others];
+  return { networkIds, dns: [], outside: networkIds.some((id) => state.networks().get(id)?.internal === false) };
 }

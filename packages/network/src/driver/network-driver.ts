@@ -19,8 +19,8 @@ import {
   type JoinSchema,
 } from './messages.js';
 
-/** An endpoint that the engine made and never joined is taken for left behind after this. */
-const UNJOINED_MS = 60_000;
+/** An endpoint of which no namespace is to be seen is taken for left behind after this. */
+const UNSEEN_MS = 60_000;
 
 /** The engine's network driver. Everything can be repeated. */
 export interface NetworkDriver {
@@ -31,6 +31,8 @@ export interface NetworkDriver {
   join(request: z.infer<typeof JoinSchema>): Promise<{ interfaceName: string }>;
   leave(endpointId: string): Promise<void>;
   deleteEndpoint(endpointId: string): Promise<void>;
+  /** Drops endpoints whose container is gone: while this process was down the engine did not tell it. */
+  sweep(): Promise<void>;
   /** What the engine shows of an endpoint. */
   info(request: z.infer<typeof EndpointSchema>): Record<string, string>;
 }
@@ -128,7 +130,7 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
         }
         const local: LocalRecord = {
           ...{ networkId: network.id, engineNetworkId: request.NetworkID, endpointId: request.EndpointID },
-          ...{ addresses, macAddress, sandbox: '', createdAtMs: clock.now() },
+          ...{ addresses, macAddress, sandbox: '', changedAtMs: clock.now() },
           taskId: textOption(request.Options, TASK_OPTION),
           dns: nameServers(request.Options, network),
         };
@@ -153,7 +155,7 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
         await keeper.ready(network.id);
         const { endpointId, addresses, macAddress } = local;
         const { interfaceName } = await plane.plug(network, { endpointId, addresses, macAddress });
-        const joined = { ...local, sandbox: request.SandboxKey };
+        const joined = { ...local, sandbox: request.SandboxKey, changedAtMs: clock.now() };
         await state.putLocal(joined);
         keeper.joined(joined);
         return { interfaceName };
@@ -163,7 +165,7 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
       inTurn(endpointId, async () => {
         const local = state.locals().get(endpointId);
         if (local === undefined) return;
-        unawaited(state.putLocal({ ...local, sandbox: '' }));
+        unawaited(state.putLocal({ ...local, sandbox: '', changedAtMs: clock.now() }));
         await plane.unplug(local.networkId, endpointId);
       }),
 
@@ -173,6 +175,18 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
         if (local !== undefined) await dropLocal(local);
       }),
 
+    async sweep() {
+      for (const local of [...state.locals().values()]) {
+        if (!isGone(local, clock.now())) continue;
+        await inTurn(local.endpointId, async () => {
+          const still = state.locals().get(local.endpointId);
+          if (still === undefined || !isGone(still, clock.now())) return;
+          logger.info({ endpointId: local.endpointId, addresses: local.addresses }, 'an endpoint was left behind');
+          await dropLocal(still);
+        });
+      }
+    },
+
     info({ EndpointID }) {
       const local = state.locals().get(EndpointID);
       if (local === undefined) return {};
@@ -181,11 +195,14 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
   };
 }
 
-/** Whether the engine forgot to tell of an endpoint's end: while this process was down, it does not wait for it. */
+/** Whether an endpoint's address may go to another one. */
 function isLeftBehind(other: LocalRecord, wanted: LocalRecord, nowMs: number): boolean {
-  if (wanted.taskId !== '' && other.taskId === wanted.taskId) return true;
-  if (other.sandbox !== '') return !existsSync(other.sandbox);
-  return Math.abs(nowMs - other.createdAtMs) > UNJOINED_MS;
+  return (wanted.taskId !== '' && other.taskId === wanted.taskId) || isGone(other, nowMs);
+}
+
+/** Whether the endpoint's container is gone, or never was. Its namespace appears some time after it has joined. */
+function isGone({ sandbox, changedAtMs }: LocalRecord, nowMs: number): boolean {
+  return Math.abs(nowMs - changedAtMs) > UNSEEN_MS && (sandbox === '' || !existsSync(sandbox));
 }
 
 /** With pools of another IPAM driver the same address would be given out twice. */

@@ -61,15 +61,20 @@ function compareForwarding(from: NetworkTables, to: NetworkTables, changes: Tabl
 }
 
 function compareNeighbours(from: NetworkTables, to: NetworkTables, changes: TableChanges): void {
-  for (const [address, mac] of to.neighbours) {
-    if (from.neighbours.get(address) === mac) continue;
-    changes.addIp.push(`neigh replace ${address} lladdr ${mac} dev vx0 nud permanent`);
-    changes.sentences.push(`nobody answered for the neighbour ${address}`);
-  }
-  for (const address of from.neighbours.keys()) {
-    if (to.neighbours.has(address)) continue;
-    changes.removeIp.push(`-neigh del ${address} dev vx0`);
-    changes.sentences.push(`the neighbour ${address} is on no other node`);
+  for (const [link, before, after] of [
+    ['vx0', from.neighbours, to.neighbours],
+    ['br0', from.backends, to.backends],
+  ] as const) {
+    for (const [address, mac] of after) {
+      if (before.get(address) === mac) continue;
+      changes.addIp.push(`neigh replace ${address} lladdr ${mac} dev ${link} nud permanent`);
+      changes.sentences.push(`${link} did not know the neighbour ${address}`);
+    }
+    for (const address of before.keys()) {
+      if (after.has(address)) continue;
+      changes.removeIp.push(`-neigh del ${address} dev ${link}`);
+      changes.sentences.push(`${link} knew ${address}, which is no neighbour of it`);
+    }
   }
 }
 

@@ -3,7 +3,7 @@ import type { LocalPort, NetworkMembers } from '../parts.js';
 import type { Commands } from './commands.js';
 import { changesBetween } from './difference.js';
 import { GUARD_LISTING, guardStands } from './guard.js';
-import { linkSteps, readLinks } from './links.js';
+import { linkSteps } from './links.js';
 import type { KernelNamespaces } from './namespaces.js';
 import { portSteps } from './ports.js';
 import { readTables } from './read-tables.js';
@@ -29,11 +29,11 @@ export async function inspect(
   const guard = guardStands(listing, config) ? [] : ['the guard of the VXLAN port was missing'];
   if (!namespaces.exists(network.id)) return [...guard, 'the namespace is missing'];
   const path = namespaces.pathOf(network.id);
-  const links = await readLinks(commands, path);
-  const sentences = [...guard, ...linkSteps(network, config, path, links).sentences];
+  const view = namespaces.view(path);
+  const sentences = [...guard, ...linkSteps(network, config, path, view.links).sentences];
   // Without its links there are no tables to speak of.
-  if (!links.has('br0') || !links.has('vx0')) return sentences;
-  const { tables, forwarding } = await readTables(commands, path, network);
+  if (!view.links.has('br0') || !view.links.has('vx0')) return sentences;
+  const tables = await readTables(commands, path, network, view);
   const changes = changesBetween(network, tables, tablesFor(network, members, config.addr));
-  return [...sentences, ...portSteps(ports, links, forwarding).sentences, ...changes.sentences];
+  return [...sentences, ...portSteps(ports, view).sentences, ...changes.sentences];
 }

@@ -1,18 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { type DataPathConfig, type NodeNetwork, SwarmdError } from '@swarmd/model';
 import { canonicalAddress, macAddressOf, type Subnet, subnetsOf } from './addresses.js';
-import type { Commands } from './commands.js';
-
-/** A link as `ip -d -j addr` shows it, as far as we look. */
-export interface Link {
-  ifname: string;
-  flags: string[];
-  mtu: number;
-  address?: string;
-  master?: string;
-  linkinfo?: { info_kind?: string; info_data?: Record<string, unknown>; info_slave_data?: Record<string, unknown> };
-  addr_info?: { local: string; prefixlen: number }[];
-}
+import type { Link } from './kernel-view.js';
 
 /** What has to be done for a network's own links: in the host's namespace and in the network's. */
 export interface LinkSteps {
@@ -25,12 +14,6 @@ export interface LinkSteps {
   sentences: string[];
 }
 
-/** All links of a namespace by name. */
-export async function readLinks(commands: Commands, path: string): Promise<Map<string, Link>> {
-  const links = JSON.parse(await commands.run(path, ['ip', '-d', '-j', 'addr', 'show'])) as Link[];
-  return new Map(links.map((link) => [link.ifname, link]));
-}
-
 /** What a network's links lack. */
 export function linkSteps(
   network: NodeNetwork,
@@ -40,7 +23,7 @@ export function linkSteps(
 ): LinkSteps {
   const steps: LinkSteps = { before: [], host: [], after: [], renewed: false, sentences: [] };
   const lo = links.get('lo');
-  if (!lo?.flags.includes('UP')) steps.before.push('link set lo up');
+  if (!lo?.up) steps.before.push('link set lo up');
   bridgeSteps(network, links.get('br0'), steps);
   tunnelSteps(network, config, path, links.get('vx0'), steps);
   return steps;
@@ -49,25 +32,22 @@ export function linkSteps(
 function bridgeSteps(network: NodeNetwork, bridge: Link | undefined, steps: LinkSteps): void {
   const subnets = subnetsOf(network.subnets);
   const mac = bridgeAddress(network, subnets);
-  const data = bridge?.linkinfo?.info_data ?? {};
   if (!bridge) {
     // A bridge without an address of its own takes one of its ports, and what containers know of the gateway goes stale.
     steps.before.push(
       `link add br0 address ${mac} mtu ${network.mtu} type bridge stp_state 0 forward_delay 0 mcast_snooping 0`,
     );
     steps.sentences.push('the bridge was missing');
-  } else if (bridge.address !== mac || bridge.mtu !== network.mtu || data['mcast_snooping'] !== 0) {
+  } else if (bridge.macAddress !== mac || bridge.mtu !== network.mtu || bridge.multicastSnooping) {
     steps.before.push(`link set br0 address ${mac} mtu ${network.mtu}`, 'link set br0 type bridge mcast_snooping 0');
     steps.sentences.push('the bridge was not set up as it should be');
   }
-  if (!bridge?.flags.includes('UP')) {
+  if (!bridge?.up) {
     steps.before.push('link set br0 up');
     if (bridge) steps.sentences.push('the bridge was down');
   }
   for (const { family, gateway, prefix } of subnets) {
-    const there = (bridge?.addr_info ?? []).some(
-      ({ local, prefixlen }) => canonicalAddress(local) === gateway && prefixlen === prefix,
-    );
+    const there = bridge?.addresses.some((one) => one.address === gateway && one.prefix === prefix) ?? false;
     if (there) continue;
     steps.before.push(`addr replace ${gateway}/${prefix} dev br0${family === 6 ? ' nodad' : ''}`);
     if (bridge) steps.sentences.push(`the gateway's address ${gateway} was missing`);
@@ -87,16 +67,13 @@ function tunnelSteps(
   tunnel: Link | undefined,
   steps: LinkSteps,
 ): void {
-  const data = tunnel?.linkinfo?.info_data ?? {};
-  const local = data['local'] ?? data['local6'];
   const same =
-    tunnel?.linkinfo?.info_kind === 'vxlan' &&
-    data['id'] === network.vni &&
-    data['port'] === config.port &&
-    data['proxy'] === true &&
-    data['learning'] === false &&
-    typeof local === 'string' &&
-    canonicalAddress(local) === canonicalAddress(config.addr);
+    tunnel?.kind === 'vxlan' &&
+    tunnel.vxlan.vni === network.vni &&
+    tunnel.vxlan.port === config.port &&
+    tunnel.vxlan.proxy &&
+    !tunnel.vxlan.learning &&
+    tunnel.vxlan.local === canonicalAddress(config.addr);
   if (!same) {
     if (tunnel) steps.before.push('link del vx0');
     steps.sentences.push(tunnel ? 'the VXLAN device was one of other settings' : 'the VXLAN device was missing');
@@ -109,13 +86,13 @@ function tunnelSteps(
     steps.after.push(`link set vx0 mtu ${network.mtu}`);
     steps.sentences.push('the VXLAN device had another MTU');
   }
-  const joined = same && tunnel.master === 'br0' && tunnel.flags.includes('UP');
+  const joined = same && tunnel.master === 'br0' && tunnel.up;
   if (!joined) {
     steps.after.push('link set vx0 master br0 up');
     if (same) steps.sentences.push('the VXLAN device was not in the bridge');
   }
   // Who is behind it is known and must not be learned from what any packet says.
-  if (!joined || tunnel.linkinfo?.info_slave_data?.['learning'] !== false) {
+  if (!joined || tunnel.port.learning) {
     steps.after.push('link set vx0 type bridge_slave learning off');
   }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { type DataPathConfig, type NodeNetwork, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { LocalPort, NetworkMembers, NetworkPlane } from '../parts.js';
@@ -6,7 +7,7 @@ import { type Commands, createCommands } from './commands.js';
 import { changesBetween, type TableChanges } from './difference.js';
 import { GUARD_LISTING, guardRules, guardStands, noGuardRules } from './guard.js';
 import { inspect } from './inspect.js';
-import { type LinkSteps, linkSteps, readLinks, writeSettings } from './links.js';
+import { type LinkSteps, linkSteps, writeSettings } from './links.js';
 import type { KernelNamespaces } from './namespaces.js';
 import { pairLines, portLine, portNames, portSteps } from './ports.js';
 import { readTables } from './read-tables.js';
@@ -116,9 +117,10 @@ async function ensure(plane: Plane, network: NodeNetwork): Promise<string[]> {
   const made = namespaces.create(network.id);
   const path = namespaces.pathOf(network.id);
   const sentences = made ? ['the namespace was missing'] : [];
+  await loadBridgeNetfilter(plane, path);
   const settings = (linksMade: boolean) => namespaces.inside(path, () => writeSettings(network, linksMade));
   sentences.push(...settings(false));
-  const steps = linkSteps(network, config, path, await readLinks(commands, path));
+  const steps = linkSteps(network, config, path, namespaces.view(path).links);
   await takeSteps(commands, host, path, steps);
   sentences.push(...steps.sentences, ...settings(true));
   const known = plane.known.get(network.id);
@@ -126,6 +128,13 @@ async function ensure(plane: Plane, network: NodeNetwork): Promise<string[]> {
   plane.known.set(network.id, { network, members: known?.members, tables });
   if (sentences.length > 0) plane.logger.info({ network: network.id, done: sentences }, 'network made or mended');
   return sentences;
+}
+
+/** A module in most kernels, which nothing that we do would load. That it is missing is said where it is needed. */
+async function loadBridgeNetfilter({ namespaces, commands, host, logger }: Plane, path: string): Promise<void> {
+  if (namespaces.inside(path, () => existsSync('/proc/sys/net/bridge'))) return;
+  const failed = (error: unknown) => logger.warn({ error }, 'br_netfilter could not be loaded');
+  await commands.run(host, ['modprobe', 'br_netfilter']).catch(failed);
 }
 
 async function takeSteps(commands: Commands, host: string, path: string, steps: LinkSteps): Promise<void> {
@@ -136,7 +145,7 @@ async function takeSteps(commands: Commands, host: string, path: string, steps: 
 
 async function plug(plane: Plane, network: NodeNetwork, port: LocalPort): Promise<{ interfaceName: string }> {
   const lines = pairLines(network, port, plane.host);
-  if (!plane.known.has(network.id)) await ensure(plane, network);
+  if (!plane.known.has(network.id) || !plane.namespaces.exists(network.id)) await ensure(plane, network);
   const path = plane.namespaces.pathOf(network.id);
   await plane.commands.batch(path, 'ip', lines);
   await plane.commands.batch(path, 'bridge', [portLine(port)]);
@@ -145,10 +154,11 @@ async function plug(plane: Plane, network: NodeNetwork, port: LocalPort): Promis
 
 async function apply(plane: Plane, network: NodeNetwork, members: NetworkMembers): Promise<void> {
   const wanted = tablesFor(network, members, configured(plane).addr);
-  if (!plane.known.has(network.id)) await ensure(plane, network);
+  // After a failure too: what it failed for may be missing.
+  if (!plane.known.get(network.id)?.tables || !plane.namespaces.exists(network.id)) await ensure(plane, network);
   const path = plane.namespaces.pathOf(network.id);
   const known = plane.known.get(network.id);
-  const tables = known?.tables ?? (await readTables(plane.commands, path, network)).tables;
+  const tables = known?.tables ?? (await readTables(plane.commands, path, network, plane.namespaces.view(path)));
   await change(plane, network, members, changesBetween(network, tables, wanted), wanted);
 }
 
@@ -163,15 +173,15 @@ async function change(
   const { commands } = plane;
   const path = plane.namespaces.pathOf(network.id);
   plane.known.set(network.id, { network, members, tables: undefined });
-  await Promise.all([commands.batch(path, 'bridge', changes.addBridge), commands.batch(path, 'ip', changes.addIp)]);
+  // One after another: none may be under way still when another has failed and the next change begins.
+  await commands.batch(path, 'bridge', changes.addBridge);
+  await commands.batch(path, 'ip', changes.addIp);
   await commands.nft(path, changes.nft);
   await releaseAttempts(commands, path, changes.left).catch((error) =>
     plane.logger.warn({ network: network.id, error }, 'attempts led to backends that left were not released'),
   );
-  await Promise.all([
-    commands.batch(path, 'ip', changes.removeIp),
-    commands.batch(path, 'bridge', changes.removeBridge),
-  ]);
+  await commands.batch(path, 'ip', changes.removeIp);
+  await commands.batch(path, 'bridge', changes.removeBridge);
   plane.known.set(network.id, { network, members, tables: wanted });
 }
 
@@ -185,11 +195,9 @@ async function audit(
   const wanted = tablesFor(network, members, configured(plane).addr);
   const sentences = [...(await mendGuard(plane)), ...(await ensure(plane, network))];
   const path = plane.namespaces.pathOf(network.id);
-  const [{ tables, forwarding }, links] = await Promise.all([
-    readTables(commands, path, network),
-    readLinks(commands, path),
-  ]);
-  const steps = portSteps(ports, links, forwarding);
+  const view = plane.namespaces.view(path);
+  const tables = await readTables(commands, path, network, view);
+  const steps = portSteps(ports, view);
   await commands.batch(path, 'ip', steps.ip);
   await commands.batch(path, 'bridge', steps.bridge);
   const changes = changesBetween(network, tables, wanted);
@@ -211,8 +219,9 @@ async function mendGuard(plane: Plane): Promise<string[]> {
  */
 async function clear(plane: Plane, path: string): Promise<void> {
   if (!plane.namespaces.list().includes(path)) return;
-  const links = await readLinks(plane.commands, path);
-  const ours = [...links.keys()].filter((name) => name === 'vx0' || name === 'br0' || name.startsWith('p'));
+  const ours = [...plane.namespaces.view(path).links.keys()].filter(
+    (name) => name === 'vx0' || name === 'br0' || name.startsWith('p'),
+  );
   await plane.commands.batch(
     path,
     'ip',

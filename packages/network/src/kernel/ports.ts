@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type NodeNetwork, SwarmdError } from '@swarmd/model';
 import type { LocalPort } from '../parts.js';
-import type { Link } from './links.js';
-import type { ForwardingEntry } from './read-tables.js';
+import type { KernelView } from './kernel-view.js';
 
 /** Names of the two ends of a container's pair of interfaces. */
 export interface PortNames {
@@ -55,15 +54,9 @@ export interface PortSteps {
 }
 
 /** What the ports of this node's containers lack. An interface that is gone cannot be mended: that is only said. */
-export function portSteps(
-  ports: readonly LocalPort[],
-  links: ReadonlyMap<string, Link>,
-  forwarding: readonly ForwardingEntry[],
-): PortSteps {
+export function portSteps(ports: readonly LocalPort[], { links, forwarding }: KernelView): PortSteps {
   const steps: PortSteps = { ip: [], bridge: [], sentences: [] };
-  const known = new Set(
-    forwarding.filter(({ state }) => state === 'static').map(({ mac, ifname }) => `${mac} ${ifname}`),
-  );
+  const known = new Set(forwarding.filter(({ fixed }) => fixed).map(({ macAddress, link }) => `${macAddress} ${link}`));
   for (const port of ports) {
     const { inside } = portNames(port.endpointId);
     const who = port.addresses[0] ?? port.endpointId;
@@ -72,9 +65,8 @@ export function portSteps(
       steps.sentences.push(`the interface of ${who} is gone: its container must be started anew`);
       continue;
     }
-    const slave = link.linkinfo?.info_slave_data ?? {};
-    const joined = link.master === 'br0' && link.flags.includes('UP');
-    if (!joined || slave['hairpin'] !== true || slave['learning'] !== false) {
+    const joined = link.master === 'br0' && link.up;
+    if (!joined || !link.port.hairpin || link.port.learning) {
       steps.ip.push(...joinLines(inside));
       steps.sentences.push(`the interface of ${who} was not in the bridge as it should be`);
     }

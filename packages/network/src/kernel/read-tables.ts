@@ -2,68 +2,36 @@ import { isIP } from 'node:net';
 import type { NodeNetwork } from '@swarmd/model';
 import { canonicalAddress, subnetsOf } from './addresses.js';
 import type { Commands } from './commands.js';
+import type { KernelView } from './kernel-view.js';
 import { BASE_CHAINS } from './rules.js';
 import { emptyTables, type NetworkTables } from './tables.js';
 
-/** A line of `bridge -j fdb`. */
-export interface ForwardingEntry {
-  mac: string;
-  ifname: string;
-  flags?: string[];
-  master?: string;
-  dst?: string;
-  state?: string;
-}
-
-/** What of a network stands in the kernel, and the bridge's forwarding table as it is. */
-export interface KernelTables {
-  tables: NetworkTables;
-  forwarding: ForwardingEntry[];
-}
-
-/** Reads a network's tables back from its namespace. */
-export async function readTables(commands: Commands, path: string, network: NodeNetwork): Promise<KernelTables> {
-  const [addresses, fdb, ruleset] = await Promise.all([
-    commands.run(path, ['ip', '-j', '-batch', '-'], 'addr show dev br0\nneigh show dev vx0 nud permanent\n'),
-    commands.run(path, ['bridge', '-j', 'fdb', 'show']),
-    commands.run(path, ['nft', '-j', 'list', 'ruleset', 'inet']),
-  ]);
+/** A network's tables as they stand in its namespace, of which `view` is what was seen there. */
+export async function readTables(
+  commands: Commands,
+  path: string,
+  network: NodeNetwork,
+  view: KernelView,
+): Promise<NetworkTables> {
+  const ruleset = await commands.run(path, ['nft', '-j', 'list', 'ruleset', 'inet']);
   const tables = emptyTables();
-  const [links = [], neighbours = []] = addresses
-    .split('\n')
-    .filter((line) => line.startsWith('['))
-    .map((line) => JSON.parse(line) as unknown[]);
-  readAddresses(tables, links as AddressedLink[], network);
-  for (const { dst, lladdr } of neighbours as { dst: string; lladdr?: string }[]) {
-    if (lladdr !== undefined) tables.neighbours.set(canonicalAddress(dst), lladdr);
-  }
-  const forwarding = JSON.parse(fdb) as ForwardingEntry[];
-  readForwarding(tables, forwarding);
-  readRules(tables, (JSON.parse(ruleset) as { nftables: NftObject[] }).nftables);
-  return { tables, forwarding };
-}
-
-interface AddressedLink {
-  addr_info?: { family: string; local: string; prefixlen: number; scope: string }[];
-}
-
-function readAddresses(tables: NetworkTables, links: AddressedLink[], network: NodeNetwork): void {
   const gateways = new Set(subnetsOf(network.subnets).map(({ gateway }) => gateway));
-  for (const { local, prefixlen, scope } of links[0]?.addr_info ?? []) {
-    const address = canonicalAddress(local);
-    const whole = prefixlen === (isIP(address) === 4 ? 32 : 128);
-    if (scope === 'global' && whole && !gateways.has(address)) tables.virtualIps.add(address);
+  for (const { address, prefix } of view.links.get('br0')?.addresses ?? []) {
+    const whole = prefix === (isIP(address) === 4 ? 32 : 128);
+    if (whole && !gateways.has(address)) tables.virtualIps.add(address);
   }
-}
-
-function readForwarding(tables: NetworkTables, entries: readonly ForwardingEntry[]): void {
-  for (const { mac, ifname, master, dst, state } of entries) {
-    // The device's own address is permanent; entries of ours are static on the bridge.
-    // What leads to nodes is the routing mesh's.
-    if (ifname !== 'vx0' || !mac.startsWith('02:42:')) continue;
-    if (dst !== undefined) tables.tunnels.set(mac, canonicalAddress(dst));
-    else if (master !== undefined && state === 'static') tables.bridged.add(mac);
+  for (const { address, macAddress, link } of view.neighbours) {
+    if (link === 'vx0') tables.neighbours.set(address, macAddress);
+    if (link === 'br0') tables.backends.set(address, macAddress);
   }
+  for (const { macAddress, link, node, fixed } of view.forwarding) {
+    // What leads to nodes, not to containers, is the routing mesh's.
+    if (link !== 'vx0' || !macAddress.startsWith('02:42:')) continue;
+    if (node !== '') tables.tunnels.set(macAddress, node);
+    else if (fixed) tables.bridged.add(macAddress);
+  }
+  readRules(tables, (JSON.parse(ruleset) as { nftables: NftObject[] }).nftables);
+  return tables;
 }
 
 /** An object of `nft -j list`, as far as we make such. */

@@ -13,6 +13,11 @@ export interface NetworkTables {
   bridged: Set<string>;
   /** Neighbours of `vx0`, for which it answers ARP: address → MAC address. */
   neighbours: Map<string, string>;
+  /**
+   * Neighbours of `br0`: address of a backend → MAC address. They could be asked for; but all namespaces of a host
+   * together have room for 1,024 of those (`gc_thresh3`), and for any number of these.
+   */
+  backends: Map<string, string>;
   /** Addresses of `br0` that are no gateways. */
   virtualIps: Set<string>;
   /** Chain of a service → addresses of its backends in order. */
@@ -31,6 +36,7 @@ export function emptyTables(): NetworkTables {
     tunnels: new Map(),
     bridged: new Set(),
     neighbours: new Map(),
+    backends: new Map(),
     virtualIps: new Set(),
     chains: new Map(),
     dispatch: new Map(),
@@ -70,14 +76,17 @@ function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: str
 
 function addServices(tables: NetworkTables, members: NetworkMembers, ownAddr: string): void {
   const backends = new Map<string, string[]>();
+  const macs = new Map<string, string>();
   const own = new Set<string>();
   for (const endpoint of members.endpoints.values()) {
     if (endpoint.phase !== 'ready' || endpoint.serviceId === '') continue;
+    const mac = macAddressFor(endpoint.addresses);
     for (const family of [4, 6]) {
       const address = endpoint.addresses.find((candidate) => isIP(candidate) === family);
       if (address === undefined) continue;
       const key = chainName(endpoint.serviceId, family);
       const canonical = canonicalAddress(address);
+      if (mac !== undefined) macs.set(canonical, mac);
       const list = backends.get(key);
       if (list) list.push(canonical);
       else backends.set(key, [canonical]);
@@ -94,7 +103,11 @@ function addServices(tables: NetworkTables, members: NetworkMembers, ownAddr: st
       if (!list) continue;
       tables.chains.set(chain, [...new Set(list)].sort());
       tables.dispatch.set(address, chain);
-      for (const backend of list) if (own.has(backend)) tables.selves.add(backend);
+      for (const backend of list) {
+        if (own.has(backend)) tables.selves.add(backend);
+        const mac = macs.get(backend);
+        if (mac !== undefined) tables.backends.set(backend, mac);
+      }
     }
   }
 }

@@ -3,10 +3,10 @@ import type { Logger } from 'pino';
 import { createCommands } from '../kernel/commands.js';
 import type { Mesh, Namespaces, NetworkMembers } from '../parts.js';
 import { closeFirewall, openFirewall } from './firewall.js';
-import { createIngressSide } from './ingress-side.js';
+import { createIngressSide, type IngressSide } from './ingress-side.js';
 import { overlappingRoutes, removeLink } from './link.js';
-import { createNodeSide, sourceOf } from './node-side.js';
-import { createPlaceholders } from './placeholders.js';
+import { createNodeSide, type NodeSide, sourceOf } from './node-side.js';
+import { createPlaceholders, type Placeholders } from './placeholders.js';
 import { openPorts, reachable } from './ports.js';
 import { reservedPorts } from './reserved.js';
 import { createRuns } from './runs.js';
@@ -50,6 +50,8 @@ export function createMesh(deps: MeshDeps): Mesh {
   let config: DataPathConfig | undefined;
   let problems: string[] = [];
   let doubtful = false;
+  /** What was found around the mesh at the last look; `undefined`: look again. */
+  let around: string[] | undefined;
   let watching: { watch: Watch; cancel: () => void } | undefined;
 
   const runs = createRuns(async () => {
@@ -58,16 +60,23 @@ export function createMesh(deps: MeshDeps): Mesh {
     startWatching();
     if (doubtful) {
       doubtful = false;
+      around = undefined;
       parts.ingressSide.doubt();
       if (!(await parts.nodeSide.intact())) logger.warn('rules of the routing mesh were gone: made again');
     }
-    const found = await bringAbout({ ...deps, ...parts, commands }, { ingress, members, published }, config);
+    const own = await bringAbout({ ...deps, ...parts }, { ingress, members, published }, config);
+    around ??= [
+      ...(await overlappingRoutes(commands, host, ingress)),
+      ...(await openFirewall(commands, namespaces, host)),
+    ];
+    const found = [...own, ...around];
     for (const problem of found.filter((sentence) => !problems.includes(sentence))) logger.warn(problem);
     problems = found;
   });
 
   const takeDown = async (): Promise<void> => {
     problems = [];
+    around = undefined;
     if (watching === undefined) return;
     stopWatching();
     await parts.nodeSide.remove();
@@ -107,6 +116,7 @@ export function createMesh(deps: MeshDeps): Mesh {
       if (wanted.ingress !== undefined) await runs.run();
     },
     async apply(ingress, members, published) {
+      if (ingress?.id !== wanted.ingress?.id) around = undefined;
       wanted = { ingress, members, published };
       await runs.run();
     },
@@ -127,11 +137,11 @@ export function createMesh(deps: MeshDeps): Mesh {
   };
 }
 
-type Parts = MeshDeps &
-  Record<'commands', ReturnType<typeof createCommands>> &
-  Record<'nodeSide', ReturnType<typeof createNodeSide>> &
-  Record<'ingressSide', ReturnType<typeof createIngressSide>> &
-  Record<'placeholders', ReturnType<typeof createPlaceholders>>;
+interface Parts extends MeshDeps {
+  nodeSide: NodeSide;
+  ingressSide: IngressSide;
+  placeholders: Placeholders;
+}
 
 /** Brings about what is wanted, from whatever is there; what stands in the way. */
 async function bringAbout(
@@ -139,7 +149,7 @@ async function bringAbout(
   wanted: Wanted & { ingress: NodeNetwork },
   config: DataPathConfig,
 ): Promise<string[]> {
-  const { nodeSide, ingressSide, placeholders, commands, namespaces, hostNamespace: host } = parts;
+  const { nodeSide, ingressSide, placeholders } = parts;
   const members = wanted.members ?? { endpoints: new Map(), services: new Map() };
   const { ports, refused } = openPorts(members, wanted.published, reservedPorts(config.port, parts.sshPorts));
   if (await ingressSide.apply(wanted.ingress, config)) nodeSide.linkRenewed();
@@ -150,12 +160,5 @@ async function bringAbout(
   // Only when no rule leads past them any more.
   placeholders.keep(new Set(held.map((port) => port.key)));
   const lost = 'published ports do not keep the addresses of clients: this node is set to replace them by its own';
-  return [
-    ...refused,
-    ...busy,
-    ...released,
-    ...(masquerade ? [lost] : []),
-    ...(await overlappingRoutes(commands, host, wanted.ingress)),
-    ...(await openFirewall(commands, namespaces, host)),
-  ];
+  return [...refused, ...busy, ...released, ...(masquerade ? [lost] : [])];
 }

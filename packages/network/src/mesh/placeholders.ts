@@ -1,5 +1,5 @@
 import { closeSync } from 'node:fs';
-import { isIPv4 } from 'node:net';
+import { createServer, isIPv4 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { SwarmdError } from '@swarmd/model';
 import type { Commands } from '../kernel/commands.js';
@@ -29,7 +29,7 @@ export interface Listener {
 /** Holds ports of the namespace `host`. */
 export function createPlaceholders(deps: { namespaces: Namespaces; commands: Commands; host: string }): Placeholders {
   const { namespaces, commands, host } = deps;
-  const sockets = new Map<string, number>();
+  const releases = new Map<string, () => void>();
   return {
     async hold(ports) {
       const own = namespaces.inside(host, ownAddresses);
@@ -38,8 +38,7 @@ export function createPlaceholders(deps: { namespaces: Namespaces; commands: Com
       for (const port of ports) {
         if (port.hostIp !== '' && !port.hostIp.startsWith('127.') && !own.has(port.hostIp)) continue;
         try {
-          if (!sockets.has(port.key))
-            sockets.set(port.key, namespaces.listen(host, port.protocol, port.hostIp || '0.0.0.0', port.port));
+          if (!releases.has(port.key)) releases.set(port.key, take(namespaces, host, port));
           held.push(port);
         } catch (error) {
           failed.push({ port, error });
@@ -51,13 +50,24 @@ export function createPlaceholders(deps: { namespaces: Namespaces; commands: Com
       return { held, busy: failed.map(({ port, error }) => whyBusy(port, error, listeners)) };
     },
     keep(keys) {
-      for (const [key, descriptor] of sockets) {
+      for (const [key, release] of releases) {
         if (keys.has(key)) continue;
-        sockets.delete(key);
-        closeSync(descriptor);
+        releases.delete(key);
+        release();
       }
     },
   };
+}
+
+/** Binds the port; what it returns lets go of it. */
+function take(namespaces: Namespaces, host: string, port: OpenPort): () => void {
+  const descriptor = namespaces.listen(host, port.protocol, port.hostIp || '0.0.0.0', port.port);
+  if (port.protocol === 'udp') return () => closeSync(descriptor);
+  // Only while the rules are missing does anybody get here: better turned away than left waiting.
+  const server = createServer((socket) => socket.on('error', () => {}).resetAndDestroy());
+  server.on('error', () => {}).listen({ fd: descriptor });
+  server.unref();
+  return () => server.close();
 }
 
 /** What `ss -Hlntup` says. */

@@ -9,14 +9,9 @@ import type {
 } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { NetworkMembers } from '../parts.js';
+import { changeDraft, copyOf, emptied, type MutableMembers } from './members.js';
 import { openRecordLog, type RecordChange, type RecordLog } from './record-log.js';
 import { keyOf, type LocalRecord, partsOf, RECORD_SCHEMAS } from './records.js';
-
-/** Who is on a network, while it is put together. */
-interface MutableMembers {
-  endpoints: Map<string, NetworkEndpoint>;
-  services: Map<string, NetworkService>;
-}
 
 /**
  * All that this node was told and all that its engine asked for: in memory at once, on disk when what a method returns
@@ -59,12 +54,10 @@ export interface NodeStateOptions {
   path: string;
   /** ID of the running boot: of another one no container has survived. */
   bootId: string;
-  /** Whether a container's network namespace is still there. */
-  sandboxExists(path: string): boolean;
   logger: Logger;
 }
 
-/** Reads the state, without local endpoints whose container is gone. A damaged or missing one begins a new epoch. */
+/** Reads the state; local endpoints of another boot are dropped. A damaged or missing one begins a new epoch. */
 export async function openNodeState(options: NodeStateOptions): Promise<NodeState> {
   const log = await openRecordLog(options.path, options.logger);
   const state = new RecordedState(log);
@@ -107,18 +100,13 @@ class RecordedState implements NodeState {
     if (kind === 'service') this.#membersOf(id).services.set(second, value as NetworkService);
   }
 
-  async begin(
-    { bootId, sandboxExists, logger }: NodeStateOptions,
-    unreadable: readonly string[],
-    lossy: boolean,
-  ): Promise<void> {
+  async begin({ bootId, logger }: NodeStateOptions, unreadable: readonly string[], lossy: boolean): Promise<void> {
     const sameBoot = this.#log.records.get('boot') === bootId;
     this.doubtful = lossy && sameBoot;
-    const gone = [...this.#locals.values()].filter(
-      ({ sandbox }) => !sameBoot || (sandbox !== '' && !sandboxExists(sandbox)),
-    );
+    const gone = sameBoot ? [] : [...this.#locals.values()];
     for (const { endpointId } of gone) this.#locals.delete(endpointId);
-    if (gone.length > 0) logger.info({ endpoints: gone.length }, 'containers are gone: their endpoints are dropped');
+    if (gone.length > 0)
+      logger.info({ endpoints: gone.length }, 'the host has started anew: endpoints of containers are dropped');
     const keys = [...gone.map(({ endpointId }) => keyOf('local', endpointId)), ...unreadable];
     const changes: RecordChange[] = keys.map((key) => [key, undefined]);
     if (lossy || typeof this.#log.records.get('epoch') !== 'string') changes.push(['epoch', newEpoch()]);
@@ -242,42 +230,6 @@ class RecordedState implements NodeState {
     this.#members.set(networkId, made);
     return made;
   }
-}
-
-function copyOf(members: MutableMembers | undefined): MutableMembers {
-  return { endpoints: new Map(members?.endpoints), services: new Map(members?.services) };
-}
-
-/** Changes `draft`; returns what is to be written of it. */
-function changeDraft(draft: MutableMembers, change: EndpointChange): RecordChange[] {
-  const { networkId, complete, endpoints, removedEndpoints, services, removedServices } = change;
-  const written = complete ? emptied(networkId, draft) : [];
-  for (const id of removedEndpoints) {
-    if (draft.endpoints.delete(id)) written.push([keyOf('endpoint', networkId, id), undefined]);
-  }
-  for (const id of removedServices) {
-    if (draft.services.delete(id)) written.push([keyOf('service', networkId, id), undefined]);
-  }
-  for (const endpoint of endpoints) {
-    draft.endpoints.set(endpoint.id, endpoint);
-    written.push([keyOf('endpoint', networkId, endpoint.id), endpoint]);
-  }
-  for (const service of services) {
-    draft.services.set(service.id, service);
-    written.push([keyOf('service', networkId, service.id), service]);
-  }
-  return written;
-}
-
-/** Removes all of `draft`; returns what is to be written for that. */
-function emptied(networkId: string, draft: MutableMembers): RecordChange[] {
-  const written: RecordChange[] = [
-    ...[...draft.endpoints.keys()].map((id): RecordChange => [keyOf('endpoint', networkId, id), undefined]),
-    ...[...draft.services.keys()].map((id): RecordChange => [keyOf('service', networkId, id), undefined]),
-  ];
-  draft.endpoints.clear();
-  draft.services.clear();
-  return written;
 }
 
 function newEpoch(): string {

@@ -23,8 +23,8 @@ export const LocalRecordSchema = z.object({
   dns: z.array(z.string()),
   /** Path of its network namespace; empty until it has joined. */
   sandbox: z.string(),
-  /** Wall time, in milliseconds since the epoch. */
-  createdAtMs: z.number(),
+  /** When it was made, or joined or left last: wall time, in milliseconds since the epoch. */
+  changedAtMs: z.number(),
 });
 /** A container's end of a network on this node. */
 export type LocalRecord = z.infer<typeof LocalRecordSchema>;

@@ -56,11 +56,12 @@ async function answering(client: NodeNetworks): Promise<void> {
 
 /** Creates the engine's network for one of the cluster's, as the agent does. */
 export function createEngineNetwork(host: Host, network: NodeNetwork, name = network.name): Promise<string> {
-  const [{ subnet, gateway }] = network.subnets as [{ subnet: string; gateway: string }];
+  const pools = network.subnets.flatMap(({ subnet, gateway }) => ['--subnet', subnet, '--gateway', gateway]);
+  const six = network.subnets.some(({ subnet }) => subnet.includes(':')) ? ['--ipv6'] : [];
   return host.run([
     ...['docker', 'network', 'create', '--driver', 'swarmd', '--ipam-driver', 'swarmd'],
     ...['--opt', `swarmd.network=${network.id}`, '--ipam-opt', `swarmd.network=${network.id}`],
-    ...['--subnet', subnet, '--gateway', gateway, ...(network.internal ? ['--internal'] : []), name],
+    ...[...pools, ...six, ...(network.internal ? ['--internal'] : []), name],
   ]);
 }
 

@@ -47,7 +47,7 @@ export function simpleParts(logFile: string): KernelParts {
     audit: async () => [],
     reset: async () => log('reset'),
   };
-  return { plane, names: noNames(), mesh: noMesh(), pathOf: (networkId) => `/run/netns/${networkId}` };
+  return { plane, names: noNames(), mesh: noMesh() };
 }
 
 /** A name server that answers nothing. */

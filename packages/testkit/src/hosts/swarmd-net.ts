@@ -9,7 +9,7 @@ import { until } from './processes.js';
 import type { HostState } from './state.js';
 
 /** The program, found from this file's compiled place in the repository. */
-const program = fileURLToPath(new URL('../../../../network/dist/src/main.js', import.meta.url));
+const program = fileURLToPath(new URL('../../../../network/bin/swarmd-net', import.meta.url));
 
 /** Its state: a host that has it has networks, and needs it before its engine starts. */
 const stateDirectory = '/var/lib/swarmd/net';
@@ -36,7 +36,7 @@ export async function startSwarmdNet(host: NetworkedHost, signal?: AbortSignal):
   if (await answers(ownSocket)) return;
   const log = join(host.state.directory, logName);
   const script = 'mkdir -p /run/swarmd; log=$1; shift; setsid "$@" >>"$log" 2>&1 </dev/null &';
-  const argv = ['sh', '-c', script, 'start', log, process.execPath, program];
+  const argv = ['sh', '-c', script, 'start', log, program];
   const started = await host.exec(argv, { ...(signal ? { signal } : {}) });
   if (started.code !== 0)
     throw new SwarmdError('unavailable', `swarmd-net on ${host.state.name} did not start: ${started.stderr}`);
