@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync
 import { dirname, join } from 'node:path';
 
 /** Programs that a packed copy holds, as folders of packages. */
-const PROGRAMS = ['daemon', 'cli'];
+const PROGRAMS = ['daemon', 'network', 'cli'];
 
 const [folder] = process.argv.slice(2);
 const read = (path) => JSON.parse(readFileSync(path, 'utf8'));

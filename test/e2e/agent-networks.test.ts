@@ -84,6 +84,19 @@ t.test('agent › tasks of two hosts find each other, while swarmd is away, too'
   await docker(h1, 'network', 'rm', 'front');
 });
 
+t.test('agent › a published port answers on every node, wherever the task is', { skip }, async (t) => {
+  const shared = await cluster(t);
+  const { hosts, docker, lab } = shared;
+  const [h1] = hosts as [Host, Host];
+  const where = ['--constraint', 'node.hostname==h1', '-p', '8080:80'];
+  await docker(h1, 'service', 'create', '--detach=false', '--name', 'entry', ...where, 'busybox', 'sh', '-c', serve);
+  for (const host of hosts) {
+    const ask = ['curl', '-sf', '--max-time', '3', `http://${host.ip}:8080/`];
+    await waitFor(`${host.name} answers`, async () => (await lab.client(ask)).code === 0);
+  }
+  await docker(h1, 'service', 'rm', 'entry');
+});
+
 t.test('agent › a task serves for its drain grace after it was told to stop', { skip }, async (t) => {
   const { hosts, docker } = await cluster(t);
   const [h1] = hosts as [Host, Host];

@@ -21,7 +21,7 @@ const shared = shareCluster(t, async () => {
 });
 
 t.test('diagnosis › a cluster in order, and what breaks it', { skip }, async (t) => {
-  const { hosts, trySwarmctl } = await shared(t);
+  const { hosts, trySwarmctl, tryDocker, swarmd, startSwarmd } = await shared(t);
   const [one, two] = hosts as [Host, Host];
   const json = async <T>(...args: string[]): Promise<T> =>
     JSON.parse((await trySwarmctl(one, ...args, '--format', 'json')).stdout) as T;
@@ -71,6 +71,31 @@ t.test('diagnosis › a cluster in order, and what breaks it', { skip }, async (
     await two.run(['nft', `delete table ${table}`]);
     t.same(serious(await doctor()), []);
   });
+
+  await t.test(
+    'a route of the host into a network is found, and shown by docker info once swarmd has looked',
+    async (t) => {
+      const { Tasks } = await json<ServiceEndpoints>('service', 'endpoints', 'web');
+      const inside = Tasks[0]!.Addresses[0]!.Address.replace(/\d+$/, '200/28');
+      await two.run([
+        'sh',
+        '-c',
+        `ip link add other type bridge; ip addr add ${inside} dev other; ip link set other up`,
+      ]);
+      t.match(
+        serious(await doctor('--node', two.name)).join(),
+        /overlap: network front has the subnet .* by other: containers/,
+      );
+      await swarmd(two).stop('SIGTERM');
+      await startSwarmd(two);
+      await waitFor('it is shown', async () => {
+        const { stdout, stderr } = await tryDocker(two, 'info');
+        return /network front has the subnet .* by other/.test(stdout + stderr);
+      });
+      await two.run(['ip', 'link', 'delete', 'other']);
+      await waitFor('both nodes are there again', async () => serious(await doctor()).length === 0);
+    },
+  );
 
   await t.test('what others take out of the kernel is found, and mended when asked', async (t) => {
     const [namespace] = (

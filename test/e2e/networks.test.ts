@@ -157,8 +157,10 @@ t.test('networks › no request is lost while a service is updated, scaled and d
   await docker(manager, 'node', 'update', '--availability', 'active', 'h3');
   await docker(manager, 'service', 'scale', '--detach', 'steady=2');
   await waitForRunning(manager, 'steady', 2);
-  t.match(await within, { answered: 10_000, failed: 0 }, 'through the VIP');
-  t.match(await outside, { answered: 10_000, failed: 0 }, 'through the mesh');
+  const inner = await within;
+  t.match(inner, { answered: 10_000, failed: 0 }, `through the VIP: ${JSON.stringify(inner)}`);
+  const outer = await outside;
+  t.match(outer, { answered: 10_000, failed: 0 }, `through the mesh: ${JSON.stringify(outer)}`);
 });
 
 t.test('networks › plain containers join attachable networks, with names both ways', { skip }, async (t) => {

@@ -3,7 +3,6 @@ import type { Clock, NetworkAudits, NodeNetworks, Random, SwarmdError } from '@s
 import type { ClusterUpdate, DispatcherClient, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { connectEngine } from './engine/client.js';
-import type { IngressPublisher } from './engine/ingress.js';
 import { listContainers, watchEngine } from './engine/watch.js';
 import { type AgentParts, buildParts } from './parts.js';
 import type { InquiryHandlers } from './session/inquiries.js';
@@ -43,8 +42,6 @@ export interface AgentOptions {
   networkAudits?: NetworkAudits;
   /** IP of this node that its peers send VXLAN packets to. */
   dataPathAddr: string;
-  /** Seam that the routing mesh fills; the engine's own ports until then. */
-  ingress?: IngressPublisher;
   /** What managers may ask this node, besides what every agent answers. */
   inquiries?: InquiryHandlers;
   clock: Clock;
@@ -80,7 +77,6 @@ export function createAgent(options: AgentOptions): Agent {
   const end = async (): Promise<void> => {
     stopped.abort();
     parts?.worker.close();
-    parts?.ingress.close();
     await running;
   };
 

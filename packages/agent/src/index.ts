@@ -5,7 +5,6 @@ export type { TaskNetwork } from './convert/request.js';
 export { connectEngine, type EngineClient } from './engine/client.js';
 export type { Inspection } from './engine/container-facts.js';
 export { describeNode, type EngineInfo, engineInfo } from './engine/describe.js';
-export type { IngressPublisher } from './engine/ingress.js';
 export type { PayloadStore } from './engine/payload-store.js';
 export type { TaskEngine, TaskWork } from './engine/task-engine.js';
 export type { ListedContainer } from './engine/watch.js';

@@ -16,5 +16,3 @@ export const SERVICE_NAME_LABEL = 'com.docker.swarm.service.name';
 export const NODE_ID_LABEL = 'com.docker.swarm.node.id';
 /** On how many networks a container must be, when it is connected to some of them only after its creation. */
 export const NETWORKS_LABEL = 'com.swarmd.networks';
-/** The ingress ports that are to lead to a container, as JSON of Docker's PortConfig; it may not publish them itself. */
-export const INGRESS_LABEL = 'com.swarmd.ingress.ports';

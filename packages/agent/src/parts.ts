@@ -2,7 +2,6 @@ import type { AgentOptions } from './agent.js';
 import { assembleAgent } from './assemble.js';
 import { containerName } from './convert/names.js';
 import { createImages } from './engine/images.js';
-import { createIngressPublisher, type IngressPublisher } from './engine/ingress.js';
 import { createPayloadStore } from './engine/payload-store.js';
 import { createTaskEngine } from './engine/task-engine.js';
 import type { EngineWatchHandlers } from './engine/watch.js';
@@ -21,7 +20,6 @@ export interface AgentParts {
   worker: Worker;
   host: Host;
   sessions: SessionClient;
-  ingress: IngressPublisher;
   networking: NodeNetworking;
   engineHandlers: EngineWatchHandlers;
 }
@@ -38,7 +36,6 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
   });
   const networks = createOverlayNetworks({ clusterId, link: networking.link, clock, logger: child('networks') });
   const payloadStore = createPayloadStore(options.runDir, { ownerOffset: () => host.userOffset() });
-  const ingress = options.ingress ?? createIngressPublisher({ clock, logger: child('ingress') });
   const engine = createTaskEngine({
     client: () => worker.client(),
     node: () => host.facts(worker.client().apiVersion),
@@ -48,7 +45,6 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     images: createImages({ clock, logger: child('images') }),
     networks,
     payloadStore,
-    ingress,
   });
   const { worker, sessions } = assembleAgent({
     ...{ engine, networks, payloadStore, state, backWithinMs, clock, random, logger },
@@ -92,5 +88,5 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
       worker.onDown();
     },
   };
-  return { worker, host, sessions, ingress, networking, engineHandlers };
+  return { worker, host, sessions, networking, engineHandlers };
 }

@@ -230,8 +230,14 @@ if (why) {
   const member = (id: string, address: string, nodeAddr: string) => ({
     ...{ id, serviceId: 's1', nodeId: 'node1', nodeAddr, addresses: [address], names: [], phase: PHASE_READY },
   });
-  const endpoints = (node: TestNode, networkId: string, members: ReturnType<typeof member>[]): void => {
-    const services = [{ id: 's1', name: 'web', aliases: ['w'], virtualIps: [], ports: Buffer.alloc(0) }];
+  const endpoints = (
+    node: TestNode,
+    networkId: string,
+    members: ReturnType<typeof member>[],
+    ports?: object[],
+  ): void => {
+    const json = ports === undefined ? '' : JSON.stringify(ports);
+    const services = [{ id: 's1', name: 'web', aliases: ['w'], virtualIps: [], ports: Buffer.from(json) }];
     const none = { removedEndpoints: [], removedServices: [], blocks: [], removedBlocks: [] };
     const value = {
       ...none,
@@ -353,11 +359,15 @@ if (why) {
       { TargetPort: 81, PublishedPort: 8081, PublishMode: 'ingress', Protocol: 'tcp' },
     ];
     const serve = 'mkdir /w; echo hi >/w/index.html; httpd -p 80 -h /w; httpd -p 81 -h /w; sleep 1000';
+    node.manager.send(peers);
     node.complete(
       specChange(busybox(serve)),
-      taskChange('a', 'running', { ports }),
-      taskChange('b', 'running', { ports, slot: 2 }),
+      overlayChange('in', 'ingress', 74, { Ingress: true }),
+      taskChange('a', 'running', { ports, networks: [on('in', '10.74.0.5')] }),
+      taskChange('b', 'running', { ports, networks: [on('in', '10.74.0.6')], slot: 2 }),
     );
+    const { ip } = engine.host;
+    endpoints(node, 'in', [member('a', '10.74.0.5', ip), member('b', '10.74.0.6', ip)], ports.slice(1));
     await node.manager.state('a', 'running');
     await node.manager.state('b', 'running');
     for (const id of ['a', 'b']) {
@@ -371,7 +381,9 @@ if (why) {
         'hi\n',
       );
     }
-    t.equal(await engine.host.run('busybox wget -qO- http://127.0.0.1:8081/'), 'hi\n');
+    const mesh = (address: string) => `until curl -sf --max-time 2 http://${address}:8081/; do sleep 0.1; done`;
+    t.equal(await engine.host.run(mesh('127.0.0.1')), 'hi\n');
+    t.equal((await engine.lab.client(mesh(ip))).stdout, 'hi\n');
     await node.end();
   });
 

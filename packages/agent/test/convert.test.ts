@@ -5,7 +5,7 @@ import { expandSpec, templateContext } from '../src/convert/expand.js';
 import { isPinned, withDefaultTag } from '../src/convert/image-reference.js';
 import { wantedNetworks } from '../src/convert/networks.js';
 import { missingPayloads, payloadFiles } from '../src/convert/payload-files.js';
-import { taskPorts } from '../src/convert/ports.js';
+import { hostPorts } from '../src/convert/ports.js';
 import { apiAtLeast, type ConversionInput, type NodeFacts } from '../src/convert/request.js';
 import { genericResourceEnv } from '../src/convert/resources.js';
 import { CLUSTER_LABEL, NETWORK_LABEL } from '../src/labels.js';
@@ -385,20 +385,24 @@ t.test('conversion › publishes ports, those without a number on any', async (t
   });
 });
 
-t.test('conversion › ports that the allocator gave win over the spec’s', async (t) => {
-  const { host, ingress } = taskPorts(
-    [{ TargetPort: 80, Protocol: 'tcp', PublishMode: 'ingress', PublishedPort: 30001 }],
-    {
+t.test(
+  'conversion › a container publishes host-mode ports, by the allocator’s numbers rather than the spec’s',
+  async (t) => {
+    const spec = {
       Ports: [
-        { TargetPort: 80, Protocol: 'tcp', PublishMode: 'ingress' },
-        { TargetPort: 81, PublishMode: 'ingress' },
-        { TargetPort: 82, PublishMode: 'host' },
+        { TargetPort: 80, PublishMode: 'host' },
+        { TargetPort: 81, PublishMode: 'host', Protocol: 'udp' },
+        { TargetPort: 82, PublishMode: 'ingress', PublishedPort: 8082 },
       ],
-    },
-  );
-  t.match(ingress, [{ TargetPort: 80, PublishedPort: 30001 }]);
-  t.match(host, [{ TargetPort: 82 }]);
-});
+    } as const;
+    const given = [
+      { TargetPort: 80, Protocol: 'tcp', PublishMode: 'host', PublishedPort: 8080 },
+      { TargetPort: 82, Protocol: 'tcp', PublishMode: 'ingress', PublishedPort: 8082 },
+    ] as const;
+    t.strictSame(hostPorts(given, spec as never), [given[0], spec.Ports[1]]);
+    t.strictSame(hostPorts([], undefined), []);
+  },
+);
 
 t.test('conversion › networks come from the attachments, else from the spec', async (t) => {
   const spec: ServiceSpec = { TaskTemplate: { Networks: [{ Target: 'n1', Aliases: ['x'] }] } };

@@ -1,16 +1,12 @@
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
 import type { ServiceSpec } from '@swarmd/model';
 import t from 'tap';
 import { negotiate } from '../src/engine/client.js';
 import { readInspection } from '../src/engine/container-facts.js';
 import { userOffset } from '../src/engine/describe.js';
 import { engineError, isTemporary } from '../src/engine/errors.js';
-import { createIngressPublisher } from '../src/engine/ingress.js';
 import { createLimiter } from '../src/engine/limiter.js';
 import { splitFrames, splitLines } from '../src/logs/read.js';
 import { statusAfter, statusWith } from '../src/task/status.js';
-import { clock, logger } from './support/system.js';
 
 t.test('API version › the newest that both know, or a clear refusal', async (t) => {
   t.equal(negotiate('1.41', '1.12'), '1.41');
@@ -123,76 +119,6 @@ t.test('status › shows host-mode ports while the task runs, and no others', as
   const failed = statusAfter(running, { kind: 'transition', state: 'failed', message: 'started', err: 'x' }, 0);
   t.equal(failed.PortStatus, undefined);
   t.equal(failed.Err, 'x');
-});
-
-t.test('ingress › one container on a node publishes a port, the next once it is free', async (t) => {
-  const ports = [{ PublishedPort: 80, TargetPort: 8080 }];
-  const ingress = createIngressPublisher({ clock, logger });
-  t.strictSame(ingress.claim('a', ports), ports);
-  t.strictSame(ingress.claim('b', ports), []);
-  t.strictSame(ingress.claim('a', ports), ports);
-  ingress.release('a');
-  t.strictSame(ingress.claim('c', ports), ports);
-});
-
-t.test('ingress › who takes over a port starts when the one before has let go of it', async (t) => {
-  const ports = [{ PublishedPort: 80, TargetPort: 8080 }];
-  const ingress = createIngressPublisher({ clock, logger });
-  ingress.claim('a', ports);
-  ingress.vacate('a');
-  t.strictSame(ingress.claim('b', ports), ports);
-  let free = false;
-  const waiting = ingress.vacated('b').then(() => {
-    free = true;
-  });
-  await ingress.vacated('c');
-  t.notOk(free, 'c has no port of its own to wait for, b has');
-  ingress.release('a');
-  await waiting;
-  t.ok(free);
-});
-
-t.test('ingress › learns after a restart who publishes what', async (t) => {
-  const ports = [{ Protocol: 'tcp', PublishedPort: 80, TargetPort: 8080 }] as const;
-  const ingress = createIngressPublisher({ clock, logger });
-  ingress.running('a', '127.0.0.1', ports, ports);
-  t.strictSame(ingress.claim('b', ports), []);
-});
-
-t.test('ingress › when the publisher goes its neighbours are reached through swarmd', async (t) => {
-  const backends = await Promise.all(
-    ['b', 'c'].map(async (name) => {
-      const server = createServer((socket) => socket.end(name)).listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      t.teardown(() => server.close());
-      return { name, port: (server.address() as AddressInfo).port };
-    }),
-  );
-  const docker = createServer((socket) => socket.end('docker')).listen(0, '127.0.0.1');
-  await once(docker, 'listening');
-  const PublishedPort = (docker.address() as AddressInfo).port;
-  const portsOf = (TargetPort: number) => [{ Protocol: 'tcp' as const, PublishedPort, TargetPort }];
-  const ask = async () => {
-    const socket = connect(PublishedPort, '127.0.0.1');
-    let text = '';
-    for await (const chunk of socket) text += chunk;
-    return text;
-  };
-  const ingress = createIngressPublisher({ clock, logger, host: '127.0.0.1' });
-  t.teardown(() => ingress.close());
-  ingress.claim('a', portsOf(1));
-  for (const { name, port } of backends) ingress.running(name, '127.0.0.1', portsOf(port), []);
-  t.equal(await ask(), 'docker');
-  // As when a container stops: the engine lets go of the port a little after swarmd knows.
-  ingress.release('a');
-  docker.close();
-  const answers = new Set<string>();
-  while (answers.size < 2) answers.add(await ask().catch(() => 'docker'));
-  answers.delete('docker');
-  while (answers.size < 2) answers.add(await ask());
-  t.strictSame([...answers].sort(), ['b', 'c']);
-  ingress.claim('d', portsOf(1));
-  await t.rejects(ask(), { code: 'ECONNREFUSED' }, 'the next container can have the port');
 });
 
 t.test('user remapping › is read from the engine’s data directory', async (t) => {

@@ -195,3 +195,16 @@ t.test(
     t.equal(waiting().length, 25 - (29 - 1 - 4), 'tasks have all but the virtual IP and the range that is used');
   },
 );
+
+t.test('allocator › tasks have an address of each family, from the range that the network’s owner named', async (t) => {
+  const { store, network, service, task } = await world(t, [
+    buildNode('n1', { DataPath: { Addr: '192.168.0.1', MTU: 1500 } }),
+  ]);
+  const Config = [{ Subnet: '10.9.0.0/24', IPRange: '10.9.0.128/26' }, { Subnet: 'fd00::/64' }];
+  await network('a', { EnableIPv6: true, Attachable: true, IPAM: { Config } });
+  await service('s', ['a'], 2);
+  t.same(store.view.get('service', 's')?.Endpoint?.VirtualIPs, [{ NetworkID: 'a', Addr: '10.9.0.128/24' }]);
+  t.same(addresses(task('s1')), ['10.9.0.129/24', 'fd00::2/64']);
+  t.same(addresses(task('s2')), ['10.9.0.130/24', 'fd00::3/64']);
+  t.same(store.view.get('node', 'n1')?.AddressBlocks, { a: ['10.9.0.184/29', 'fd00::ff:ffc0/122'] });
+});

@@ -127,16 +127,19 @@ t.test('endpoint sessions › whatever an agent reads, what it acknowledged is w
         else if (kind === 'read') agent.reads(room);
         else if (kind === 'ack' && agent.applied.length > 0) agent.session.applied(agent.applied.at(-1)!);
         for (const networkId of held) {
-          if (!agent.session.knows(networkId, store.index)) continue;
+          if (!agent.session.knows(new Set([networkId]), store.index)) continue;
           const known = agent.known.get(networkId);
           if (known === undefined || plain(known) !== plain(endpointsOf(store.view, networkId)))
             problems.push(`${networkId} is not known as of ${store.index}`);
         }
+        const every = NETWORKS.every((one) => agent.session.knows(new Set([one]), store.index));
+        if (agent.session.knows(new Set([...NETWORKS, 'none']), store.index) !== every)
+          problems.push('all together is not each by itself');
       }
       agent.reads(100);
       agent.session.applied(agent.applied.at(-1) ?? 0);
       for (const networkId of held) {
-        if (!agent.session.knows(networkId, store.index)) problems.push(`${networkId} stays unknown`);
+        if (!agent.session.knows(new Set([networkId]), store.index)) problems.push(`${networkId} stays unknown`);
         if (plain(agent.known.get(networkId)!) !== past.get(`${networkId} ${store.index}`))
           problems.push(`${networkId} is known otherwise`);
       }
@@ -152,13 +155,13 @@ t.test('endpoint sessions › what an agent acknowledges without having been sen
   const agent = new Agent(serving(store));
   agent.has(store.view.get('network', 'net0')!);
   agent.session.applied(Number.MAX_SAFE_INTEGER);
-  t.notOk(agent.session.knows('net0', store.index));
+  t.notOk(agent.session.knows(new Set(['net0']), store.index));
   agent.reads(1);
-  t.notOk(agent.session.knows('net0', store.index));
+  t.notOk(agent.session.knows(new Set(['net0']), store.index));
   agent.session.applied(Number.MAX_SAFE_INTEGER);
-  t.ok(agent.session.knows('net0', store.index));
+  t.ok(agent.session.knows(new Set(['net0']), store.index));
   await store.update((tx) => {
     createTaskOn(tx, tx.get('service', 'web')!, { id: 't1', nodeId: 'n', networkIds: ['net0'] });
   });
-  t.notOk(agent.session.knows('net0', store.index));
+  t.notOk(agent.session.knows(new Set(['net0']), store.index));
 });

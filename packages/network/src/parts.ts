@@ -1,4 +1,11 @@
-import type { DataPathConfig, NetworkEndpoint, NetworkService, NodeNetwork, PublishedService } from '@swarmd/model';
+import type {
+  DataPathConfig,
+  NetworkEndpoint,
+  NetworkService,
+  NodeBlocks,
+  NodeNetwork,
+  PublishedService,
+} from '@swarmd/model';
 
 /** Who is on a network, as this node was told. */
 export interface NetworkMembers {
@@ -6,6 +13,8 @@ export interface NetworkMembers {
   endpoints: ReadonlyMap<string, NetworkEndpoint>;
   /** By ID. */
   services: ReadonlyMap<string, NetworkService>;
+  /** By node ID: where addresses are that are no endpoint's; none when absent. */
+  blocks?: ReadonlyMap<string, NodeBlocks>;
 }
 
 /** A container's end of a network on this node, as the engine asked for it. */
@@ -62,6 +71,7 @@ export interface NameSource {
   /** The container with this address on this network; `undefined` when there is none here. */
   asker(networkId: string, address: string): Asker | undefined;
   network(networkId: string): NodeNetwork | undefined;
+  /** Another object after each change: what is worked out from one is kept by it. */
   members(networkId: string): NetworkMembers | undefined;
 }
 

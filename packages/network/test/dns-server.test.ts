@@ -5,8 +5,9 @@ import t from 'tap';
 import { dataOf, messages, question, readReplies, udpClient } from './support/dns-clients.js';
 import { dnsLab } from './support/dns-lab.js';
 import { know, members, service } from './support/names.js';
+import { real } from './support/netns.js';
 
-t.test('dns › fifty networks answer, each with its own names, over UDP and TCP', async (t) => {
+t.test('dns › fifty networks answer, each with its own names, over UDP and TCP', real, async (t) => {
   const lab = dnsLab(50);
   t.teardown(() => lab.close());
   await Promise.all(lab.networks.map((network) => lab.server.serve(network)));
@@ -27,7 +28,7 @@ t.test('dns › fifty networks answer, each with its own names, over UDP and TCP
   }
 });
 
-t.test('dns › one network', async (t) => {
+t.test('dns › one network', real, async (t) => {
   const lab = dnsLab(1);
   t.teardown(() => lab.close());
   const [network] = lab.networks;
@@ -164,7 +165,7 @@ t.test('dns › one network', async (t) => {
   });
 });
 
-t.test('dns › a namespace made anew under the same path is answered in as well', async (t) => {
+t.test('dns › a namespace made anew under the same path is answered in as well', real, async (t) => {
   const lab = dnsLab(1);
   t.teardown(() => lab.close());
   const { id } = lab.networks[0]!;
@@ -179,7 +180,7 @@ t.test('dns › a namespace made anew under the same path is answered in as well
   await client.close();
 });
 
-t.test('dns › serving, stopping and serving again leaves no socket behind', async (t) => {
+t.test('dns › serving, stopping and serving again leaves no socket behind', real, async (t) => {
   const lab = dnsLab(2);
   t.teardown(() => lab.close());
   const [one, two] = lab.networks;

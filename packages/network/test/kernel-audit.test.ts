@@ -38,6 +38,10 @@ t.test('network plane › audit', { skip: unfit }, async (t) => {
       argv: ['nft', 'flush', 'table', 'inet', 'swarmd'],
       says: 'the rules for virtual IPs were not whole',
     },
+    'a virtual IP that leads nowhere': {
+      argv: ['nft', 'delete', 'element', 'inet', 'swarmd', 'vips4', '{ 10.1.0.2 }'],
+      says: 'the virtual IP 10.1.0.2 did not lead to service_web_4',
+    },
     'flushed rules of everything': {
       argv: ['nft', 'flush', 'ruleset'],
       says: 'the rules for virtual IPs were not whole',

@@ -32,6 +32,8 @@ export const ingress: NodeNetwork = {
 export interface MeshHost {
   addr: string;
   path: string;
+  /** Path of a network's namespace on this host. */
+  pathOf(networkId: string): string;
   plane: NetworkPlane;
   mesh: Mesh;
   /** Another mesh for the same host, as after a restart. */
@@ -78,7 +80,8 @@ export interface Connection {
 /** Why these tests cannot run here, or false. */
 export const unfit: string | false = process.getuid?.() === 0 ? false : 'needs root';
 
-const clock: Clock = {
+/** The machine's; waiting keeps no process alive. */
+export const clock: Clock = {
   now: () => Date.now(),
   monotonic: () => performance.now(),
   after(delayMs, fn) {
@@ -190,7 +193,7 @@ async function makeHost(
   ]);
   const peers = addrs.filter((peer) => peer !== addr);
   const config = { nodeId: addr, clusterId: 'c', addr, port: 4789, peers };
-  const host: MeshHost = { addr, path, plane, mesh: another(), another };
+  const host: MeshHost = { addr, path, pathOf: namespaces.pathOf, plane, mesh: another(), another };
   await plane.configure(config);
   await plane.ensure(ingress);
   await host.mesh.configure(config);
@@ -288,7 +291,9 @@ export async function askUdp(socket: DatagramSocket, address: string, port: numb
   try {
     for (;;) {
       const [answer, from] = (await once(socket, 'message', { signal })) as [Buffer, { address: string; port: number }];
-      if (from.address === address && from.port === port) return answer.toString();
+      // An earlier question that was sent anew may be answered twice.
+      const fits = from.address === address && from.port === port && answer.toString().endsWith(` ${text}`);
+      if (fits) return answer.toString();
     }
   } finally {
     clearInterval(again);

@@ -63,6 +63,25 @@ t.test('mesh on a node', { skip: unfit }, async (t) => {
     await t.rejects(bed.connect(bed.client, h1.addr, 8080), { code: 'ECONNREFUSED' });
   });
 
+  t.test('a port of all addresses and the same one of one address do not go together', async (t) => {
+    await bed.tell(members, [publishing('web', [8080, 80], [8080, 80, 'tcp', h1.addr])]);
+    t.same(h1.mesh.problems(), ['port 192.0.2.1:8080/tcp is not published on this node: 8080/tcp is published, too']);
+    t.same(h2.mesh.problems(), []);
+    t.equal(await bed.ask(bed.client, h1.addr, 8080), `far ${client}`);
+  });
+
+  t.test('what cannot be done is a problem, and is done at the next look', async (t) => {
+    await bed.tell(members, [web]);
+    await h1.plane.remove(ingress.id);
+    await t.rejects(h1.mesh.check());
+    t.match(h1.mesh.problems(), [/^published ports may not work on this node: /]);
+    await h1.plane.ensure(ingress);
+    await h1.plane.apply(ingress, members);
+    await h1.mesh.check();
+    t.same(h1.mesh.problems(), []);
+    t.equal(await bed.ask(bed.client, h1.addr, 8080), `far ${client}`);
+  });
+
   t.test("the cluster's own ports and those of sshd are refused with a reason", async (t) => {
     await bed.tell(members, [
       publishing('web', [2377, 80], [7946, 80], [4789, 53, 'udp'], [22, 80], [2222, 80], [8080, 80]),
@@ -143,6 +162,26 @@ t.test('mesh on a node', { skip: unfit }, async (t) => {
     await bed.tell(members, [web, ...services.slice(1)]);
     await t.rejects(bed.connect(bed.client, h1.addr, 20_000), { code: 'ECONNREFUSED' });
     t.equal(await bed.ask(bed.client, h1.addr, 20_001), `far ${client}`);
+    for (const host of bed.hosts) {
+      const others = bed.hosts.map(({ addr }) => addr).filter((addr) => addr !== host.addr);
+      const inside = host.pathOf(ingress.id);
+      const nodes = async () => {
+        const maps = ['ip zones', 'ip marks', 'bridge nodes'].map((name) => name.split(' ') as [string, string]);
+        const listings = await Promise.all(
+          maps.map(([family, map]) => bed.commands.run(inside, ['nft', 'list', 'map', family, TABLE, map])),
+        );
+        const ways = await bed.commands.run(inside, ['bridge', 'fdb', 'show', 'dev', 'vx0']);
+        return [...listings, ways].map((text) => text.match(/0a:53:/g)?.length);
+      };
+      t.same(await nodes(), [5001, 5001, 5001, 10_000]);
+      await host.mesh.configure({ nodeId: 'n', clusterId: 'c', addr: host.addr, port: 4789, peers: others });
+      t.same(await nodes(), [2, 2, 2, 2]);
+    }
+    t.equal(await bed.ask(bed.client, h1.addr, 8080), `far ${client}`, 'after all others have gone');
+    for (const peer of ['192.0.2.50', '192.0.2.51'])
+      await h2.mesh.configure({ nodeId: 'n', clusterId: 'c', addr: h2.addr, port: 4789, peers: [h1.addr, peer] });
+    const listing = await bed.commands.run(h2.pathOf(ingress.id), ['nft', 'list', 'map', 'bridge', TABLE, 'nodes']);
+    t.match(listing, '0x00000003 : 0a:53:c0:00:02:33', 'one that comes when another goes has its number');
   });
 
   t.test('addresses of clients are replaced when the node is told to', async (t) => {

@@ -2,7 +2,7 @@ import type { NetworkEndpoint } from '@swarmd/model';
 import fc from 'fast-check';
 import t from 'tap';
 import { meshMac } from '../src/mesh/addresses.js';
-import { assignIndexes, parseIndexes, peerEntries } from '../src/mesh/ingress-rules.js';
+import { assignIndexes, parseIndexes, parseWays, wayChanges, waysTo } from '../src/mesh/ingress-rules.js';
 import { parseListeners } from '../src/mesh/placeholders.js';
 import { openPorts } from '../src/mesh/ports.js';
 import { parseSshPorts } from '../src/mesh/reserved.js';
@@ -50,12 +50,14 @@ t.test('mesh peers › containers’ entries are left alone, those of gone nodes
     { mac: '0a:53:c0:00:02:02', ifname: 'vx0', dst: '192.0.2.2', state: 'permanent' },
   ]);
   t.same(
-    peerEntries(
-      new Map([
-        [meshMac('192.0.2.1'), '192.0.2.1'],
-        [meshMac('192.0.2.3'), '192.0.2.3'],
-      ]),
-      listing,
+    wayChanges(
+      parseWays(listing),
+      waysTo(
+        new Map([
+          [meshMac('192.0.2.1'), '192.0.2.1'],
+          [meshMac('192.0.2.3'), '192.0.2.3'],
+        ]),
+      ),
     ),
     [
       'fdb replace 0a:53:c0:00:02:03 dev vx0 dst 192.0.2.3 self permanent',

@@ -53,6 +53,7 @@ function contents(state: NodeState) {
   return {
     members,
     config: state.config(),
+    blocks: [...(state.members('n1')?.blocks?.keys() ?? [])],
     engine: [...state.engineNetworks()],
     locals: [...state.locals().values()],
     published: state.published(),
@@ -70,6 +71,9 @@ async function filled(path: string): Promise<NodeState> {
   await state.changeMembers([change('n1', { removedEndpoints: ['t1'], endpoints: [endpoint('t3', '10.0.1.4')] })]);
   await state.putEngineNetwork('e1', 'n1');
   await state.putLocal(local('a', '/ns/a'));
+  const blocks = [{ nodeId: 'h2', nodeAddr: '192.0.2.2', ranges: ['10.0.1.128/26'] }];
+  await state.changeMembers([change('n1', { blocks: [...blocks, { ...blocks[0]!, nodeId: 'h3' }] })]);
+  await state.changeMembers([change('n1', { removedBlocks: ['h3'] })]);
   await state.setPublished([{ serviceId: 's', ports: [] }]);
   return state;
 }
@@ -84,6 +88,7 @@ t.test('state › what was written is there after a restart, in the same epoch',
     ['n1', ['t2', 't3']],
     ['n2', []],
   ]);
+  t.same(contents(after).blocks, ['h2']);
   t.equal(after.epoch(), before.epoch());
   t.notOk(after.doubtful);
   t.equal(after.members('unknown'), undefined, 'members of unknown networks are not kept');
@@ -97,6 +102,7 @@ t.test('state › a complete change replaces what was known, and members are ano
   await state.changeMembers([change('n1', { complete: true, endpoints: [endpoint('t7', '10.0.1.7')] })]);
   t.same([...state.members('n1')!.endpoints.keys()], ['t7']);
   t.not(state.members('n1'), before);
+  t.equal(state.members('n1')!.blocks?.size, 0);
   t.same([...before.endpoints.keys()], ['t2', 't3'], 'who still reads the old set is not disturbed');
   await state.close();
   const again = await open(path);

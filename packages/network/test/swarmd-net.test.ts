@@ -11,6 +11,7 @@ t.setTimeout(280_000);
 const green = aNetwork('green1', '10.77.0.0/24', { vni: 2 ** 20 + 1 });
 /** The same subnet on the same hosts. */
 const blue = aNetwork('blue1', '10.77.0.0/24', { vni: 2 ** 20 + 2, internal: true });
+const ingress = aNetwork('ing1', '10.80.0.0/24', { vni: 2 ** 20 + 3, ingress: true });
 const program = fileURLToPath(new URL('../src/main.js', import.meta.url));
 
 let lab: Lab | undefined;
@@ -44,7 +45,8 @@ function endpoint(id: string, host: Host, address: string): NetworkEndpoint {
 
 /** All of a network's endpoints, to all hosts. */
 async function tellEndpoints(network: NodeNetwork, endpoints: NetworkEndpoint[]): Promise<void> {
-  const services = [{ id: 'web', name: 'web', aliases: [], virtualIps: ['10.77.0.100'] }];
+  const virtualIps = [network.subnets[0]!.gateway.replace(/1$/, '100')];
+  const services = [{ id: 'web', name: 'web', aliases: [], virtualIps }];
   const change = {
     networkId: network.id,
     complete: true,
@@ -65,7 +67,7 @@ function serve(host: Host, network: NodeNetwork, name: string, address: string):
 }
 
 function ask(host: Host, container: string, name: string): Promise<string> {
-  return host.run(['docker', 'exec', container, 'timeout', '5', 'wget', '-q', '-O-', `http://${name}/`]);
+  return host.run(['docker', 'exec', container, 'timeout', '20', 'wget', '-q', '-O-', `http://${name}/`]);
 }
 
 const greenOnes = () => [endpoint('ca', h1, '10.77.0.11'), endpoint('cb', h2, '10.77.0.12')];
@@ -85,6 +87,34 @@ t.test('swarmd-net › containers of two hosts reach each other by address, name
     'the name leads to its tasks',
   );
 });
+
+t.test(
+  'swarmd-net › a published port answers on a host without the task, which sees its client',
+  { skip },
+  async (t) => {
+    for (const host of lab!.hosts) {
+      await tell(host, [ingress]);
+      await createEngineNetwork(host, ingress);
+    }
+    await tellEndpoints(ingress, [endpoint('ce', h2, '10.80.0.12')]);
+    const port = { Protocol: 'tcp', TargetPort: 80, PublishedPort: 8080, PublishMode: 'ingress' } as const;
+    for (const { client } of nets.values()) await client.publish([{ serviceId: 'web', ports: [port] }]);
+    const who = '#!/bin/sh\\necho; echo $REMOTE_ADDR\\n';
+    const script = `mkdir -p /www/cgi-bin; printf '${who}' >/www/cgi-bin/who; chmod +x /www/cgi-bin/who; exec httpd -f -h /www`;
+    const where = ['--network', ingress.name, '--ip', '10.80.0.12'];
+    await h2.run(['docker', 'run', '-d', '--init', '--name', 'ce', ...where, 'busybox', 'sh', '-c', script]);
+    const asking = `until timeout 3 busybox wget -q -O- http://${h1.ip}:8080/cgi-bin/who; do :; done`;
+    const seen = async (): Promise<string> => (await lab!.client(['timeout', '30', 'sh', '-c', asking])).stdout.trim();
+    for (const net of nets.values()) t.same((await net.client.status()).problems, []);
+    t.match(await seen(), lab!.clientAddress);
+    await nets.get(h2)!.stop('KILL');
+    t.match(await seen(), lab!.clientAddress, 'also while swarmd-net is away');
+    await nets.get(h2)!.start();
+    await h2.run('docker restart -t 0 ce');
+    t.match(await seen(), lab!.clientAddress);
+    await h2.run('docker rm -f ce');
+  },
+);
 
 t.test(
   'swarmd-net › traffic and new containers survive its sudden end, and it knows all again',
@@ -169,7 +199,7 @@ t.test('swarmd-net › a host that lost its power is as before once it is on aga
 t.test('swarmd-net › a reset leaves nothing of it on the host', { skip }, async (t) => {
   for (const host of lab!.hosts) {
     await host.run('docker rm -f $(docker ps -aq)');
-    await host.run(['docker', 'network', 'rm', green.name, blue.name]);
+    await host.run(['docker', 'network', 'rm', green.name, blue.name, ingress.name]);
     await nets.get(host)!.client.reset();
     t.equal(await host.run('ls /run/swarmd'), 'net.boot\nnet.sock\n');
     t.equal(await host.run('nft list tables | grep swarmd || true'), '');

@@ -87,7 +87,6 @@ export class SimulatedEngine {
         const container = this.#find(idOrName);
         return container === undefined ? undefined : inspection(container);
       },
-      vacate: () => {},
       release: async () => {},
     };
   }

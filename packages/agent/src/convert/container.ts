@@ -1,6 +1,6 @@
 import { type ContainerSpec, type Driver, durationMs, SwarmdError, type TaskSpec } from '@swarmd/model';
 import type Docker from 'dockerode';
-import { INGRESS_LABEL, NETWORKS_LABEL } from '../labels.js';
+import { NETWORKS_LABEL } from '../labels.js';
 import { withDefaultTag } from './image-reference.js';
 import { convertMounts } from './mounts.js';
 import { containerLabels, containerName } from './names.js';
@@ -33,7 +33,6 @@ export function toContainerRequest(
     Env: [...(spec.Env ?? []), ...genericResourceEnv(input.assignment.genericResources)],
     Labels: {
       ...containerLabels(input.assignment, input.spec, input.node),
-      ...(input.ingress?.length ? { [INGRESS_LABEL]: JSON.stringify(input.ingress) } : {}),
       ...(connect.length > 0 ? { [NETWORKS_LABEL]: String(input.networks.length) } : {}),
     },
     ExposedPorts: ports.ExposedPorts,

@@ -18,18 +18,13 @@ export function convertPorts(ports: readonly PortConfig[]): {
 }
 
 /**
- * A task's ports by publish mode: those the allocator gave, and from the spec those it gave none for (a host-mode port
- * needs no allocator; an ingress port without a number is not published yet).
+ * The ports that a task's own container publishes, those in host mode: as the allocator gave them, and from the spec those
+ * it gave none for, as they need no allocator. The routing mesh publishes the others.
  */
-export function taskPorts(
-  allocated: readonly PortConfig[],
-  endpoint: EndpointSpec | null | undefined,
-): { host: PortConfig[]; ingress: PortConfig[] } {
-  const key = (port: PortConfig) => `${port.PublishMode === 'host'}/${port.Protocol ?? 'tcp'}/${port.TargetPort}`;
-  const given = new Set(allocated.map(key));
-  const all = [...allocated, ...(endpoint?.Ports ?? []).filter((port) => !given.has(key(port)))];
-  return {
-    host: all.filter((port) => port.PublishMode === 'host'),
-    ingress: all.filter((port) => port.PublishMode !== 'host' && (port.PublishedPort ?? 0) > 0),
-  };
+export function hostPorts(allocated: readonly PortConfig[], endpoint: EndpointSpec | null | undefined): PortConfig[] {
+  const key = (port: PortConfig) => `${port.Protocol ?? 'tcp'}/${port.TargetPort}`;
+  const isHost = (port: PortConfig) => port.PublishMode === 'host';
+  const given = allocated.filter(isHost);
+  const keys = new Set(given.map(key));
+  return [...given, ...(endpoint?.Ports ?? []).filter((port) => isHost(port) && !keys.has(key(port)))];
 }

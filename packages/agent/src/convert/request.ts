@@ -38,10 +38,8 @@ export interface ConversionInput {
   files: readonly MountedFile[];
   /** `host` and `none` are alone. */
   networks: readonly TaskNetwork[];
-  /** Ports that the container itself publishes on this node. */
+  /** Ports that the container itself publishes on this node: those in mode host. */
   ports: readonly PortConfig[];
-  /** Ingress ports that are to lead to the container, whoever publishes them. */
-  ingress?: readonly PortConfig[];
   /** The cluster's log driver, for specs that name none. */
   defaultLogDriver?: Driver;
 }

@@ -1,18 +1,17 @@
-import { type Driver, type PortConfig, type ServiceSpec, SwarmdError } from '@swarmd/model';
+import { type Driver, type ServiceSpec, SwarmdError } from '@swarmd/model';
 import { toContainerRequest } from '../convert/container.js';
 import { expandSpec, templateContext } from '../convert/expand.js';
 import { ENGINE_NETWORKS, wantedNetworks } from '../convert/networks.js';
 import { type PayloadFile, type Payloads, payloadFiles } from '../convert/payload-files.js';
-import { taskPorts } from '../convert/ports.js';
+import { hostPorts } from '../convert/ports.js';
 import type { ContainerRequest, NodeFacts, TaskNetwork } from '../convert/request.js';
-import { CLUSTER_LABEL, INGRESS_LABEL, NETWORKS_LABEL, TASK_ID_LABEL } from '../labels.js';
+import { CLUSTER_LABEL, NETWORKS_LABEL, TASK_ID_LABEL } from '../labels.js';
 import { engineNetwork, type NetworkProvider } from '../network/overlay-networks.js';
 import type { AssignedNetwork, AssignedSpec, Assignment } from '../task/assignment.js';
 import type { EngineClient } from './client.js';
 import type { Inspection } from './container-facts.js';
 import { Containers } from './containers.js';
 import type { Images } from './images.js';
-import type { IngressPublisher } from './ingress.js';
 import type { PayloadStore } from './payload-store.js';
 
 /** What a task is made from. */
@@ -31,9 +30,7 @@ export interface TaskEngine {
   remove(containerId: string): Promise<void>;
   /** What the engine says of a container, or `undefined` when there is none of our cluster by that ID or name. */
   inspect(idOrName: string): Promise<Inspection | undefined>;
-  /** The task is told to stop: its published ports are for others. */
-  vacate(taskId: string): void;
-  /** The task has ended or goes: its files and ports are free. */
+  /** The task has ended or goes: its files are not needed any more. */
   release(taskId: string): Promise<void>;
 }
 
@@ -47,7 +44,6 @@ export interface TaskEngineDeps {
   images: Images;
   networks: NetworkProvider;
   payloadStore: PayloadStore;
-  ingress: IngressPublisher;
 }
 
 /** A {@link TaskEngine} on dockerode. */
@@ -72,20 +68,18 @@ class DockerTaskEngine implements TaskEngine {
   }
 
   async prepare(work: TaskWork, signal: AbortSignal): Promise<void> {
-    const { images, payloadStore, ingress } = this.#deps;
+    const { images, payloadStore } = this.#deps;
     const { assignment } = work;
     const plan = this.#plan(work);
-    const ports = taskPorts(assignment.ports, plan.spec.EndpointSpec);
     // A spec that cannot run here must not pull an image first.
-    this.#request(work, plan, [], [], []);
+    this.#request(work, plan, []);
     const image = plan.spec.TaskTemplate?.ContainerSpec?.Image ?? '';
     const [networks] = await Promise.all([
       this.#joinNetworks(work, plan.spec, signal),
       images.ensure(this.#deps.client(), image, work.spec.registryAuth, signal),
       payloadStore.write(assignment.id, plan.files),
     ]);
-    const published = [...ports.host, ...ingress.claim(assignment.id, ports.ingress)];
-    await this.#create(work, this.#request(work, plan, networks, published, ports.ingress), signal);
+    await this.#create(work, this.#request(work, plan, networks), signal);
   }
 
   async start(work: TaskWork, containerId: string): Promise<void> {
@@ -94,7 +88,6 @@ class DockerTaskEngine implements TaskEngine {
     const taskId = work.assignment.id;
     // Written when preparing; lost if the host was restarted since.
     if (files.length > 0 && !(await payloadStore.has(taskId, files.length))) await payloadStore.write(taskId, files);
-    await this.#deps.ingress.vacated(taskId);
     await this.#containers.start(containerId);
   }
 
@@ -108,24 +101,11 @@ class DockerTaskEngine implements TaskEngine {
 
   async inspect(idOrName: string): Promise<Inspection | undefined> {
     const found = await this.#ours(idOrName);
-    if (found === undefined || isHalfMade(found)) return undefined;
-    if (found.facts.kind === 'running') this.#publish(found);
-    return found;
-  }
-
-  vacate(taskId: string): void {
-    this.#deps.ingress.vacate(taskId);
+    return found === undefined || isHalfMade(found) ? undefined : found;
   }
 
   async release(taskId: string): Promise<void> {
-    this.#deps.ingress.release(taskId);
     await this.#deps.payloadStore.remove(taskId);
-  }
-
-  #publish({ labels, addresses, ports }: Inspection): void {
-    const address = Object.values(addresses).find((one) => one !== '') ?? '';
-    const ingress = JSON.parse(labels[INGRESS_LABEL] ?? '[]') as PortConfig[];
-    this.#deps.ingress.running(labels[TASK_ID_LABEL] ?? '', address, ingress, ports);
   }
 
   async #ours(idOrName: string): Promise<Inspection | undefined> {
@@ -140,13 +120,7 @@ class DockerTaskEngine implements TaskEngine {
     return { node, spec, files: payloadFiles(spec, this.#deps.payloads, context) };
   }
 
-  #request(
-    { assignment }: TaskWork,
-    { node, spec, files }: Plan,
-    networks: readonly TaskNetwork[],
-    ports: readonly PortConfig[],
-    ingress: readonly PortConfig[],
-  ): ContainerRequest {
+  #request({ assignment }: TaskWork, { node, spec, files }: Plan, networks: readonly TaskNetwork[]): ContainerRequest {
     const { payloadStore, payloads, defaultLogDriver } = this.#deps;
     const driver = defaultLogDriver();
     const mounted = payloadStore.paths(assignment.id, files);
@@ -157,8 +131,7 @@ class DockerTaskEngine implements TaskEngine {
         node,
         files: mounted,
         networks,
-        ports,
-        ingress,
+        ports: hostPorts(assignment.ports, spec.EndpointSpec),
         ...(driver ? { defaultLogDriver: driver } : {}),
       },
       (configId) => {

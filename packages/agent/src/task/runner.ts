@@ -174,7 +174,6 @@ export class TaskRunner {
     start: () => this.#operate('start', async () => this.#deps.engine.start(this.#work(), this.containerId ?? '')),
     stop: (step) => {
       if (step.because === 'unhealthy') this.#observed.unhealthy = true;
-      this.#deps.engine.vacate(this.id);
       return this.#operate('stop', () => this.#deps.engine.stop(this.containerId ?? '', this.#graceMs()));
     },
     remove: () => this.#operate('remove', () => this.#deps.engine.remove(this.containerId ?? '')),

@@ -112,9 +112,9 @@ function planNetworks(source: Snapshot, target: Snapshot): PlanItem[] {
     const remarks = source.remarks.get(handleKey('network', spec.Name)) ?? [];
     const { refusal, notes } = networkLimits(spec);
     const item = { kind: 'network', name: spec.Name, notes: [...notes, ...remarks] } as const;
-    if (refusal !== undefined) return { ...item, verdict: 'cannot', changes: [], reason: refusal };
     const planned = planObject(item, named(target.objects.networks, 'network', spec.Name, nameOf), spec);
     if (planned.verdict === 'same') return { ...planned, notes: [] };
+    if (refusal !== undefined) return { ...item, verdict: 'cannot', changes: [], reason: refusal };
     if (planned.verdict !== 'update') return planned;
     return { ...item, verdict: 'cannot', changes: planned.changes, reason: `differs, and a network ${CANNOT_CHANGE}` };
   });

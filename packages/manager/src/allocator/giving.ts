@@ -31,10 +31,10 @@ export class Giving {
    */
   take(networkId: string, families: 'first' | 'all' = 'all'): Given {
     const network = this.#tx.get('network', networkId);
-    const name = network?.Spec.Name ?? networkId;
+    const name = network?.Spec.Name;
     const pools = this.#index.network(networkId)?.pools ?? [];
-    if (network === undefined || pools.length === 0)
-      return { error: `network "${name}" has no addresses yet`, waitMs: undefined };
+    if (network === undefined) return { error: `network ${networkId} is not there any more`, waitMs: undefined };
+    if (pools.length === 0) return { error: `network "${name}" has no addresses yet`, waitMs: undefined };
     const mark = this.mark();
     const addresses: string[] = [];
     for (const family of families === 'first' ? ([4] as const) : ([4, 6] as const)) {

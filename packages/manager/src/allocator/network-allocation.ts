@@ -23,6 +23,10 @@ export const MTU_OPTION = 'com.docker.network.driver.mtu';
 const DEFAULT_MTU = 1450;
 /** What a packet needs around it, by the family of the hosts' addresses. */
 const VXLAN_HEADER = { 4: 50, 6: 70 } as const;
+/** What IPsec (ESP) adds to that at most. */
+const ENCRYPTION_HEADER = 40;
+/** What one node says of itself must not make networks useless: less than this no IPv4 host has. */
+const MIN_MTU = 576;
 /** Every node is on the ingress network and many tasks: it is made this large (prefix length) where the pool allows. */
 const INGRESS_BITS = 16;
 /** Docker Swarm's own. */
@@ -69,7 +73,14 @@ export function mtuFor(spec: NetworkSpec, nodes: NetworkSurroundings['nodes']): 
   const known = nodes.flatMap(({ mtu, addrs }) =>
     mtu ? [mtu - VXLAN_HEADER[addrs.some((addr) => addr.includes(':')) ? 6 : 4]] : [],
   );
-  return known.length === 0 ? DEFAULT_MTU : Math.min(...known);
+  const least = known.length === 0 ? DEFAULT_MTU : Math.min(...known);
+  return Math.max(MIN_MTU, least - (isEncrypted(spec) ? ENCRYPTION_HEADER : 0));
+}
+
+/** Whether packets between nodes are to be encrypted; Docker takes the option without a value for yes. */
+export function isEncrypted({ Options }: NetworkSpec): boolean {
+  const value = Options?.['encrypted'];
+  return value !== undefined && !['0', 'f', 'false'].includes(value.toLowerCase());
 }
 
 /** The subnets that a network has, or asks for. */

@@ -1,6 +1,6 @@
 import type { Network, NetworkSpec, ReadView } from '@swarmd/model';
 import { type Cidr, contains, formatCidr, formatIp, overlap, parseCidr, parseIp } from '../allocator/ip.js';
-import { isOverlay, MTU_OPTION, subnetsOf } from '../allocator/network-allocation.js';
+import { isEncrypted, isOverlay, MTU_OPTION, subnetsOf } from '../allocator/network-allocation.js';
 import { invalid, rpcError } from './errors.js';
 
 /** Smaller ones have no room beside network, gateway and broadcast address. */
@@ -115,12 +115,6 @@ function checkOverlap(name: string, cidr: Cidr, others: readonly Network[]): voi
     const which = `subnet ${formatCidr(cidr)} of network ${name} and ${formatCidr(taken)} of network ${other.Spec.Name}`;
     throw invalid(`Pool overlaps with other one on this address space: ${which}`, 'IPAM.Config.Subnet');
   }
-}
-
-/** Whether packets between nodes are to be encrypted; Docker takes the option without a value for yes. */
-function isEncrypted({ Options }: NetworkSpec): boolean {
-  const value = Options?.['encrypted'];
-  return value !== undefined && !['0', 'f', 'false'].includes(value.toLowerCase());
 }
 
 /** Rather no network than one in the clear. */

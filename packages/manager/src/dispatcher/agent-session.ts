@@ -56,31 +56,13 @@ export function createAgentSession(
   peers: Pick<DispatcherContext, 'managers' | 'dataPaths'>,
   networks: Pick<Endpoints, 'open' | 'everywhere'>,
 ): AgentSession {
-  const { nodeId, peer, stream } = about;
+  const { nodeId, stream } = about;
   const endpoints = about.dataPath === undefined ? undefined : networks.open({ nodeId, stream });
   const listeners = new Set<(alive: boolean) => void>();
   let begun = false;
   let sequence = 0;
   let sent = NOTHING;
-  let told: ClusterFacts | undefined;
-  let toldFrom: readonly unknown[] = [];
-
-  const updateCluster = (view: ReadView): void => {
-    const sources = [
-      view.get('node', nodeId),
-      view.get('cluster', CLUSTER_KEY),
-      peers.managers(),
-      peers.dataPaths(),
-    ] as const;
-    // Most updates are about tasks: objects are immutable, so the same ones have nothing new to say.
-    if (told !== undefined && sources.every((source, i) => source === toldFrom[i])) return;
-    const [node, cluster, managers, dataPaths] = sources;
-    const facts = clusterFacts({ node, cluster, managers, role: peer.role, dataPaths });
-    const update = clusterUpdate(told, facts);
-    told = facts;
-    toldFrom = sources;
-    if (update !== undefined) stream.send({ $case: 'cluster', value: update });
-  };
+  const updateCluster = clusterTeller(about, peers);
   const updateAssignments = (view: ReadView): void => {
     const next = assignmentSet(view, nodeId, endpoints === undefined ? [] : networks.everywhere());
     const diff = diffAssignments(sent, next);
@@ -132,5 +114,30 @@ export function createAgentSession(
       listeners.clear();
       for (const listener of called) listener(alive);
     },
+  };
+}
+
+/** Tells the agent of its cluster what it was not told yet. */
+function clusterTeller(
+  { nodeId, peer, stream }: Pick<AgentSession, 'nodeId' | 'peer' | 'stream'>,
+  peers: Pick<DispatcherContext, 'managers' | 'dataPaths'>,
+): (view: ReadView) => void {
+  let told: ClusterFacts | undefined;
+  let toldFrom: readonly unknown[] = [];
+  return (view) => {
+    const sources = [
+      view.get('node', nodeId),
+      view.get('cluster', CLUSTER_KEY),
+      peers.managers(),
+      peers.dataPaths(),
+    ] as const;
+    // Most updates are about tasks: objects are immutable, so the same ones have nothing new to say.
+    if (told !== undefined && sources.every((source, i) => source === toldFrom[i])) return;
+    const [node, cluster, managers, dataPaths] = sources;
+    const facts = clusterFacts({ node, cluster, managers, role: peer.role, dataPaths });
+    const update = clusterUpdate(told, facts);
+    told = facts;
+    toldFrom = sources;
+    if (update !== undefined) stream.send({ $case: 'cluster', value: update });
   };
 }

@@ -29,8 +29,6 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
   const { clock, registry, logs } = context;
   let session: AgentSession | undefined;
   let unacknowledged = 0;
-  let described: Promise<void> = Promise.resolve();
-  let attached: Promise<void> = Promise.resolve();
 
   const stream = createSessionStream(call, {
     clock,
@@ -67,13 +65,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
       })
       .catch(fail);
   };
-  const describe = (of: AgentSession, json: Uint8Array): void => {
-    // One after the other: over a change of leader the older could be written last.
-    described = described.then(() => onDescription(context, of, json)).catch(fail);
-  };
-  const attach = (of: AgentSession, json: Uint8Array): void => {
-    attached = attached.then(() => onAttachments(context, of, json)).catch(fail);
-  };
+  const inOrder = oneByOne(fail);
   const onMessage = (message: AgentMessage): void => {
     const { body } = message;
     if (session === undefined) {
@@ -90,11 +82,11 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
     if (body === undefined) return;
     if (body.$case === 'heartbeat') onHeartbeat(context, session, body.value);
     else if (body.$case === 'statuses') onStatuses(body.value, session);
-    else if (body.$case === 'description') describe(session, body.value.description);
+    else if (body.$case === 'description') inOrder(onDescription(context, session, body.value.description));
     else if (body.$case === 'goodbye') onGoodbye(context, session, body.value).catch(fail);
     else if (body.$case === 'inquiryAnswer') context.inquiries.answered(session.nodeId, body.value);
     else if (body.$case === 'endpointsApplied') session.endpointsApplied(body.value.index);
-    else if (body.$case === 'attachments') attach(session, body.value.attachments);
+    else if (body.$case === 'attachments') inOrder(onAttachments(context, session, body.value.attachments));
     else throw new SwarmdError('invalid-argument', 'a session registers once');
   };
   call.on('data', (message: AgentMessage) => {
@@ -105,6 +97,14 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
       fail(error);
     }
   });
+}
+
+/** Does one thing after the other: over a change of leader the older of two reports could be written last. */
+function oneByOne(fail: (error: unknown) => void): (work: () => Promise<void>) => void {
+  let last: Promise<void> = Promise.resolve();
+  return (work) => {
+    last = last.then(work).catch(fail);
+  };
 }
 
 function openSession(
@@ -141,21 +141,24 @@ function onHeartbeat(
   stream.send({ $case: 'heartbeat', value: { heartbeatPeriodMs: jittered(periodMs(), random) } });
 }
 
-async function onDescription(context: DispatcherContext, { nodeId }: AgentSession, json: Uint8Array): Promise<void> {
-  const description = parseDescription(json);
-  if (description === undefined) return;
-  await context.overFailover(() => context.reports.describe(nodeId, description));
+function onDescription(context: DispatcherContext, { nodeId }: AgentSession, json: Uint8Array): () => Promise<void> {
+  return async () => {
+    const description = parseDescription(json);
+    if (description !== undefined) await context.overFailover(() => context.reports.describe(nodeId, description));
+  };
 }
 
-async function onAttachments(context: DispatcherContext, session: AgentSession, json: Uint8Array): Promise<void> {
+function onAttachments(context: DispatcherContext, session: AgentSession, json: Uint8Array): () => Promise<void> {
   const { nodeId, sessionId } = session;
-  const attachments = parseAttachments(json);
-  try {
-    await context.overFailover(() => context.reports.attach(nodeId, sessionId, attachments));
-  } catch (error) {
-    // A leader that knows of no such report has no overlays to reach these containers by.
-    if (!isErrorCode(error, 'unimplemented')) throw error;
-  }
+  return async () => {
+    const attachments = parseAttachments(json);
+    try {
+      await context.overFailover(() => context.reports.attach(nodeId, sessionId, attachments));
+    } catch (error) {
+      // A leader that knows of no such report has no overlays to reach these containers by.
+      if (!isErrorCode(error, 'unimplemented')) throw error;
+    }
+  };
 }
 
 async function onGoodbye(context: DispatcherContext, session: AgentSession, { backWithinMs }: Goodbye): Promise<void> {

@@ -181,5 +181,5 @@ export function differenceFinding(node: Node, networkName: string, lines: readon
 function inWords(line: string): string {
   const [kind, id, , nodeAddr, addresses, phase] = JSON.parse(line) as string[];
   if (kind === 'endpoint') return `endpoint ${id} (${[addresses].flat().join(', ')} on ${nodeAddr}, ${phase})`;
-  return `service ${id}`;
+  return kind === 'service' ? `service ${id}` : `the ranges of node ${id}`;
 }

@@ -8,11 +8,13 @@ import {
   type NetworkEndpoint,
   type NetworkService,
   type Node,
+  type NodeBlocks,
   type ReadView,
 } from '@swarmd/model';
 import { NetworkEndpoint_Phase, type NetworkEndpoint as WireEndpoint } from '@swarmd/wire';
 import { isAssigned } from '../dispatcher/assignments.js';
-import { foreignEndpoints, networkService, taskEndpoint } from '../dispatcher/endpoints/endpoint-set.js';
+import { foreignEndpoints, networkService, nodeBlocks, taskEndpoint } from '../dispatcher/endpoints/endpoint-set.js';
+import { taskLabel } from './service-endpoints.js';
 
 /** A network as every node that has it should know it. */
 export interface ExpectedNetwork {
@@ -62,7 +64,7 @@ export function expectedNodes(view: ReadView, nodes: readonly Node[]): ExpectedN
       if (expected === undefined) continue;
       held.get(task.NodeID)?.set(ID, expected);
       if (task.Status.State !== 'running') continue;
-      const about = { taskId: task.ID, name: `${task.ServiceName}.${task.Slot || task.NodeID}`, networkId: ID };
+      const about = { taskId: task.ID, name: taskLabel(view, task), networkId: ID };
       running.get(task.NodeID)?.push({ ...about, address: withoutPrefix(Addresses[0] ?? '') });
     }
   }
@@ -78,7 +80,7 @@ export function expectedNodes(view: ReadView, nodes: readonly Node[]): ExpectedN
 export function expectedNetworks(view: ReadView): Map<string, ExpectedNetwork> {
   const members = new Map<string, Members>();
   for (const { ID, Allocation } of view.all('network')) {
-    if (Allocation !== undefined) members.set(ID, { endpoints: [], services: [], present: new Set() });
+    if (Allocation !== undefined) members.set(ID, { endpoints: [], services: [], blocks: [], present: new Set() });
   }
   for (const task of view.all('task')) {
     for (const {
@@ -100,8 +102,8 @@ export function expectedNetworks(view: ReadView): Map<string, ExpectedNetwork> {
     }
   }
   const networks = new Map<string, ExpectedNetwork>();
-  for (const [id, { endpoints, services }] of members) {
-    const lines = memberLines(endpoints, services);
+  for (const [id, { endpoints, services, blocks }] of members) {
+    const lines = memberLines(endpoints, services, blocks);
     networks.set(id, {
       network: view.get('network', id) as ExpectedNetwork['network'],
       lines,
@@ -114,13 +116,19 @@ export function expectedNetworks(view: ReadView): Map<string, ExpectedNetwork> {
 interface Members {
   endpoints: NetworkEndpoint[];
   services: NetworkService[];
+  blocks: NodeBlocks[];
   /** Services with an endpoint. */
   present: Set<string>;
 }
 
 function addNode(node: Node, members: ReadonlyMap<string, Members>): void {
-  for (const id of new Set((node.Attachments ?? []).map(({ NetworkID }) => NetworkID)))
-    members.get(id)?.endpoints.push(...foreignEndpoints(node, id).map(toModel));
+  const attached = (node.Attachments ?? []).map(({ NetworkID }) => NetworkID);
+  for (const id of new Set([...attached, ...Object.keys(node.AddressBlocks ?? {})])) {
+    const of = members.get(id);
+    of?.endpoints.push(...foreignEndpoints(node, id).map(toModel));
+    const blocks = nodeBlocks(node, id);
+    if (blocks !== undefined) of?.blocks.push(blocks);
+  }
 }
 
 function toModel({ id, serviceId, nodeAddr, addresses, phase, names }: WireEndpoint): NetworkEndpoint {

@@ -6,7 +6,6 @@ import {
   type ServiceEndpoints,
   type ServiceEndpointTask,
   type Task,
-  taskName,
 } from '@swarmd/model';
 
 /**
@@ -33,7 +32,11 @@ export function serviceEndpoints(view: ReadView, service: Service): ServiceEndpo
         return !alive.has(placeOf(task)) && all.findIndex((other) => placeOf(other) === placeOf(task)) === i;
       })
       .map((task) => endpointOfTask(view, service, task))
-      .sort((a, b) => order.indexOf(a.Endpoint) - order.indexOf(b.Endpoint) || compare(a.Name, b.Name)),
+      .sort(
+        (a, b) =>
+          order.indexOf(a.Endpoint) - order.indexOf(b.Endpoint) ||
+          a.Name.localeCompare(b.Name, 'en', { numeric: true }),
+      ),
   };
 }
 
@@ -44,7 +47,7 @@ export function endpointOfTask(view: ReadView, service: Service, task: Task): Se
   );
   return {
     ID: task.ID,
-    Name: taskName(task),
+    Name: taskLabel(view, task),
     NodeID: task.NodeID,
     Hostname: view.get('node', task.NodeID)?.Description?.Hostname ?? '',
     State: task.Status.State,
@@ -78,6 +81,11 @@ function judge(view: ReadView, service: Service, task: Task): Verdict {
   if (State === 'ready' && task.DesiredState === 'ready') return out('it is ready, and waits for its turn to start');
   if (State === 'ready') return out('it starts once all nodes know its address');
   return out(`it does not run yet (${State})${detail === '' ? '' : `: ${detail}`}`);
+}
+
+/** What people call a task: `service.slot`, of global services `service.host`. */
+export function taskLabel(view: ReadView, { ServiceName, Slot, NodeID }: Task): string {
+  return `${ServiceName}.${Slot > 0 ? Slot : (view.get('node', NodeID)?.Description?.Hostname ?? NodeID)}`;
 }
 
 function placeOf({ Slot, NodeID }: Task): string {

@@ -11,6 +11,7 @@ import {
   taskName,
 } from '@swarmd/model';
 import { specNetworks } from '../dispatcher/endpoints/endpoint-set.js';
+import { taskLabel } from './service-endpoints.js';
 
 /** What a trace begins or ends at. */
 export interface End {
@@ -140,7 +141,7 @@ function ofTask(view: ReadView, task: Task): End {
     given.map((address) => place(view, Network.ID, address)),
   );
   const node = { NodeID: task.NodeID, Hostname: hostnameOf(view, task.NodeID) };
-  return { task, shown: { Kind: 'task', ID: task.ID, Name: taskName(task), ...node, Addresses } };
+  return { task, shown: { Kind: 'task', ID: task.ID, Name: taskLabel(view, task), ...node, Addresses } };
 }
 
 function ofContainer(view: ReadView, { ID, Description }: Node, attachments: readonly ForeignAttachment[]): End {

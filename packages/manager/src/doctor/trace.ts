@@ -12,6 +12,7 @@ import {
   SwarmdError,
   type TraceOptions,
   type TraceReport,
+  taskName,
 } from '@swarmd/model';
 import type { AskNode } from '../dispatcher/ask-node.js';
 import { askProbe } from './probing.js';
@@ -159,11 +160,10 @@ function sharedNetwork({ view, source, destination, endpoints }: Tracing) {
   return found && { networkId: found.NetworkID, name: found.Network, own: found.Address };
 }
 
-/** A service by its ID is asked for by its name. */
+/** The name that the other end is found by: a service's or a container's as it was given, a task's is its container's. */
 function nameToAsk({ destination, to }: Tracing): string {
-  if (to === destination.shown.ID || (destination.shown.Kind !== 'service' && to !== destination.shown.Name))
-    return destination.shown.Name;
-  return to;
+  if (destination.task !== undefined) return taskName(destination.task);
+  return destination.service !== undefined && to === destination.service.ID ? destination.shown.Name : to;
 }
 
 function expectedAnswer(tracing: Tracing, networkId: string, virtualIp: string | undefined): string[] {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { NetworkEndpoint, NetworkService } from './node-networks.js';
+import type { NetworkEndpoint, NetworkService, NodeBlocks } from './node-networks.js';
 
 /**
  * What can be asked of a node's networks by people who look for a fault: JSON between managers, agents and swarmd-net.
@@ -144,15 +144,21 @@ export interface NetworkAudits {
 }
 
 /**
- * All that a node is told of who is on a network, a line for each endpoint and service, sorted: two nodes that were told
- * the same have the same lines.
+ * All that a node is told of a network, a line for each endpoint, service and node with ranges, sorted: two nodes that were
+ * told the same have the same lines.
  */
-export function memberLines(endpoints: Iterable<NetworkEndpoint>, services: Iterable<NetworkService>): string[] {
+export function memberLines(
+  endpoints: Iterable<NetworkEndpoint>,
+  services: Iterable<NetworkService>,
+  blocks: Iterable<NodeBlocks>,
+): string[] {
   const lines: string[] = [];
   for (const { id, serviceId, nodeAddr, addresses, phase, names } of endpoints)
     lines.push(JSON.stringify(['endpoint', id, serviceId, nodeAddr, [...addresses].sort(), phase, [...names].sort()]));
   for (const { id, name, aliases, virtualIps } of services)
     lines.push(JSON.stringify(['service', id, name, [...aliases].sort(), [...virtualIps].sort()]));
+  for (const { nodeId, nodeAddr, ranges } of blocks)
+    lines.push(JSON.stringify(['blocks', nodeId, '', nodeAddr, [...ranges].sort()]));
   return lines.sort();
 }
 

@@ -152,5 +152,6 @@ async function auditNetwork(
 
 function linesOf(knowledge: NetworkKnowledge, networkId: string): string[] {
   const members = knowledge.members(networkId);
-  return memberLines(members?.endpoints.values() ?? [], members?.services.values() ?? []);
+  if (members === undefined) return [];
+  return memberLines(members.endpoints.values(), members.services.values(), members.blocks?.values() ?? []);
 }

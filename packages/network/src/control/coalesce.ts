@@ -40,19 +40,33 @@ export function createQueues(): <T>(key: string, task: () => Promise<T>) => Prom
   };
 }
 
-/** Runs at most `count` tasks at a time, the others in the order in which they came. */
-export function createSlots(count: number): <T>(task: () => Promise<T>) => Promise<T> {
+/** Room for some tasks at a time; the others wait in the order in which they came. */
+export interface Slots {
+  /** Runs `task` once there is room. */
+  run<T>(key: string, task: () => Promise<T>): Promise<T>;
+  /** What waits under `key` comes next. */
+  hurry(key: string): void;
+}
+
+/** Room for `count` tasks. */
+export function createSlots(count: number): Slots {
   let free = count;
-  const waiting: (() => void)[] = [];
-  return async (task) => {
-    if (free > 0) free -= 1;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = waiting.shift();
-      if (next === undefined) free += 1;
-      else next();
-    }
+  let waiting: { key: string; begin(): void }[] = [];
+  return {
+    async run(key, task) {
+      if (free > 0) free -= 1;
+      else await new Promise<void>((resolve) => waiting.push({ key, begin: resolve }));
+      try {
+        return await task();
+      } finally {
+        const next = waiting.shift();
+        if (next === undefined) free += 1;
+        else next.begin();
+      }
+    },
+    hurry(key) {
+      const urgent = waiting.filter((entry) => entry.key === key);
+      if (urgent.length > 0) waiting = [...urgent, ...waiting.filter((entry) => entry.key !== key)];
+    },
   };
 }

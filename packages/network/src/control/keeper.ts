@@ -58,7 +58,7 @@ class StateKeeper implements Keeper {
   /** Networks of which the state may know less than the kernel. */
   readonly #doubtful: Set<string>;
   readonly #retries: Retries;
-  readonly #slot = createSlots(AT_ONCE);
+  readonly #slots = createSlots(AT_ONCE);
   readonly #configure: () => Promise<void>;
   readonly #publish: () => Promise<void>;
   /** Since this process started. */
@@ -80,7 +80,7 @@ class StateKeeper implements Keeper {
       run = coalesce(() => {
         const what = `network ${this.#deps.state.networks().get(networkId)?.name ?? networkId}`;
         const attempted = { key: networkId, what, again: () => this.bring(networkId) };
-        return this.#retries.watched(attempted, () => this.#slot(() => this.#bringNow(networkId)));
+        return this.#retries.watched(attempted, () => this.#slots.run(networkId, () => this.#bringNow(networkId)));
       });
       this.#runs.set(networkId, run);
     }
@@ -89,7 +89,10 @@ class StateKeeper implements Keeper {
 
   async ready(networkId: string): Promise<void> {
     const network = this.#deps.state.networks().get(networkId);
-    if (network !== undefined && this.#ensured.get(networkId) !== network) await this.bring(networkId);
+    if (network === undefined || this.#ensured.get(networkId) === network) return;
+    const brought = this.bring(networkId);
+    this.#slots.hurry(networkId);
+    await brought;
   }
 
   told(networkId: string): void {
@@ -118,9 +121,13 @@ class StateKeeper implements Keeper {
   }
 
   restore(): void {
-    const { state, logger } = this.#deps;
-    // What fails is logged and tried again where it fails.
-    const restoring = [...state.networks().keys()].map((networkId) => this.ready(networkId).catch(() => {}));
+    const { state, names, logger } = this.#deps;
+    const restoring = [...state.networks().values()].map(async (network) => {
+      // In the namespace of an earlier process names are answered before anything else: containers wait seconds for one.
+      await names.serve(network).catch(() => {});
+      // What fails is logged and tried again where it fails.
+      await this.bring(network.id).catch(() => {});
+    });
     Promise.all(restoring)
       .then(() => {
         logger.info({ networks: this.#ensured.size, of: state.networks().size }, 'networks are restored');
@@ -198,7 +205,7 @@ class StateKeeper implements Keeper {
         const ports = [...state.locals().values()].filter(
           (local) => local.networkId === networkId && local.sandbox !== '',
         );
-        const found = await this.#slot(() => plane.audit(network, members, ports));
+        const found = await this.#slots.run(networkId, () => plane.audit(network, members, ports));
         for (const sentence of found) logger.warn({ network: network.name }, sentence);
         // A namespace that had to be made anew has no sockets in it.
         if (found.length > 0 && this.#ensured.get(networkId) === network) await names.serve(network);

@@ -1,5 +1,4 @@
 import { isIPv4, isIPv6, SocketAddress } from 'node:net';
-import type { NetworkService } from '@swarmd/model';
 import type { NameSource, NetworkMembers } from '../parts.js';
 
 /** What a name leads to; with neither it is known all the same. */
@@ -11,8 +10,8 @@ export interface NamedAddresses {
 /** All names of one network. Keys are in lower case. */
 export interface NameTable {
   names: ReadonlyMap<string, NamedAddresses>;
-  /** By address in its canonical form: the name that it is called by, as it is written. */
-  addresses: ReadonlyMap<string, string>;
+  /** The name that an address, in its canonical form, is called by; as it is written. */
+  nameOf(address: string): string | undefined;
 }
 
 /** Tables of networks by ID, as of now. */
@@ -23,7 +22,8 @@ export interface NameTables {
 
 /** `name` as it is compared: DNS knows no difference of case in ASCII, and none else. */
 export function foldName(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase()).replace(/\.$/, '');
+  const rootless = name.endsWith('.') ? name.slice(0, -1) : name;
+  return rootless.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** An IP address in the one form in which it is compared; `undefined` for what is none. */
@@ -39,30 +39,34 @@ export function canonicalAddress(address: string): string | undefined {
  * nowhere.
  */
 export function nameTable(members: NetworkMembers): NameTable {
-  const found = new Map<string, Set<string>>();
-  const addresses = new Map<string, string>();
+  const found = new Map<string, string[]>();
   const add = (name: string, more: readonly string[]): void => {
     const known = found.get(name);
-    if (known === undefined) found.set(name, new Set(more));
-    else for (const address of more) known.add(address);
+    if (known === undefined) found.set(name, [...more]);
+    else known.push(...more);
   };
   const ready = readyAddresses(members);
   for (const service of members.services.values()) {
     const tasks = ready.get(service.id) ?? [];
-    for (const name of namesOf(service)) {
+    for (const name of new Set([service.name, ...service.aliases].map(foldName))) {
       add(name, service.virtualIps.length > 0 ? service.virtualIps : tasks);
       add(`tasks.${name}`, tasks);
     }
-    for (const address of service.virtualIps) call(addresses, address, service.name);
   }
   const ofServices = new Set(found.keys());
   for (const endpoint of members.endpoints.values()) {
     const reachable = endpoint.phase === 'draining' ? [] : endpoint.addresses;
     for (const name of endpoint.names.map(foldName)) if (!ofServices.has(name)) add(name, reachable);
-    const [first] = endpoint.names;
-    if (first !== undefined) for (const address of reachable) call(addresses, address, first);
   }
-  return { names: new Map([...found].map(([name, all]) => [name, byFamily(all)])), addresses };
+  // Reverse names are asked for seldom: most tables are replaced before one is.
+  let called: Map<string, string> | undefined;
+  return {
+    names: new Map([...found].map(([name, all]) => [name, byFamily(all)])),
+    nameOf: (address) => {
+      called ??= namesByAddress(members);
+      return called.get(address);
+    },
+  };
 }
 
 /**
@@ -97,13 +101,18 @@ function readyAddresses(members: NetworkMembers): Map<string, string[]> {
   return ready;
 }
 
-function namesOf(service: NetworkService): Set<string> {
-  return new Set([service.name, ...service.aliases].map(foldName));
-}
-
-function call(addresses: Map<string, string>, address: string, name: string): void {
-  const canonical = canonicalAddress(address);
-  if (canonical !== undefined && !addresses.has(canonical) && isWritable(name)) addresses.set(canonical, name);
+function namesByAddress({ services, endpoints }: NetworkMembers): Map<string, string> {
+  const called = new Map<string, string>();
+  const call = (address: string, name: string): void => {
+    const canonical = canonicalAddress(address);
+    if (canonical !== undefined && !called.has(canonical) && isWritable(name)) called.set(canonical, name);
+  };
+  for (const { virtualIps, name } of services.values()) for (const address of virtualIps) call(address, name);
+  for (const { names, phase, addresses } of endpoints.values()) {
+    const [first] = names;
+    if (first !== undefined && phase !== 'draining') for (const address of addresses) call(address, first);
+  }
+  return called;
 }
 
 /** The engine takes names of containers that no DNS packet can hold; room is left for the network's name. */
@@ -111,7 +120,7 @@ function isWritable(name: string): boolean {
   return name.length <= 180 && name.split('.').every((label) => /^[\x21-\x7e]{1,63}$/.test(label));
 }
 
-function byFamily(addresses: Iterable<string>): NamedAddresses {
-  const all = [...addresses];
-  return { v4: all.filter((address) => isIPv4(address)), v6: all.filter((address) => isIPv6(address)) };
+function byFamily(addresses: readonly string[]): NamedAddresses {
+  const all = addresses.length > 1 ? [...new Set(addresses)] : addresses;
+  return { v4: all.filter((address) => !address.includes(':')), v6: all.filter((address) => address.includes(':')) };
 }

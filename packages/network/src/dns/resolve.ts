@@ -50,7 +50,7 @@ export function resolveReverse(name: string, asker: Asker, tables: NameTables): 
   for (const id of asker.networkIds) {
     const network = tables.network(id);
     if (network === undefined) continue;
-    const found = tables.table(id)?.addresses.get(address);
+    const found = tables.table(id)?.nameOf(address);
     if (found !== undefined) return { kind: 'name', name: `${found}.${network.name}` };
     ours ||= network.subnets.some(({ subnet }) => contains(subnet, address));
   }

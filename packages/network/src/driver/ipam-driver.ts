@@ -1,3 +1,4 @@
+import { isIPv4 } from 'node:net';
 import { NETWORK_OPTION, type NodeNetwork, SwarmdError } from '@swarmd/model';
 import type { z } from 'zod';
 import type { NodeState } from '../state/node-state.js';
@@ -64,7 +65,7 @@ export function createIpamDriver(state: NodeState, now: () => number): IpamDrive
     }
     const members = state.members(network.id);
     for (const { addresses } of members?.endpoints.values() ?? []) {
-      for (const address of addresses) taken.add(plainAddress(address));
+      for (const address of addresses) taken.add(isIPv4(address) ? address : plainAddress(address));
     }
     for (const { virtualIps } of members?.services.values() ?? []) for (const vip of virtualIps) taken.add(vip);
     const blocks = network.addressBlocks.flatMap((block) => parseRange(block) ?? []);

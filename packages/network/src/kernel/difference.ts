@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { NodeNetwork } from '@swarmd/model';
-import { baseRules, serviceRule, TABLE } from './rules.js';
+import { markOf } from './mark.js';
+import { baseRules, markLines, serviceRule, TABLE } from './rules.js';
 import { emptyTables, type NetworkTables } from './tables.js';
 
 /** Steps from one state of a network's tables to another, in the order in which they are to be taken. */
@@ -132,6 +133,7 @@ function compareRules(network: NodeNetwork, kernel: NetworkTables, to: NetworkTa
     if (!to.selves.has(address)) changes.nft.push(selfElement('delete', address));
   }
   changes.nft.push(...removals);
+  if (changes.nft.length > 0) changes.nft.push(...markLines(markOf(to)));
 }
 
 function selfElement(verb: 'add' | 'delete', address: string): string {

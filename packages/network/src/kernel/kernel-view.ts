@@ -1,5 +1,5 @@
 import { canonicalAddress } from './addresses.js';
-import { attributesOf, list, type NetlinkRecord } from './netlink.js';
+import { attributesOf, list, type NetlinkQuery, type NetlinkRecord } from './netlink.js';
 
 /** An interface as the kernel has it. */
 export interface Link {
@@ -58,37 +58,45 @@ const PORT = { hairpin: 4, learning: 8 };
 const ADDRESS = { address: 1, local: 2 };
 const NEIGHBOUR = { address: 1, mac: 2, master: 9 };
 
-/** Reads the namespace that the netlink socket `fd` is of: about 0.2 ms, and nothing is started. */
+/** Reads the namespace that the netlink socket `fd` is of: a few milliseconds at most, and nothing is started. */
 export function readKernel(fd: number): KernelView {
-  const records = list(fd, { type: RTM_GETLINK, family: AF_UNSPEC, headerBytes: 16 });
-  const names = new Map(records.map(({ header, attributes }) => [header.readInt32LE(4), text(attributes.get(3))]));
-  const byIndex = new Map(records.map((record) => [record.header.readInt32LE(4), linkOf(record, names)]));
-  for (const { header, attributes } of list(fd, { type: RTM_GETADDR, family: AF_UNSPEC, headerBytes: 8 })) {
+  const linkQuery = { type: RTM_GETLINK, family: AF_UNSPEC, headerBytes: 16 };
+  const indexed = list(fd, linkQuery, (record) => ({
+    index: record.header.readInt32LE(4),
+    masterIndex: record.attributes.get(LINK.master)?.readInt32LE(0) ?? 0,
+    link: linkOf(record),
+  }));
+  const byIndex = new Map(indexed.map(({ index, link }) => [index, link]));
+  const nameOf = (index: number) => byIndex.get(index)?.name ?? '';
+  for (const { masterIndex, link } of indexed) link.master = nameOf(masterIndex);
+  list(fd, { type: RTM_GETADDR, family: AF_UNSPEC, headerBytes: 8 }, ({ header, attributes }) => {
     const address = ipAddress(attributes.get(ADDRESS.local) ?? attributes.get(ADDRESS.address));
     byIndex.get(header.readInt32LE(4))?.addresses.push({ address, prefix: header[1]! });
-  }
-  const neighbours = [AF_INET, AF_INET6].flatMap((family) =>
-    list(fd, { type: RTM_GETNEIGH, family, headerBytes: 12 })
-      .filter(({ header, attributes }) => (header.readUInt16LE(8) & NUD_PERMANENT) !== 0 && attributes.has(2))
-      .map(({ header, attributes }) => ({
+  });
+  return {
+    links: new Map(indexed.map(({ link }) => [link.name, link])),
+    forwarding: list(fd, neighbourQuery(AF_BRIDGE), ({ header, attributes }) => ({
+      macAddress: macAddress(attributes.get(NEIGHBOUR.mac)),
+      link: nameOf(header.readInt32LE(4)),
+      fixed: attributes.has(NEIGHBOUR.master) && (header.readUInt16LE(8) & NUD_NOARP) !== 0,
+      node: ipAddress(attributes.get(NEIGHBOUR.address)),
+    })),
+    neighbours: [AF_INET, AF_INET6].flatMap((family) =>
+      list(fd, neighbourQuery(family), ({ header, attributes }) => ({
         address: ipAddress(attributes.get(NEIGHBOUR.address)),
         macAddress: macAddress(attributes.get(NEIGHBOUR.mac)),
-        link: names.get(header.readInt32LE(4)) ?? '',
-      })),
-  );
-  return {
-    links: new Map([...byIndex.values()].map((link) => [link.name, link])),
-    forwarding: list(fd, { type: RTM_GETNEIGH, family: AF_BRIDGE, headerBytes: 12 }).map(({ header, attributes }) => ({
-      macAddress: macAddress(attributes.get(NEIGHBOUR.mac)),
-      link: names.get(header.readInt32LE(4)) ?? '',
-      fixed: attributes.has(NEIGHBOUR.master) && (header.readUInt16LE(8) & NUD_NOARP) !== 0,
-      node: attributes.has(NEIGHBOUR.address) ? ipAddress(attributes.get(NEIGHBOUR.address)) : '',
-    })),
-    neighbours,
+        link: nameOf(header.readInt32LE(4)),
+        stays: (header.readUInt16LE(8) & NUD_PERMANENT) !== 0,
+      })).filter((neighbour) => neighbour.stays && neighbour.macAddress !== ''),
+    ),
   };
 }
 
-function linkOf({ header, attributes }: NetlinkRecord, names: ReadonlyMap<number, string>): Link {
+function neighbourQuery(family: number): NetlinkQuery {
+  return { type: RTM_GETNEIGH, family, headerBytes: 12 };
+}
+
+function linkOf({ header, attributes }: NetlinkRecord): Link {
   const info = attributesOf(attributes.get(LINK.info));
   const kind = text(info.get(INFO.kind));
   const data = attributesOf(info.get(INFO.data));
@@ -101,7 +109,7 @@ function linkOf({ header, attributes }: NetlinkRecord, names: ReadonlyMap<number
     up: (header.readUInt32LE(8) & IFF_UP) !== 0,
     mtu: attributes.get(LINK.mtu)?.readUInt32LE(0) ?? 0,
     macAddress: macAddress(attributes.get(LINK.address)),
-    master: names.get(attributes.get(LINK.master)?.readInt32LE(0) ?? 0) ?? '',
+    master: '',
     kind,
     multicastSnooping: kind === 'bridge' && is(data, BRIDGE_SNOOPING),
     vxlan: {
@@ -121,11 +129,13 @@ function text(bytes: Buffer | undefined): string {
 }
 
 function macAddress(bytes: Buffer | undefined): string {
-  return bytes?.toString('hex').replace(/..(?=.)/g, '$&:') ?? '';
+  let address = '';
+  for (const byte of bytes ?? []) address += `${address === '' ? '' : ':'}${byte < 16 ? '0' : ''}${byte.toString(16)}`;
+  return address;
 }
 
 function ipAddress(bytes: Buffer | undefined): string {
   if (!bytes) return '';
-  if (bytes.length === 4) return bytes.join('.');
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;
   return canonicalAddress(bytes.toString('hex').replace(/....(?=.)/g, '$&:'));
 }

@@ -13,7 +13,8 @@ import { join } from 'node:path';
 import { SwarmdError } from '@swarmd/model';
 import type { Namespaces } from '../parts.js';
 import { type KernelView, readKernel } from './kernel-view.js';
-import { openNetlink, withNetlink } from './netlink.js';
+import { readMark } from './mark.js';
+import { NETLINK_PROTOCOLS, openNetlink, withNetlink } from './netlink.js';
 import { openListener, openSocket } from './sockets.js';
 import { CLONE_NEWNET, errorName, loadSystemCalls, type SystemCalls, succeeded } from './syscalls.js';
 
@@ -32,6 +33,8 @@ export interface KernelNamespaces extends Namespaces {
   removeAll(): void;
   /** What links, addresses and neighbours are there: takes a fraction of a millisecond, and starts nothing. */
   view(path: string): KernelView;
+  /** Which rules were last loaded there, see `markOf`; empty without any. */
+  mark(path: string): string;
   /** A socket bound inside that does not listen; `port` 0 is any. */
   socket(path: string, protocol: 'udp' | 'tcp', address: string, port: number): number;
 }
@@ -90,7 +93,8 @@ export function createNamespaces(root: string): KernelNamespaces {
       calls.umount(root, MNT_DETACH);
       if (existsSync(root)) rmdirSync(root);
     },
-    view: (path) => withNetlink(() => inside(path, () => openNetlink(calls)), readKernel),
+    view: (path) => withNetlink(() => inside(path, () => openNetlink(calls, NETLINK_PROTOCOLS.route)), readKernel),
+    mark: (path) => withNetlink(() => inside(path, () => openNetlink(calls, NETLINK_PROTOCOLS.netfilter)), readMark),
     listen: (path, protocol, address, port) => inside(path, () => openListener(calls, protocol, address, port)),
     socket: (path, protocol, address, port) => inside(path, () => openSocket(calls, protocol, address, port)),
   };

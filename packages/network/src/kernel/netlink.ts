@@ -2,7 +2,10 @@ import { closeSync, readSync, writeSync } from 'node:fs';
 import { SwarmdError } from '@swarmd/model';
 import { type SystemCalls, succeeded } from './syscalls.js';
 
-/** An answer's fixed part and its attributes, by number: the last one where there are several. */
+/**
+ * An answer's fixed part and its attributes, by number: the last one where there are several. Holds until the next is
+ * read.
+ */
 export interface NetlinkRecord {
   header: Buffer;
   attributes: ReadonlyMap<number, Buffer>;
@@ -14,6 +17,8 @@ export interface NetlinkQuery {
   /** First byte of the fixed part. */
   family: number;
   headerBytes: number;
+  /** After the fixed part: attributes by number, each a text. */
+  only?: ReadonlyMap<number, string>;
 }
 
 const AF_NETLINK = 16;
@@ -29,23 +34,29 @@ const RECEIVE_BYTES = 64 * 1024;
 /** A listing during which something changed may lack what did not; it is asked for again. */
 const MAX_ATTEMPTS = 20;
 
+/** What {@link openNetlink} speaks to: links and addresses, or the firewall. */
+export const NETLINK_PROTOCOLS = { route: 0, netfilter: 12 } as const;
+
 /** A socket for {@link list}, of the namespace that this thread is in; whoever opened it closes it. */
-export function openNetlink(calls: SystemCalls): number {
-  return succeeded(calls.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, 0), 'open a netlink socket');
+export function openNetlink(calls: SystemCalls, protocol: number): number {
+  return succeeded(calls.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol), 'open a netlink socket');
 }
 
-/** All that the kernel lists for a query, whole; `unavailable` when it changes all the time. */
-export function list(fd: number, query: NetlinkQuery): NetlinkRecord[] {
+/** What `convert` makes of all that the kernel lists for a query, whole; `unavailable` when it changes all the time. */
+export function list<T>(fd: number, query: NetlinkQuery, convert: (record: NetlinkRecord) => T): T[] {
+  const buffer = Buffer.allocUnsafe(RECEIVE_BYTES);
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt++) {
     writeSync(fd, request(query, attempt));
-    const records = receive(fd, query, attempt);
-    if (records) return records;
+    const results: T[] = [];
+    const whole = receive(fd, buffer, attempt, query, (body) => results.push(convert(recordOf(body, query))));
+    if (whole) return results;
   }
   throw new SwarmdError('unavailable', `the kernel's tables change too fast to be listed (${query.type})`);
 }
 
-function request({ type, family, headerBytes }: NetlinkQuery, sequence: number): Buffer {
-  const bytes = Buffer.alloc(MESSAGE_HEADER_BYTES + headerBytes);
+function request({ type, family, headerBytes, only = new Map() }: NetlinkQuery, sequence: number): Buffer {
+  const fixed = Buffer.alloc(MESSAGE_HEADER_BYTES + aligned(headerBytes));
+  const bytes = Buffer.concat([fixed, ...[...only].map(([attribute, text]) => attributeOf(attribute, text))]);
   bytes.writeUInt32LE(bytes.length, 0);
   bytes.writeUInt16LE(type, 4);
   bytes.writeUInt16LE(NLM_F_REQUEST_DUMP, 6);
@@ -54,12 +65,16 @@ function request({ type, family, headerBytes }: NetlinkQuery, sequence: number):
   return bytes;
 }
 
-/** The answers to one request; `undefined` when the listing was disturbed. */
-function receive(fd: number, query: NetlinkQuery, sequence: number): NetlinkRecord[] | undefined {
-  const records: NetlinkRecord[] = [];
+/** Reads all answers to one request; whether the listing was not disturbed. */
+function receive(
+  fd: number,
+  buffer: Buffer,
+  sequence: number,
+  query: NetlinkQuery,
+  take: (body: Buffer) => void,
+): boolean {
   let disturbed = false;
   for (;;) {
-    const buffer = Buffer.alloc(RECEIVE_BYTES);
     const size = readSync(fd, buffer);
     for (let at = 0; at + MESSAGE_HEADER_BYTES <= size; ) {
       const length = buffer.readUInt32LE(at);
@@ -67,17 +82,17 @@ function receive(fd: number, query: NetlinkQuery, sequence: number): NetlinkReco
       if (length < MESSAGE_HEADER_BYTES || at + length > size) break;
       if (buffer.readUInt32LE(at + 8) === sequence) {
         if ((buffer.readUInt16LE(at + 6) & NLM_F_DUMP_INTR) !== 0) disturbed = true;
-        if (type === NLMSG_DONE) return disturbed ? undefined : records;
+        if (type === NLMSG_DONE) return !disturbed;
         const body = buffer.subarray(at + MESSAGE_HEADER_BYTES, at + length);
         if (type === NLMSG_ERROR) succeeded(body.readInt32LE(0), `list the kernel's tables (${query.type})`);
-        else records.push(record(body, query.headerBytes));
+        else take(body);
       }
       at += aligned(length);
     }
   }
 }
 
-function record(body: Buffer, headerBytes: number): NetlinkRecord {
+function recordOf(body: Buffer, { headerBytes }: NetlinkQuery): NetlinkRecord {
   return { header: body.subarray(0, headerBytes), attributes: attributesOf(body.subarray(headerBytes)) };
 }
 
@@ -93,6 +108,15 @@ export function attributesOf(bytes: Buffer | undefined): Map<number, Buffer> {
     at += aligned(length);
   }
   return attributes;
+}
+
+function attributeOf(attribute: number, text: string): Buffer {
+  const value = `${text}\0`;
+  const bytes = Buffer.alloc(aligned(ATTRIBUTE_HEADER_BYTES + value.length));
+  bytes.writeUInt16LE(ATTRIBUTE_HEADER_BYTES + value.length, 0);
+  bytes.writeUInt16LE(attribute, 2);
+  bytes.write(value, ATTRIBUTE_HEADER_BYTES, 'latin1');
+  return bytes;
 }
 
 function aligned(length: number): number {

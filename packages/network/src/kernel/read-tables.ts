@@ -3,7 +3,7 @@ import type { NodeNetwork } from '@swarmd/model';
 import { canonicalAddress, subnetsOf } from './addresses.js';
 import type { Commands } from './commands.js';
 import type { KernelView } from './kernel-view.js';
-import { BASE_CHAINS } from './rules.js';
+import { BASE_CHAINS, MARK_CHAIN } from './rules.js';
 import { emptyTables, type NetworkTables } from './tables.js';
 
 /** A network's tables as they stand in its namespace, of which `view` is what was seen there. */
@@ -13,7 +13,19 @@ export async function readTables(
   network: NodeNetwork,
   view: KernelView,
 ): Promise<NetworkTables> {
+  const tables = viewedTables(network, view);
   const ruleset = await commands.run(path, ['nft', '-j', 'list', 'ruleset', 'inet']);
+  readRules(tables, (JSON.parse(ruleset) as { nftables: NftObject[] }).nftables);
+  return tables;
+}
+
+/** Like {@link readTables}, where the mark has told that the rules are those of `rules`: nothing is started for it. */
+export function markedTables(network: NodeNetwork, view: KernelView, rules: NetworkTables): NetworkTables {
+  const { base, chains, dispatch, selves } = rules;
+  return { ...viewedTables(network, view), base, chains, dispatch, selves };
+}
+
+function viewedTables(network: NodeNetwork, view: KernelView): NetworkTables {
   const tables = emptyTables();
   const gateways = new Set(subnetsOf(network.subnets).map(({ gateway }) => gateway));
   for (const { address, prefix } of view.links.get('br0')?.addresses ?? []) {
@@ -30,7 +42,6 @@ export async function readTables(
     if (node !== '') tables.tunnels.set(macAddress, node);
     else if (fixed) tables.bridged.add(macAddress);
   }
-  readRules(tables, (JSON.parse(ruleset) as { nftables: NftObject[] }).nftables);
   return tables;
 }
 
@@ -59,11 +70,11 @@ function readRules(tables: NetworkTables, objects: readonly NftObject[]): void {
       for (const element of (set.elem ?? []) as { concat: [string, string] }[]) {
         tables.selves.add(canonicalAddress(element.concat[0]));
       }
-    } else if (chain?.table === 'swarmd' && !BASE_CHAINS.includes(chain.name)) {
+    } else if (chain?.table === 'swarmd' && ![...BASE_CHAINS, MARK_CHAIN].includes(chain.name)) {
       tables.chains.set(chain.name, []);
     } else if (rule?.table === 'swarmd') {
       if (BASE_CHAINS.includes(rule.chain)) base.push(rule.comment ?? '');
-      else tables.chains.set(rule.chain, backendsOf(rule.expr));
+      else if (rule.chain !== MARK_CHAIN) tables.chains.set(rule.chain, backendsOf(rule.expr));
     }
   }
   const digest = base[0] ?? '';

@@ -8,6 +8,9 @@ export const TABLE = 'inet swarmd';
 /** Chains that hold the rules of {@link baseRules}. */
 export const BASE_CHAINS: readonly string[] = ['prerouting', 'postrouting', 'input'];
 
+/** Chain that nothing passes: the comment of its only rule tells which rules there are. */
+export const MARK_CHAIN = 'applied';
+
 /** What makes up a table before anybody is on the network. */
 export interface BaseRules {
   /** Commands of nft for a table that is not there. */
@@ -51,6 +54,7 @@ export function baseRules(network: NodeNetwork): BaseRules {
       `add set ${TABLE} self6 { type ipv6_addr . ipv6_addr; }`,
       `add chain ${TABLE} prerouting { type nat hook prerouting priority -100; }`,
       `add chain ${TABLE} postrouting { type nat hook postrouting priority 100; }`,
+      `add chain ${TABLE} ${MARK_CHAIN}`,
       `add chain ${TABLE} input { type filter hook input priority 0; }`,
       ...rules.map((rule) => `add rule ${TABLE} ${rule} comment "${digest}"`),
     ],
@@ -65,6 +69,11 @@ export function serviceRule(chain: string, backends: readonly string[]): string 
       ? backends[0]
       : `numgen random mod ${backends.length} map { ${backends.map((address, index) => `${index} : ${address}`).join(', ')} }`;
   return `add rule ${TABLE} ${chain} dnat ${ip} to ${target}`;
+}
+
+/** Commands of nft that replace the mark. */
+export function markLines(mark: string): string[] {
+  return [`flush chain ${TABLE} ${MARK_CHAIN}`, `add rule ${TABLE} ${MARK_CHAIN} return comment "${mark}"`];
 }
 
 /** `ip` or `ip6`. */

@@ -75,6 +75,23 @@ export function ingressTables(indexes: ReadonlyMap<string, number>): string[] {
   ];
 }
 
+/** Commands of nft that lead from the tables of `before` to those of `after`; none when they are equal. */
+export function ingressDifference(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): string[] {
+  const gone = [...before].filter(([mac, index]) => after.get(mac) !== index);
+  const fresh = [...after].filter(([mac, index]) => before.get(mac) !== index);
+  const change = (verb: 'add' | 'delete', entries: readonly (readonly [string, number])[]): string[] => {
+    if (entries.length === 0) return [];
+    const byMac = entries.map(([mac, index]) => `${mac} : ${index}`).join(', ');
+    const byIndex = entries.map(([mac, index]) => `${index} : ${mac}`).join(', ');
+    return [
+      `${verb} element ip ${TABLE} zones { ${byMac} }`,
+      `${verb} element ip ${TABLE} marks { ${byMac} }`,
+      `${verb} element bridge ${TABLE} nodes { ${byIndex} }`,
+    ];
+  };
+  return [...change('delete', gone), ...change('add', fresh)];
+}
+
 /** Where the bridge's forwarding tables lead to, as `bridge -j fdb show dev vx0` says. */
 interface ForwardingEntry {
   mac: string;
@@ -83,12 +100,20 @@ interface ForwardingEntry {
   state?: string;
 }
 
-/**
- * Lines of `bridge` that lead to each of `peers` (MAC address → data path address), and to no other node's MAC address.
- * What leads to containers is left alone.
- */
-export function peerEntries(peers: ReadonlyMap<string, string>, listing: string): string[] {
-  const lines: string[] = [];
+/** The ways to other nodes: by VXLAN, MAC address → data path address, and to the VXLAN device. */
+export interface PeerWays {
+  tunnels: ReadonlyMap<string, string>;
+  bridged: ReadonlySet<string>;
+}
+
+/** All the ways that there are to be to `peers` (MAC address → data path address). */
+export function waysTo(peers: ReadonlyMap<string, string>): PeerWays {
+  const tunnels = new Map([...peers].map(([mac, address]) => [mac, canonicalAddress(address)] as const));
+  return { tunnels, bridged: new Set(peers.keys()) };
+}
+
+/** The ways to nodes in what `bridge -j fdb show dev vx0` says; those to containers are none of the mesh's. */
+export function parseWays(listing: string): PeerWays {
   const tunnels = new Map<string, string>();
   const bridged = new Set<string>();
   for (const { mac, dst, master, state } of JSON.parse(listing) as ForwardingEntry[]) {
@@ -96,13 +121,18 @@ export function peerEntries(peers: ReadonlyMap<string, string>, listing: string)
     if (dst !== undefined) tunnels.set(mac, canonicalAddress(dst));
     else if (master !== undefined && state === 'static') bridged.add(mac);
   }
-  for (const [mac, address] of peers) {
-    if (tunnels.get(mac) !== canonicalAddress(address))
-      lines.push(`fdb replace ${mac} dev vx0 dst ${address} self permanent`);
-    if (!bridged.has(mac)) lines.push(`fdb replace ${mac} dev vx0 master static`);
+  return { tunnels, bridged };
+}
+
+/** Lines of `bridge` that lead from the ways `from` to the ways `to`. */
+export function wayChanges(from: PeerWays, to: PeerWays): string[] {
+  const lines: string[] = [];
+  for (const [mac, address] of to.tunnels) {
+    if (from.tunnels.get(mac) !== address) lines.push(`fdb replace ${mac} dev vx0 dst ${address} self permanent`);
+    if (!from.bridged.has(mac)) lines.push(`fdb replace ${mac} dev vx0 master static`);
   }
-  for (const mac of tunnels.keys()) if (!peers.has(mac)) lines.push(`-fdb del ${mac} dev vx0 self`);
-  for (const mac of bridged) if (!peers.has(mac)) lines.push(`-fdb del ${mac} dev vx0 master`);
+  for (const mac of from.tunnels.keys()) if (!to.tunnels.has(mac)) lines.push(`-fdb del ${mac} dev vx0 self`);
+  for (const mac of from.bridged) if (!to.bridged.has(mac)) lines.push(`-fdb del ${mac} dev vx0 master`);
   return lines;
 }
 

@@ -2,7 +2,16 @@ import type { DataPathConfig, NodeNetwork } from '@swarmd/model';
 import type { Commands } from '../kernel/commands.js';
 import type { Namespaces } from '../parts.js';
 import { meshMac } from './addresses.js';
-import { assignIndexes, ingressTables, parseIndexes, peerEntries } from './ingress-rules.js';
+import {
+  assignIndexes,
+  ingressDifference,
+  ingressTables,
+  type PeerWays,
+  parseIndexes,
+  parseWays,
+  wayChanges,
+  waysTo,
+} from './ingress-rules.js';
 import { ensureLink } from './link.js';
 import { TABLE } from './node-rules.js';
 
@@ -20,47 +29,62 @@ export interface IngressSide {
 export function createIngressSide(deps: { commands: Commands; namespaces: Namespaces; host: string }): IngressSide {
   const { commands, namespaces, host } = deps;
   let applied: string | undefined;
-  let indexes = new Map<string, number>();
   let path: string | undefined;
+  let indexes = new Map<string, number>();
+  /** `undefined`: not known, to be read from the kernel. */
+  let ways: PeerWays | undefined;
+
+  const nameNodes = async (inside: string, macs: Iterable<string>): Promise<void> => {
+    const next = assignIndexes(indexes, macs);
+    const lines = (await present(commands, inside)) ? ingressDifference(indexes, next) : ingressTables(next);
+    // A difference fails when somebody changed the tables: all of them do not.
+    await commands.nft(inside, lines).catch(() => commands.nft(inside, ingressTables(next)));
+    indexes = next;
+  };
+  const leadTo = async (inside: string, peers: ReadonlyMap<string, string>): Promise<void> => {
+    const before = ways ?? parseWays(await commands.run(inside, ['bridge', '-j', 'fdb', 'show', 'dev', 'vx0']));
+    const next = waysTo(peers);
+    ways = undefined;
+    await commands.batch(inside, 'bridge', wayChanges(before, next));
+    ways = next;
+  };
+
   return {
     async apply(ingress, config) {
       const wanted = JSON.stringify([ingress, config]);
       if (applied === wanted) return false;
       applied = undefined;
       const inside = namespaces.pathOf(ingress.id);
-      if (path !== inside) indexes = await readIndexes(commands, inside);
+      if (path !== inside) {
+        indexes = await readIndexes(commands, inside);
+        ways = undefined;
+      }
       path = inside;
-      const peers = new Map(config.peers.map((peer) => [meshMac(peer), peer]));
       const own = meshMac(config.addr);
+      const peers = new Map(config.peers.map((peer) => [meshMac(peer), peer]));
       peers.delete(own);
-      const next = assignIndexes(indexes, [own, ...peers.keys()]);
-      if (!(await present(commands, inside)) || !equal(indexes, next)) await commands.nft(inside, ingressTables(next));
-      indexes = next;
-      const listing = await commands.run(inside, ['bridge', '-j', 'fdb', 'show', 'dev', 'vx0']);
-      await commands.batch(inside, 'bridge', peerEntries(peers, listing));
+      await nameNodes(inside, [own, ...peers.keys()]);
+      await leadTo(inside, peers);
       const made = await ensureLink(commands, namespaces, { host, inside, ingress, mac: own });
       applied = wanted;
       return made;
     },
     doubt() {
-      applied = undefined;
+      applied = ways = undefined;
     },
     async remove() {
       const inside = path;
-      applied = path = undefined;
+      applied = path = ways = undefined;
       indexes = new Map();
       if (inside === undefined) return;
       const lines = ['ip', 'bridge'].flatMap((family) => [
         `table ${family} ${TABLE}`,
         `delete table ${family} ${TABLE}`,
       ]);
-      const forwarding = async (): Promise<void> => {
-        const listing = await commands.run(inside, ['bridge', '-j', 'fdb', 'show', 'dev', 'vx0']);
-        await commands.batch(inside, 'bridge', peerEntries(new Map(), listing));
-      };
       // The network may be gone, and all this with it.
       await commands.nft(inside, lines).catch(() => {});
-      await forwarding().catch(() => {});
+      await leadTo(inside, new Map()).catch(() => {});
+      ways = undefined;
     },
   };
 }
@@ -74,8 +98,4 @@ async function readIndexes(commands: Commands, inside: string): Promise<Map<stri
 async function present(commands: Commands, inside: string): Promise<boolean> {
   const listing = await commands.run(inside, ['nft', 'list', 'tables']);
   return listing.includes(`table ip ${TABLE}\n`) && listing.includes(`table bridge ${TABLE}\n`);
-}
-
-function equal(left: ReadonlyMap<string, number>, right: ReadonlyMap<string, number>): boolean {
-  return left.size === right.size && [...left].every(([mac, index]) => right.get(mac) === index);
 }

@@ -54,7 +54,13 @@ export function createMesh(deps: MeshDeps): Mesh {
   let around: string[] | undefined;
   let watching: { watch: Watch; cancel: () => void } | undefined;
 
-  const runs = createRuns(async () => {
+  const runs = createRuns(() =>
+    bringAllAbout().catch((error) => {
+      problems = [`published ports may not work on this node: ${error instanceof Error ? error.message : error}`];
+      throw error;
+    }),
+  );
+  const bringAllAbout = async (): Promise<void> => {
     const { ingress, members, published } = wanted;
     if (ingress === undefined || config === undefined) return takeDown();
     startWatching();
@@ -72,7 +78,7 @@ export function createMesh(deps: MeshDeps): Mesh {
     const found = [...own, ...around];
     for (const problem of found.filter((sentence) => !problems.includes(sentence))) logger.warn(problem);
     problems = found;
-  });
+  };
 
   const takeDown = async (): Promise<void> => {
     problems = [];

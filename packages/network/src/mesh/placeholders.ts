@@ -47,7 +47,12 @@ export function createPlaceholders(deps: { namespaces: Namespaces; commands: Com
       if (failed.length === 0) return { held, busy: [] };
       // Whose it is is good to know, but not needed.
       const listeners = parseListeners(await commands.run(host, ['ss', '-Hlntup']).catch(() => ''));
-      return { held, busy: failed.map(({ port, error }) => whyBusy(port, error, listeners)) };
+      const busy = failed.map(({ port, error }) => {
+        const other = held.find(({ protocol, port: number }) => protocol === port.protocol && number === port.port);
+        if (other === undefined) return whyBusy(port, error, listeners);
+        return `port ${portName(port)} is not published on this node: ${portName(other)} is published, too`;
+      });
+      return { held, busy };
     },
     keep(keys) {
       for (const [key, release] of releases) {

@@ -1,46 +1,51 @@
-import type { EndpointChange, NetworkEndpoint, NetworkService } from '@swarmd/model';
+import type { EndpointChange, NetworkEndpoint, NetworkService, NodeBlocks } from '@swarmd/model';
 import type { RecordChange } from './record-log.js';
-import { keyOf } from './records.js';
+import { keyOf, type RecordKind } from './records.js';
 
 /** Who is on a network, while it is put together. */
 export interface MutableMembers {
   endpoints: Map<string, NetworkEndpoint>;
   services: Map<string, NetworkService>;
+  blocks: Map<string, NodeBlocks>;
 }
 
 /** A copy to be changed, while others go on reading the original. */
 export function copyOf(members: MutableMembers | undefined): MutableMembers {
-  return { endpoints: new Map(members?.endpoints), services: new Map(members?.services) };
+  const { endpoints, services, blocks } = members ?? {};
+  return { endpoints: new Map(endpoints), services: new Map(services), blocks: new Map(blocks) };
 }
 
 /** Changes `draft`; returns what is to be written of it. */
 export function changeDraft(draft: MutableMembers, change: EndpointChange): RecordChange[] {
-  const { networkId, complete, endpoints, removedEndpoints, services, removedServices } = change;
+  const { networkId, complete, blocks = [], removedBlocks = [] } = change;
   const written = complete ? emptied(networkId, draft) : [];
-  for (const id of removedEndpoints) {
-    if (draft.endpoints.delete(id)) written.push([keyOf('endpoint', networkId, id), undefined]);
-  }
-  for (const id of removedServices) {
-    if (draft.services.delete(id)) written.push([keyOf('service', networkId, id), undefined]);
-  }
-  for (const endpoint of endpoints) {
-    draft.endpoints.set(endpoint.id, endpoint);
-    written.push([keyOf('endpoint', networkId, endpoint.id), endpoint]);
-  }
-  for (const service of services) {
-    draft.services.set(service.id, service);
-    written.push([keyOf('service', networkId, service.id), service]);
-  }
+  const remove = (kind: RecordKind, from: Map<string, unknown>, ids: readonly string[]): void => {
+    for (const id of ids) if (from.delete(id)) written.push([keyOf(kind, networkId, id), undefined]);
+  };
+  const put = <T>(kind: RecordKind, to: Map<string, T>, id: string, value: T): void => {
+    to.set(id, value);
+    written.push([keyOf(kind, networkId, id), value]);
+  };
+  remove('endpoint', draft.endpoints, change.removedEndpoints);
+  remove('service', draft.services, change.removedServices);
+  remove('blocks', draft.blocks, removedBlocks);
+  for (const endpoint of change.endpoints) put('endpoint', draft.endpoints, endpoint.id, endpoint);
+  for (const service of change.services) put('service', draft.services, service.id, service);
+  for (const entry of blocks) put('blocks', draft.blocks, entry.nodeId, entry);
   return written;
 }
 
 /** Removes all of `draft`; returns what is to be written for that. */
 export function emptied(networkId: string, draft: MutableMembers): RecordChange[] {
-  const written: RecordChange[] = [
-    ...[...draft.endpoints.keys()].map((id): RecordChange => [keyOf('endpoint', networkId, id), undefined]),
-    ...[...draft.services.keys()].map((id): RecordChange => [keyOf('service', networkId, id), undefined]),
-  ];
-  draft.endpoints.clear();
-  draft.services.clear();
+  const written: RecordChange[] = [];
+  const kinds = [
+    ['endpoint', draft.endpoints],
+    ['service', draft.services],
+    ['blocks', draft.blocks],
+  ] as const;
+  for (const [kind, map] of kinds) {
+    for (const id of map.keys()) written.push([keyOf(kind, networkId, id), undefined]);
+    map.clear();
+  }
   return written;
 }

@@ -4,6 +4,7 @@ import type {
   EndpointChange,
   NetworkEndpoint,
   NetworkService,
+  NodeBlocks,
   NodeNetwork,
   PublishedService,
 } from '@swarmd/model';
@@ -98,6 +99,7 @@ class RecordedState implements NodeState {
     if (kind === 'local') this.#locals.set(id, value as LocalRecord);
     if (kind === 'endpoint') this.#membersOf(id).endpoints.set(second, value as NetworkEndpoint);
     if (kind === 'service') this.#membersOf(id).services.set(second, value as NetworkService);
+    if (kind === 'blocks') this.#membersOf(id).blocks.set(second, value as NodeBlocks);
   }
 
   async begin({ bootId, logger }: NodeStateOptions, unreadable: readonly string[], lossy: boolean): Promise<void> {
@@ -226,7 +228,7 @@ class RecordedState implements NodeState {
   #membersOf(networkId: string): MutableMembers {
     const found = this.#members.get(networkId);
     if (found !== undefined) return found;
-    const made: MutableMembers = { endpoints: new Map(), services: new Map() };
+    const made: MutableMembers = copyOf(undefined);
     this.#members.set(networkId, made);
     return made;
   }

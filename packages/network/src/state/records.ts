@@ -2,6 +2,7 @@ import {
   DataPathConfigSchema,
   NetworkEndpointSchema,
   NetworkServiceSchema,
+  NodeBlocksSchema,
   NodeNetworkSchema,
   PublishedServiceSchema,
 } from '@swarmd/model';
@@ -47,6 +48,8 @@ export const RECORD_SCHEMAS = {
   endpoint: NetworkEndpointSchema,
   /** `/<network>/<service>` */
   service: NetworkServiceSchema,
+  /** `/<network>/<node>` */
+  blocks: NodeBlocksSchema,
 } as const;
 
 /** A kind of record. */

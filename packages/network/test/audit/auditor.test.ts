@@ -70,7 +70,7 @@ t.test('auditor › on two hosts', { skip: unfit }, async (t) => {
 
   await t.test('says what it knows, and what others can compare', async (t) => {
     const audit = await one.audit({ repair: false });
-    const lines = memberLines(members.endpoints.values(), members.services.values());
+    const lines = memberLines(members.endpoints.values(), members.services.values(), []);
     t.match(audit, {
       ...{ protocol: 1, version: '0.1.0', clockMs: 1_000 },
       dataPath: { addr: h1.addr, port: dataPathPort, peers: 1, peersDigest: linesDigest([h2.addr]) },

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createNamespaces, type KernelNamespaces } from '../../src/kernel/index.js';
 
+/** Options of tests that need network namespaces. */
+export const real: { skip: string | false } = { skip: process.getuid?.() === 0 ? false : 'needs root' };
+
 /** Network namespaces in a directory of their own. */
 export interface TestNamespaces extends KernelNamespaces {
   /** A TCP connection from `source` to port 53 of `address` inside. */

@@ -18,6 +18,7 @@ import { sortedPairs } from '../../output/pretty.js';
 import { type Command, command } from '../../program/command.js';
 import { bool, list, strings, text } from '../../program/flag-types.js';
 import { naturalCompare } from '../../text/natural-order.js';
+import { printWarnings } from '../service/common.js';
 import { changePairs } from '../service/spec/draft.js';
 
 /** `network create`: networks of the cluster; those of one engine are made with docker. */
@@ -46,7 +47,7 @@ export const networkCreate: Command = command({
       ...(gateway[index] === undefined ? {} : { Gateway: gateway[index] }),
       ...(flags['ip-range'][index] === undefined ? {} : { IPRange: flags['ip-range'][index] }),
     }));
-    const { Id } = await context.client.post<{ Id: string }>('/networks/create', {
+    const { Id, Warning } = await context.client.post<{ Id: string; Warning?: string }>('/networks/create', {
       body: {
         Name: args[0],
         Driver: flags.driver ?? 'overlay',
@@ -60,6 +61,7 @@ export const networkCreate: Command = command({
         Labels: changePairs({}, { added: flags.label, removed: [] }),
       },
     });
+    printWarnings(context, Warning ? Warning.split('\n') : []);
     context.out.write(`${Id}\n`);
   },
 });

@@ -37,9 +37,10 @@ export class SessionEndpoints {
   readonly #dirty = new Set<string>();
   /** Phases of tasks that have settled, to be told. */
   readonly #settled = new Map<string, NetworkEndpoint_Phase>();
-  /** The last index sent that stands for all networks; whether something was sent since. */
+  /** The last index sent that stands for all networks; whether something was sent since, and networks for the first time. */
   #closed = 0;
   #unclosed = false;
+  #fresh: Held[] = [];
   #acknowledged = 0;
 
   constructor(
@@ -91,11 +92,15 @@ export class SessionEndpoints {
     this.#hub.acknowledged(this);
   }
 
-  /** Whether the agent has all that happened on a network up to an index, or has nothing to do with it. */
-  knows(networkId: string, index: number): boolean {
-    const held = this.#held.get(networkId);
-    if (held === undefined) return true;
-    return this.#acknowledged >= Math.max(held.first, Math.min(index, held.set.changedAt));
+  /** Whether the agent has all that happened up to an index on those of the networks that it has. */
+  knows(networkIds: ReadonlySet<string>, index: number): boolean {
+    const known = (held: Held | undefined): boolean =>
+      held === undefined || this.#acknowledged >= Math.max(held.first, Math.min(index, held.set.changedAt));
+    // Questions name up to all networks, sessions hold up to all: the fewer are walked.
+    if (networkIds.size > this.#held.size) {
+      for (const [networkId, held] of this.#held) if (networkIds.has(networkId) && !known(held)) return false;
+    } else for (const networkId of networkIds) if (!known(this.#held.get(networkId))) return false;
+    return true;
   }
 
   /** A task's phase has settled: the agent is told with the next {@link update}. */
@@ -125,11 +130,13 @@ export class SessionEndpoints {
   #send(held: Held): void {
     const parts = held.set.since(held.sent);
     const { index } = this.#store;
+    if (held.sent === undefined) this.#fresh.push(held);
     held.sent = index;
     this.#unclosed = this.#dirty.size > 0;
     if (!this.#unclosed) {
       this.#closed = index;
-      for (const of of this.#held.values()) if (of.first > index && of.sent !== undefined) of.first = index;
+      for (const fresh of this.#fresh) fresh.first = index;
+      this.#fresh = [];
     }
     for (const part of parts) this.#stream.send({ $case: 'endpoints', value: { ...part, index: this.#closed } });
   }

@@ -2,7 +2,7 @@ import type { SessionEndpoints } from './session-endpoints.js';
 
 interface Waiter {
   index: number;
-  networkIds: readonly string[];
+  networkIds: ReadonlySet<string>;
   missing: Set<SessionEndpoints>;
   done(): void;
 }
@@ -20,10 +20,11 @@ export class EndpointWaiters {
    * Sessions that come to hold one of the networks meanwhile count too. The returned function gives up waiting.
    */
   wait(
-    { index, networkIds }: Pick<Waiter, 'index' | 'networkIds'>,
+    { index, networkIds: asked }: { index: number; networkIds: readonly string[] },
     sessions: Iterable<SessionEndpoints>,
     done: () => void,
   ): () => void {
+    const networkIds = new Set(asked);
     const waiter: Waiter = { index, networkIds, missing: new Set(), done };
     for (const networkId of networkIds) entry(this.#byNetwork, networkId).add(waiter);
     for (const session of sessions) this.#check(session, waiter);
@@ -45,7 +46,7 @@ export class EndpointWaiters {
   }
 
   #check(session: SessionEndpoints, waiter: Waiter): void {
-    if (waiter.networkIds.every((networkId) => session.knows(networkId, waiter.index))) {
+    if (session.knows(waiter.networkIds, waiter.index)) {
       waiter.missing.delete(session);
       drop(this.#bySession, session, waiter);
     } else {
