@@ -28,7 +28,7 @@ t.test('doctor › a node that has what the store says is in order', async (t) =
   t.same([...h1!.networks.keys()], ['front']);
   t.same([...h2!.networks.keys()].sort(), ['back', 'front']);
   t.same([...h3!.networks.keys()], [], 'networks are where their tasks are');
-  t.same(h1!.peers, ['192.0.2.2', '192.0.2.3']);
+  t.same(h1!.peers(), ['192.0.2.2', '192.0.2.3']);
 });
 
 t.test('doctor › attachable networks and the ingress network are wanted everywhere', async (t) => {

@@ -77,7 +77,8 @@ export async function doctorStore(nodes: readonly string[], tasks: readonly Worl
 export function soundAudit(store: Pick<Store, 'view'>, nodeId: string, over: Partial<NetworkAudit> = {}): NetworkAudit {
   const node = store.view.get('node', nodeId)!;
   const [expected] = expectedNodes(store.view, [node]);
-  const { networks, peers, port, running } = expected!;
+  const { networks, port, running } = expected!;
+  const peers = expected!.peers();
   return {
     protocol: 1,
     version: '0.1.0',

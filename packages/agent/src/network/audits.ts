@@ -47,7 +47,7 @@ export function networkInquiries(audits: NetworkAudits, clock: Clock): InquiryHa
     [NETWORK_INQUIRIES.members]: async (question, signal) => ({
       lines: await audits.members(asked(MembersQuestionSchema, question).networkId, signal),
     }),
-    [NETWORK_INQUIRIES.probe]: (question, signal) => audits.probe(asked(ProbeSchema, question), signal),
+    [NETWORK_INQUIRIES.probe]: async (question, signal) => audits.probe(asked(ProbeSchema, question), signal),
   };
 }
 

@@ -107,8 +107,9 @@ function dataPathFindings({ node, peers, port }: ExpectedNode, { dataPath }: Net
     const what = `it sends from ${dataPath.addr} port ${dataPath.port}, and others expect ${node.DataPath.Addr} port ${port}`;
     findings.push(nodeFinding(node, 'error', 'data-path', what, advice));
   }
-  if (dataPath.peersDigest !== linesDigest(peers)) {
-    const what = `it lets ${dataPath.peers} peers in, which are not the ${peers.length} other nodes of the data path`;
+  const others = peers();
+  if (dataPath.peersDigest !== linesDigest(others)) {
+    const what = `it lets ${dataPath.peers} peers in, which are not the ${others.length} other nodes of the data path`;
     findings.push(nodeFinding(node, 'error', 'peers', what, advice));
   }
   return findings;

@@ -16,6 +16,7 @@ import {
 } from '@swarmd/model';
 import { resolve } from '../control/references.js';
 import type { AskNode } from '../dispatcher/ask-node.js';
+import { eachAtOnce } from './at-once.js';
 import { type Answer, compareNode, differenceFinding, differingLines, nodeFinding } from './compare.js';
 import { type ExpectedNode, expectedNodes } from './expected.js';
 import { sampled } from './pairs.js';
@@ -70,7 +71,7 @@ async function examineNodes(
       () => random.float(),
     );
   const expected = expectedNodes(store.view, others === undefined ? all : [about!, ...others]);
-  const asked = await Promise.all(expected.map((of) => askNode(deps, of, repair && isMeant(of.node), signal)));
+  const asked = await eachAtOnce(expected, (of) => askNode(deps, of, repair && isMeant(of.node), signal));
   const meant = asked.filter((one) => isMeant(one.expected.node));
   const answering = asked.flatMap(({ expected: of, audit }): Answering[] =>
     audit === undefined || audit.protocol === 0 ? [] : [{ expected: of, audit }],
@@ -137,7 +138,7 @@ async function stayingDifferences(
   for (const ms of SETTLE_MS) {
     if (open.length === 0) break;
     await pause(clock, ms, signal);
-    const known = await Promise.all(open.map(({ node, networkId }) => askMembers(ask, node.ID, networkId, signal)));
+    const known = await eachAtOnce(open, ({ node, networkId }) => askMembers(ask, node.ID, networkId, signal));
     signal.throwIfAborted();
     // As of after they answered: what is still on its way differs in other lines the next time.
     const expected = new Map(

@@ -29,8 +29,8 @@ export interface ExpectedNode {
   node: Node;
   /** By ID. */
   networks: Map<string, ExpectedNetwork>;
-  /** Of other nodes, sorted. */
-  peers: string[];
+  /** Data path addresses of all other nodes, sorted. */
+  peers(): string[];
   /** UDP. */
   port: number;
   /** Tasks that run there, with their first address on each network. */
@@ -69,10 +69,11 @@ export function expectedNodes(view: ReadView, nodes: readonly Node[]): ExpectedN
     }
   }
   const paths = [...view.all('node')].flatMap(({ ID, DataPath }) => (DataPath ? [{ ID, addr: DataPath.Addr }] : []));
+  paths.sort((a, b) => (a.addr < b.addr ? -1 : 1));
   const port = view.get('cluster', CLUSTER_KEY)?.DataPathPort || DEFAULTS.dataPathPort;
   return nodes.map((node) => ({
     ...{ node, port, networks: held.get(node.ID)!, running: running.get(node.ID)! },
-    peers: paths.flatMap(({ ID, addr }) => (ID === node.ID ? [] : [addr])).sort(),
+    peers: () => paths.flatMap(({ ID, addr }) => (ID === node.ID ? [] : [addr])),
   }));
 }
 

@@ -9,6 +9,7 @@ import {
   SwarmdError,
 } from '@swarmd/model';
 import type { AskNode } from '../dispatcher/index.js';
+import { whatSucceeds } from './at-once.js';
 import { nodeFinding } from './compare.js';
 import type { ExpectedNode } from './expected.js';
 import { type ProbePlan, probePairs } from './pairs.js';
@@ -52,8 +53,8 @@ export async function probeWays(
   const port = taking[0]?.expected.port ?? 0;
   const receivers = [...new Set(plan.flatMap(({ to }) => to))];
   const listen = { do: 'listen', token, port, forMs: LISTEN_MS } as const;
-  const listening = await settle(receivers, (id) => askProbe(ask, id, listen, signal));
-  const sent = await settle(plan, ({ from, to }) =>
+  const listening = await whatSucceeds(receivers, (id) => askProbe(ask, id, listen, signal));
+  const sent = await whatSucceeds(plan, ({ from, to }) =>
     askProbe(
       ask,
       from,
@@ -70,7 +71,7 @@ export async function probeWays(
       signal,
     ),
   );
-  const heard = await settle([...listening.keys()], (id) => askProbe(ask, id, { do: 'heard', token }, signal));
+  const heard = await whatSucceeds([...listening.keys()], (id) => askProbe(ask, id, { do: 'heard', token }, signal));
   signal.throwIfAborted();
   const idByAddr = new Map(taking.map(({ audit, expected }) => [audit.dataPath!.addr, expected.node.ID]));
   return probeFindings({
@@ -98,7 +99,7 @@ export async function probeContainers(
 ): Promise<DoctorFinding[]> {
   const byId = new Map(answering.map((one) => [one.expected.node.ID, one]));
   const tried = probePairs([...byId.keys()], () => random.float(), about).flatMap((plan) => reaches(byId, plan));
-  const results = await settle(tried, ({ from, probe }) => askProbe(ask, from, probe, signal));
+  const results = await whatSucceeds(tried, ({ from, probe }) => askProbe(ask, from, probe, signal));
   const findings: DoctorFinding[] = [];
   for (const [{ from, to, probe, network }, { ping }] of results) {
     if (ping !== false) continue;
@@ -159,15 +160,4 @@ function packetBytes({ expected, audit }: Answering): number {
   const overhead = OVERHEAD_BYTES[audit.dataPath?.addr.includes(':') ? 'ipv6' : 'ipv4'];
   const mtus = [...expected.networks.values()].map(({ network }) => network.Allocation.MTU + overhead);
   return Math.max(...mtus, 576);
-}
-
-/** What came of each; those that fail are left out: that they do not answer has been said. */
-async function settle<K, V>(keys: readonly K[], attempt: (key: K) => Promise<V>): Promise<Map<K, V>> {
-  const settled = new Map<K, V>();
-  const results = await Promise.allSettled(keys.map(attempt));
-  for (const [i, key] of keys.entries()) {
-    const result = results[i]!;
-    if (result.status === 'fulfilled') settled.set(key, result.value);
-  }
-  return settled;
 }
