@@ -93,7 +93,7 @@ t.test('swarmctl service endpoints › lists every task with why it is not in', 
   t.equal(code, 0);
   t.match(stdout, /^api is found by no virtual IP\n/);
   t.match(stdout, /TASK\s+NODE\s+ADDRESSES\s+STATE\s+ENDPOINT\s+WHY\n/);
-  t.equal(stdout.match(/^api\.\d\.\S+ .* out /gm)?.length, 2);
+  t.equal(stdout.match(/^api\.\d .* out /gm)?.length, 2);
   const json = await swarmctl(['service', 'endpoints', 'api', '--format', 'json']);
   t.equal((JSON.parse(json.stdout) as { ServiceName: string }).ServiceName, 'api');
   t.match(await swarmctl(['service', 'endpoints', 'nobody']), { code: 1, stderr: /nobody/ });
