@@ -45,8 +45,13 @@ export interface NetworkPlane {
   unplug(networkId: string, endpointId: string): Promise<void>;
   /** Forwarding entries, neighbours and virtual IPs as `members` say: adds first, removals after. */
   apply(network: NodeNetwork, members: NetworkMembers): Promise<void>;
-  /** What differs from what should be there, each a sentence; what can be mended is. */
-  audit(network: NodeNetwork, members: NetworkMembers, ports: readonly LocalPort[]): Promise<string[]>;
+  /** What differs from what should be there, each a sentence; what can be mended is, unless `repair` is false. */
+  audit(
+    network: NodeNetwork,
+    members: NetworkMembers,
+    ports: readonly LocalPort[],
+    repair?: boolean,
+  ): Promise<string[]>;
   /** Removes everything of ours from the kernel. */
   reset(): Promise<void>;
 }
