@@ -29,7 +29,7 @@ const seen = (state: TaskState, over: Partial<TaskObserved> = {}): TaskObserved 
   gates: {},
   ...over,
 });
-const surroundings = { engineUp: true, connected: true };
+const surroundings = { engineUp: true };
 const created: ContainerFacts = { kind: 'created', id: 'c' };
 const running = (health: 'none' | 'starting' | 'healthy' | 'unhealthy' = 'none'): ContainerFacts => ({
   kind: 'running',
@@ -253,7 +253,7 @@ const table: [name: string, TaskWanted, TaskObserved, Step][] = [
     wait,
   ],
 ];
-const gates: [name: string, TaskWanted, TaskObserved, Step, connected?: boolean][] = [
+const gates: [name: string, TaskWanted, TaskObserved, Step][] = [
   [
     'waits for others to know its address',
     onOverlay(),
@@ -283,14 +283,6 @@ const gates: [name: string, TaskWanted, TaskObserved, Step, connected?: boolean]
     onOverlay(),
     seen('starting', { container: created, gates: { reserved: { sinceMs: -GATE_TIMEOUT_MS } } }),
     { kind: 'start' },
-  ],
-  ['starts without a manager', onOverlay(), seen('starting', { container: created }), { kind: 'start' }, false],
-  [
-    'waits no longer when the manager goes',
-    onOverlay(),
-    seen('starting', { container: created, gates: { reserved: { sinceMs: -1 } } }),
-    { kind: 'start' },
-    false,
   ],
   [
     'waits for what is missing before others',
@@ -323,18 +315,10 @@ const gates: [name: string, TaskWanted, TaskObserved, Step, connected?: boolean]
     { kind: 'wait', untilMs: 9_900 },
   ],
   [
-    'serves for its grace without a manager, too',
-    stopping({ drainMs: 10_000 }),
-    seen('running', { container: running() }),
-    { kind: 'hold', gate: 'draining' },
-    false,
-  ],
-  [
-    'counts its grace from when it was told to stop, then',
+    'counts its grace from when the gate opened by itself, where nobody said so',
     stopping({ drainMs: 10_000 }),
     seen('running', { container: running(), gates: { draining: { sinceMs: -500 } } }),
-    { kind: 'wait', untilMs: 9_500 },
-    false,
+    { kind: 'wait', untilMs: GATE_TIMEOUT_MS + 9_500 },
   ],
   [
     'stops after its grace',
@@ -342,7 +326,6 @@ const gates: [name: string, TaskWanted, TaskObserved, Step, connected?: boolean]
     seen('running', { container: running(), gates: { draining: { sinceMs: -10_500, settledMs: -10_000 } } }),
     stop,
   ],
-  ['stops without a manager', stopping(), seen('running', { container: running() }), stop, false],
   [
     'does not wait before it stops what is unhealthy',
     stopping({ drainMs: 10_000 }),
@@ -392,9 +375,9 @@ const gates: [name: string, TaskWanted, TaskObserved, Step, connected?: boolean]
     stop,
   ],
 ];
-for (const [name, want, observed, step, connected = true] of gates) {
+for (const [name, want, observed, step] of gates) {
   t.test(`gates › ${name}`, async (t) => {
-    t.strictSame(nextStep(want, observed, { ...surroundings, connected }, { now: 0 }), step);
+    t.strictSame(nextStep(want, observed, surroundings, { now: 0 }), step);
   });
 }
 for (const [name, want, observed, step] of table) {
@@ -415,7 +398,6 @@ class World {
   wanted = wanted();
   observed = seen('assigned');
   up = true;
-  connected = true;
   now = 0;
   /** When the container was asked to start and to stop on request, and whether that was in order. */
   early: string[] = [];
@@ -423,12 +405,7 @@ class World {
   forgotten = false;
 
   step(fate: 'ok' | 'temporary' | 'permanent' | 'leave'): Step {
-    const step = nextStep(
-      this.wanted,
-      this.observed,
-      { engineUp: this.up, connected: this.connected },
-      { now: this.now },
-    );
+    const step = nextStep(this.wanted, this.observed, { engineUp: this.up }, { now: this.now });
     const o = this.observed;
     if (step.kind === 'transition') {
       o.state = step.state;
@@ -449,7 +426,7 @@ class World {
 
   /** What a gate promises: nothing passes it before it opens, but for the exceptions. */
   check(step: Step): void {
-    if (!this.wanted.overlay || !this.connected) return;
+    if (!this.wanted.overlay) return;
     const open = (gate: 'reserved' | 'draining', graceMs: number) => {
       const { sinceMs = this.now, settledMs = Number.POSITIVE_INFINITY } = this.observed.gates[gate] ?? {};
       return this.now >= Math.min(sinceMs + GATE_TIMEOUT_MS, settledMs) + graceMs;
@@ -502,7 +479,6 @@ const happenings = fc.array(
     fc.constant({ do: 'destroy' } as const),
     fc.boolean().map((up) => ({ do: 'engine', up }) as const),
     fc.constant({ do: 'tick' } as const),
-    fc.boolean().map((connected) => ({ do: 'connect', connected }) as const),
     fc.constantFrom('reserved', 'draining').map((gate) => ({ do: 'settle', gate }) as const),
   ),
   { maxLength: 60 },
@@ -522,7 +498,6 @@ function happen(world: World, h: Happening): void {
     world.observed.container = container.kind === 'created' ? { kind: 'absent' } : { kind: 'gone' };
   } else if (h.do === 'engine') world.up = h.up;
   else if (h.do === 'tick') world.now += RETRY_DELAY_MS;
-  else if (h.do === 'connect') world.connected = h.connected;
   else if (h.do === 'settle') world.settle(h.gate);
 }
 

@@ -91,7 +91,7 @@ export class NetworkWitness {
   starting(node: string, taskId: string): void {
     this.sample();
     const phase = this.#phases.get(taskId);
-    if (phase === undefined || !this.#world.agents.get(node)!.connected) return;
+    if (phase === undefined) return;
     if (this.#now - phase.reservedMs >= BOUND_MS) return;
     this.#everyone(taskId, phase.reservedMs, (other, networkId, address) => {
       const known = other.swarmdNet.endpoint(networkId, taskId);
@@ -116,7 +116,7 @@ export class NetworkWitness {
     const agent = this.#world.agents.get(node)!;
     const runner = agent.task(taskId);
     const drainingMs = this.#phases.get(taskId)?.drainingMs;
-    if (runner === undefined || runner.withdrawn || runner.assignment.ended || !agent.connected) return;
+    if (runner === undefined || runner.withdrawn || runner.assignment.ended) return;
     if (runner.status.State !== 'running' || drainingMs === undefined || this.#now - drainingMs >= BOUND_MS) return;
     this.#everyone(taskId, drainingMs, (other, networkId) => {
       if (other.swarmdNet.endpoint(networkId, taskId)?.phase !== 'ready') return;

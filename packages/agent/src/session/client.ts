@@ -157,7 +157,6 @@ export class SessionClient {
             this.#session = open;
             this.#deps.onWelcome(message);
             this.#beginNetworks(open, dataPath);
-            worker.setConnected(true);
             reporter.attach((batch) => open.send({ $case: 'statuses', value: batch }), worker.statuses());
           },
           onMessage: (body) => this.#take(open, channel, subscriptions, session.signal, body),
@@ -170,7 +169,6 @@ export class SessionClient {
     } finally {
       this.#session = undefined;
       this.#deps.networks?.end();
-      worker.setConnected(false);
       reporter.detach();
       session.abort();
       dispatcher?.close();

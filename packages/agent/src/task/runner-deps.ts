@@ -9,8 +9,6 @@ export interface TaskRunnerDeps {
   engine: TaskEngine;
   /** Whether the engine answers. */
   engineUp(): boolean;
-  /** Whether a manager knows this node. */
-  connected(): boolean;
   /** Name of the task's container. */
   containerName(assignment: Assignment): string;
   /** What the task needs and this node does not have yet, in words. */

@@ -143,7 +143,7 @@ export class TaskRunner {
           drainMs: (this.#spec && drainGraceMs(this.#spec.spec)) ?? 0,
         },
         this.#observed,
-        { engineUp: this.#deps.engineUp(), connected: this.#deps.connected() },
+        { engineUp: this.#deps.engineUp() },
         { now: this.#deps.clock.monotonic() },
       );
       again = (this.#executors[step.kind] as (step: Step) => boolean)(step);

@@ -70,8 +70,6 @@ export interface TaskObserved {
 export interface Surroundings {
   /** The engine answers. */
   engineUp: boolean;
-  /** A manager knows this node: it says when gates are open. */
-  connected: boolean;
 }
 
 /** The one thing to do next for a task. */
@@ -93,7 +91,10 @@ export type Step =
 
 /** A temporary error is retried after this long in the same state (swarmkit's task manager). */
 export const RETRY_DELAY_MS = 1_000;
-/** A gate opens by itself after this long: managers say it after two seconds at the latest, if they are there. */
+/**
+ * A gate opens by itself after this long. Managers say it after two seconds at the latest, if they are there; when one goes,
+ * the next is usually found in time, and tasks that are stopped just then are still being led to.
+ */
 export const GATE_TIMEOUT_MS = 3_000;
 
 const WAIT: Step = { kind: 'wait' };
@@ -106,7 +107,7 @@ const WAIT: Step = { kind: 'wait' };
 export function nextStep(
   wanted: TaskWanted,
   observed: TaskObserved,
-  { engineUp, connected }: Surroundings,
+  { engineUp }: Surroundings,
   { now }: { now: number },
 ): Step {
   const stopping =
@@ -117,8 +118,8 @@ export function nextStep(
   const step = isTerminal(observed.state)
     ? cleanUp(wanted, observed, now)
     : stopping
-      ? shutDown(wanted, observed, { connected, now })
-      : advance(wanted, observed, { connected, now });
+      ? shutDown(wanted, observed, now)
+      : advance(wanted, observed, now);
   return isOperation(step) && !engineUp ? WAIT : step;
 }
 
@@ -134,30 +135,17 @@ function unlessJustFailed(step: Step & { kind: Operation }, observed: TaskObserv
   return now >= untilMs ? step : { kind: 'wait', untilMs };
 }
 
-/** What is known at a moment: time, and whether a manager is there. */
-interface Moment {
-  connected: boolean;
-  now: number;
-}
-
 /**
  * What to do instead of passing a gate; `undefined` when it may be passed, `graceMs` after it opened. It opens when
- * others know, when it has been waited for long enough, or when there is no manager to say so.
+ * others know, or when it has been waited for long enough: without a manager too, as the next one may be there at once.
  */
-function held(
-  gate: Gate,
-  wanted: TaskWanted,
-  { gates }: TaskObserved,
-  { connected, now }: Moment,
-  graceMs = 0,
-): Step | undefined {
+function held(gate: Gate, wanted: TaskWanted, { gates }: TaskObserved, now: number, graceMs = 0): Step | undefined {
   if (!wanted.overlay) return undefined;
   const { sinceMs, settledMs = Number.POSITIVE_INFINITY } = gates[gate] ?? {};
   if (sinceMs === undefined) {
-    const open = !connected || settledMs <= now;
-    return open && graceMs === 0 ? undefined : { kind: 'hold', gate };
+    return settledMs <= now && graceMs === 0 ? undefined : { kind: 'hold', gate };
   }
-  const untilMs = Math.min(settledMs, connected ? sinceMs + GATE_TIMEOUT_MS : sinceMs) + graceMs;
+  const untilMs = Math.min(settledMs, sinceMs + GATE_TIMEOUT_MS) + graceMs;
   return now >= untilMs ? undefined : { kind: 'wait', untilMs };
 }
 
@@ -177,21 +165,20 @@ function cleanUp(wanted: TaskWanted, observed: TaskObserved, now: number): Step 
   }
 }
 
-function shutDown(wanted: TaskWanted, observed: TaskObserved, moment: Moment): Step {
+function shutDown(wanted: TaskWanted, observed: TaskObserved, now: number): Step {
   const { container } = observed;
   if (container.kind === 'unknown') return WAIT;
   if (container.kind === 'running') {
     // Nothing is led to what has not run yet, is not well, or is no longer known to the cluster.
     const serves = observed.state === 'running' && container.health !== 'unhealthy' && !observed.unhealthy;
     const waits = serves && !wanted.withdrawn && !wanted.ended;
-    const wait = waits ? held('draining', wanted, observed, moment, wanted.drainMs) : undefined;
-    return wait ?? unlessJustFailed({ kind: 'stop', because: 'desired' }, observed, moment.now);
+    const wait = waits ? held('draining', wanted, observed, now, wanted.drainMs) : undefined;
+    return wait ?? unlessJustFailed({ kind: 'stop', because: 'desired' }, observed, now);
   }
   return { kind: 'transition', state: 'shutdown', message: 'shutdown' };
 }
 
-function advance(wanted: TaskWanted, observed: TaskObserved, moment: Moment): Step {
-  const { now } = moment;
+function advance(wanted: TaskWanted, observed: TaskObserved, now: number): Step {
   const mayPass = compareStates(observed.state, wanted.desiredState) < 0;
   switch (observed.state) {
     case 'new':
@@ -205,7 +192,7 @@ function advance(wanted: TaskWanted, observed: TaskObserved, moment: Moment): St
     case 'ready':
       return mayPass ? { kind: 'transition', state: 'starting', message: 'starting' } : WAIT;
     case 'starting':
-      return start(wanted, observed, moment);
+      return start(wanted, observed, now);
     case 'running':
       return watch(observed, now);
     default:
@@ -232,9 +219,8 @@ function missingFirst(wanted: TaskWanted, observed: TaskObserved): Step | undefi
   return observed.message === message ? WAIT : { kind: 'transition', state: observed.state, message };
 }
 
-function start(wanted: TaskWanted, observed: TaskObserved, moment: Moment): Step {
+function start(wanted: TaskWanted, observed: TaskObserved, now: number): Step {
   const { container, failure } = observed;
-  const { now } = moment;
   switch (container.kind) {
     case 'unknown':
       return WAIT;
@@ -248,7 +234,7 @@ function start(wanted: TaskWanted, observed: TaskObserved, moment: Moment): Step
       if (failure?.operation === 'start' && !failure.temporary) return failed(observed, failure.message);
       return (
         missingFirst(wanted, observed) ??
-        held('reserved', wanted, observed, moment) ??
+        held('reserved', wanted, observed, now) ??
         unlessJustFailed({ kind: 'start' }, observed, now)
       );
     case 'running':

@@ -43,7 +43,6 @@ export class Worker implements EngineWatchHandlers, Payloads {
   /** Containers by task as the engine listed them when it last came up, for tasks that are assigned later. */
   #listed = new Map<string, string>();
   #complete = false;
-  #connected = false;
   /** Gates that opened before their tasks were assigned. */
   readonly #early = new Map<string, Gate>();
   readonly #changes = new Changes();
@@ -109,13 +108,6 @@ export class Worker implements EngineWatchHandlers, Payloads {
     return networks.get(idOrName) ?? [...networks.values()].find((network) => network.spec.Name === idOrName);
   }
 
-  /** A manager knows this node now, or none does any more: tasks that wait for others to know of them need not, then. */
-  setConnected(connected: boolean): void {
-    this.#connected = connected;
-    this.#early.clear();
-    if (!connected) for (const runner of [...this.#runners.values()]) runner.poke();
-  }
-
   /** Other nodes know of a phase of a task, or have had long enough to. */
   settled(taskId: string, gate: Gate): void {
     const runner = this.#runners.get(taskId);
@@ -126,6 +118,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
   /** A new session begins: differences count from its first full set. */
   beginSession(): void {
     this.#parts = [];
+    this.#early.clear();
     this.#set = { ...this.#set, sequence: undefined };
   }
 
@@ -228,7 +221,6 @@ export class Worker implements EngineWatchHandlers, Payloads {
         clock,
         logger,
         engineUp: () => this.engineUp,
-        connected: () => this.#connected,
         missing: (task, spec) => this.#missing(task, spec),
         onStatus: (id, changed) => {
           const runner = this.#runners.get(id);
