@@ -1,1 +1,3 @@
-export {};
+// For benchmarks: the kernel's side of the networks, without the process around it.
+export { createNamespaces, createNetworkPlane, type KernelNamespaces } from './kernel/index.js';
+export type { NetworkMembers, NetworkPlane } from './parts.js';
