@@ -2,6 +2,8 @@ import { FIRST_VNI, type NewObject, type Node, type Task } from '@swarmd/model';
 import { buildNode } from '@swarmd/testkit';
 import t, { type Test } from 'tap';
 import { QUARANTINE_MS } from '../src/allocator/address-pool.js';
+import { formatCidr, formatIp } from '../src/allocator/ip.js';
+import { clusterPrefix } from '../src/allocator/network-allocation.js';
 import { type AllocatorWorld, allocatorWorld } from './support/allocator-world.js';
 
 async function world(t: Test, nodes: NewObject<Node>[] = []): Promise<AllocatorWorld> {
@@ -203,8 +205,52 @@ t.test('allocator › tasks have an address of each family, from the range that 
   const Config = [{ Subnet: '10.9.0.0/24', IPRange: '10.9.0.128/26' }, { Subnet: 'fd00::/64' }];
   await network('a', { EnableIPv6: true, Attachable: true, IPAM: { Config } });
   await service('s', ['a'], 2);
-  t.same(store.view.get('service', 's')?.Endpoint?.VirtualIPs, [{ NetworkID: 'a', Addr: '10.9.0.128/24' }]);
-  t.same(addresses(task('s1')), ['10.9.0.129/24', 'fd00::2/64']);
-  t.same(addresses(task('s2')), ['10.9.0.130/24', 'fd00::3/64']);
+  t.same(store.view.get('service', 's')?.Endpoint?.VirtualIPs, [
+    { NetworkID: 'a', Addr: '10.9.0.128/24' },
+    { NetworkID: 'a', Addr: 'fd00::2/64' },
+  ]);
+  t.same(addresses(task('s1')), ['10.9.0.129/24', 'fd00::3/64']);
+  t.same(addresses(task('s2')), ['10.9.0.130/24', 'fd00::4/64']);
   t.same(store.view.get('node', 'n1')?.AddressBlocks, { a: ['10.9.0.184/29', 'fd00::ff:ffc0/122'] });
+});
+
+t.test('allocator › IPv6 subnets that nobody names are the cluster’s own, a network each', async (t) => {
+  const prefix = clusterPrefix('c');
+  const at = (number: bigint): string => formatCidr({ family: 6, base: prefix.base + (number << 64n), bits: 64 });
+  const host = formatIp({ family: 6, value: prefix.base + 5n });
+  const { store, network } = await world(t, [buildNode('n1', { DataPath: { Addr: host, MTU: 1320 } })]);
+  const given = (id: string) => store.view.get('network', id)?.Allocation;
+  t.match(formatCidr(prefix), /^fd[0-9a-f:]+::\/48$/);
+  await network('a', { EnableIPv6: true });
+  await network('b', { EnableIPv6: true, IPAM: { Config: [{ Subnet: at(2n) }] } });
+  await network('c', { EnableIPv6: true });
+  await network('d', { IPAM: { Config: [{ Subnet: 'fd00:1::/64' }] } });
+  const six = (id: string) =>
+    given(id)
+      ?.Subnets.slice(1)
+      .map(({ Subnet }) => Subnet);
+  t.same(six('a'), [at(1n)], 'not where a host has its address');
+  t.same([six('b'), six('c'), six('d')], [[at(2n)], [at(3n)], []]);
+  t.equal(given('a')?.Subnets[1]?.Gateway, formatIp({ family: 6, value: prefix.base + (1n << 64n) + 1n }));
+  t.same([given('a')?.MTU, given('d')?.MTU], [1280, 1250], 'IPv6 has no smaller packets');
+});
+
+t.test('allocator › a service keeps its virtual IP of each family, and gets one that it lacks', async (t) => {
+  const { store, network, service, settle } = await world(t);
+  await network('a', { EnableIPv6: true, IPAM: { Config: [{ Subnet: 'fd00::/125' }] } });
+  await service('s', ['a'], 0);
+  const vips = (id: string) => store.view.get('service', id)?.Endpoint?.VirtualIPs?.map(({ Addr }) => Addr);
+  t.same(vips('s'), ['10.0.0.2/24', 'fd00::2/125']);
+  await store.update((tx) => {
+    const s = tx.get('service', 's')!;
+    const VirtualIPs = s.Endpoint!.VirtualIPs!.slice(0, 1);
+    tx.put('service', { ...s, Endpoint: { ...s.Endpoint!, VirtualIPs }, Spec: { ...s.Spec, Labels: { a: 'b' } } });
+  });
+  await settle();
+  t.same(vips('s'), ['10.0.0.2/24', 'fd00::3/125'], 'as one from before there were any');
+  await service('r', ['a'], 9);
+  t.same(vips('r'), ['10.0.0.3/24', 'fd00::4/125']);
+  const waiting = [...store.view.find('task', 'service', 'r')].filter(({ Status }) => Status.State === 'new');
+  t.equal(waiting.length, 9 - 3, 'an address of IPv4 alone is none');
+  t.match(waiting[0]?.Status.Err, /network "a" has no free address: all 6 of its subnet are in use/);
 });

@@ -4,13 +4,13 @@ import fc from 'fast-check';
 import t from 'tap';
 import { AddressIndex } from '../src/allocator/address-index.js';
 import { QUARANTINE_MS } from '../src/allocator/address-pool.js';
-import { formatIp, overlap, parseCidr } from '../src/allocator/ip.js';
+import { formatIp, lastOf, overlap, parseCidr } from '../src/allocator/ip.js';
 import { subnetsOf } from '../src/allocator/network-allocation.js';
 import { networkUse } from '../src/allocator/network-use.js';
 import { type AllocatorWorld, allocatorWorld } from './support/allocator-world.js';
 
 type Step =
-  | { do: 'network'; attachable: boolean; bits: 0 | 28 | 29 }
+  | { do: 'network'; attachable: boolean; bits: 0 | 28 | 29; six: 'none' | 'small' | 'large' }
   | { do: 'removeNetwork' | 'end' | 'deleteTask' | 'removeService' | 'removeNode'; pick: number }
   | { do: 'service'; pick: number; both: boolean; tasks: number; ports: boolean }
   | { do: 'update'; pick: number; network: number }
@@ -21,7 +21,12 @@ type Step =
 
 const pick = fc.nat(50);
 const step: fc.Arbitrary<Step> = fc.oneof(
-  fc.record({ do: fc.constant('network' as const), attachable: fc.boolean(), bits: fc.constantFrom(0, 28, 29) }),
+  fc.record({
+    do: fc.constant('network' as const),
+    attachable: fc.boolean(),
+    bits: fc.constantFrom(0, 28, 29),
+    six: fc.constantFrom('none', 'none', 'small', 'large'),
+  }),
   fc.record({ do: fc.constantFrom('removeNetwork', 'removeService', 'removeNode'), pick }),
   fc.record({ do: fc.constantFrom('end', 'end', 'deleteTask'), pick }),
   fc.record({
@@ -42,9 +47,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 function holders(view: ReadView): { key: string; who: string; from: bigint; to: bigint }[] {
   const held: { key: string; who: string; from: bigint; to: bigint }[] = [];
   const add = (network: string, text: string, who: string): void => {
-    const cidr = parseCidr(text.includes('/') ? text : `${text}/32`)!;
-    const size = 1n << BigInt(32 - cidr.bits);
-    held.push({ key: `${network} ${text}`, who, from: cidr.base, to: cidr.base + size - 1n });
+    const cidr = parseCidr(text.includes('/') ? text : `${text}/${text.includes(':') ? 128 : 32}`)!;
+    held.push({ key: `${network} ${text}`, who, from: cidr.base, to: lastOf(cidr) });
   };
   const single = (addr: string): string => addr.replace(/\/.*/, '');
   for (const { ID, Endpoint } of view.all('service'))
@@ -58,9 +62,9 @@ function holders(view: ReadView): { key: string; who: string; from: bigint; to: 
       for (const block of blocks) add(network, block, `node ${ID}`);
   for (const { ID, Allocation } of view.all('network'))
     for (const { Subnet, Gateway } of Allocation?.Subnets ?? []) {
-      const { base, bits } = parseCidr(Subnet)!;
-      for (const value of [base, base + (1n << BigInt(32 - bits)) - 1n])
-        add(ID, formatIp({ family: 4, value }), `network ${ID}`);
+      const cidr = parseCidr(Subnet)!;
+      const own = cidr.family === 4 ? [cidr.base, lastOf(cidr)] : [cidr.base];
+      for (const value of own) add(ID, formatIp({ family: cidr.family, value }), `network ${ID}`);
       add(ID, Gateway, `gateway of ${ID}`);
     }
   return held;
@@ -85,6 +89,19 @@ function duplicates(view: ReadView): string[] {
   return wrong;
 }
 
+/** Services and tasks that have an address of one family where their network has two. */
+function halves(view: ReadView): string[] {
+  const families = (addresses: readonly string[]): number => new Set(addresses.map((one) => one.includes(':'))).size;
+  const wrong: string[] = [];
+  for (const task of view.all('task'))
+    for (const { Network, Addresses } of task.NetworksAttachments ?? []) {
+      const subnets = view.get('network', Network.ID)?.Allocation?.Subnets.map(({ Subnet }) => Subnet);
+      if (subnets !== undefined && families(subnets) !== families(Addresses))
+        wrong.push(`task ${task.ID}: ${Addresses}`);
+    }
+  return wrong;
+}
+
 const nth = <T>(all: Iterable<T>, at: number): T | undefined => {
   const list = [...all];
   return list[at % Math.max(1, list.length)];
@@ -99,7 +116,8 @@ async function act(world: AllocatorWorld, step: Step): Promise<void> {
     [...store.view.all('network')].filter(({ Spec }) => !Spec.Ingress);
   if (step.do === 'network') {
     const Config = step.bits === 0 ? [] : [{ Subnet: `192.168.${made % 250}.0/${step.bits}` }];
-    await world.network(id('net'), { Attachable: step.attachable, IPAM: { Config } });
+    if (step.six === 'small') Config.push({ Subnet: `fd00:${made.toString(16)}::/124` });
+    await world.network(id('net'), { Attachable: step.attachable, EnableIPv6: step.six !== 'none', IPAM: { Config } });
   } else if (step.do === 'service') {
     const first = nth(overlays(), step.pick)?.ID;
     const second = nth(overlays(), step.pick + 1)?.ID;
@@ -147,7 +165,7 @@ async function write({ store }: AllocatorWorld, step: Step): Promise<void> {
       const [networkId, blocks] = nth(Object.entries(node.AddressBlocks ?? {}), at) ?? ['', []];
       const range = blocks.length === 0 ? undefined : parseCidr(nth(blocks, at)!);
       if (range === undefined) return;
-      const address = formatIp({ family: 4, value: range.base + BigInt(at % 4) });
+      const address = formatIp({ family: range.family, value: range.base + BigInt(at % 4) });
       const had = (node.Attachments ?? []).filter(({ Addresses }) => Addresses[0] !== address);
       const attachment = { NetworkID: networkId, ContainerID: address, Addresses: [address], Names: [] };
       tx.put('node', { ...node, Attachments: [...had, attachment] });
@@ -209,7 +227,7 @@ t.test('allocator › whatever comes and goes, no address is given twice or too 
     const problems: string[] = [];
     world.store.watch(({ events }) => {
       for (const event of events) kept.apply(event, world.clock.now());
-      problems.push(...duplicates(world.store.view));
+      problems.push(...duplicates(world.store.view), ...halves(world.store.view));
       const now = new Map(
         holders(world.store.view)
           .filter(({ who }) => /^(task|service)/.test(who))

@@ -85,7 +85,9 @@ t.test('control › whoever makes a network is told what may surprise', async (t
   const warnings = async (Name: string, spec: object): Promise<string[]> =>
     (await control.createNetwork({ Name, ...spec })).Warnings;
   t.same(await warnings('a', {}), []);
-  t.match(await warnings('b', { EnableIPv6: true }), [/has no IPv6 subnet/]);
+  t.same(await warnings('b', { EnableIPv6: true }), [], 'the cluster has IPv6 subnets of its own');
+  await t.rejects(control.createNetwork({ Name: 'x', EnableIPv4: false }), { message: /EnableIPv4|have IPv4/ });
+  await t.rejects(control.createNetwork({ Name: 'x', ...ipam({ Subnet: 'fe80::/64' }) }), { message: /fe80::\/64/ });
   t.match(await warnings('c', ipam({ Subnet: 'fd00::/64' })), [
     'subnet fd00::/64 is not used: IPv6 is not enabled (--ipv6)',
   ]);

@@ -35,6 +35,7 @@ function surroundings(tx: WriteTx, network: Network, retiredVnis: ReadonlySet<nu
     retiredVnis,
     addrPool: cluster?.DefaultAddrPool ?? [],
     subnetSize: cluster?.SubnetSize || 24,
+    clusterId: cluster?.ClusterID ?? '',
     nodes,
   };
 }

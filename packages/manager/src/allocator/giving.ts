@@ -3,6 +3,8 @@ import type { AddressIndex, Provisional } from './address-index.js';
 import type { AddressPool } from './address-pool.js';
 import { formatIp, parseIp } from './ip.js';
 
+const FAMILIES = [4, 6] as const;
+
 /** What asking for an address came to. `waitMs`: when to ask again, if none becomes free before. */
 export type Given = { addresses: string[] } | { error: string; waitMs: number | undefined };
 
@@ -26,10 +28,10 @@ export class Giving {
   }
 
   /**
-   * An IPv4 address of a network, with prefix length, and one of IPv6 after it when the network has such subnets and
-   * `families` is `all`.
+   * An address of a network for each of `families` that it has subnets of, in their order, with prefix length: all of
+   * them or none.
    */
-  take(networkId: string, families: 'first' | 'all' = 'all'): Given {
+  take(networkId: string, families: readonly (4 | 6)[] = FAMILIES): Given {
     const network = this.#tx.get('network', networkId);
     const name = network?.Spec.Name;
     const pools = this.#index.network(networkId)?.pools ?? [];
@@ -37,7 +39,7 @@ export class Giving {
     if (pools.length === 0) return { error: `network "${name}" has no addresses yet`, waitMs: undefined };
     const mark = this.mark();
     const addresses: string[] = [];
-    for (const family of families === 'first' ? ([4] as const) : ([4, 6] as const)) {
+    for (const family of families) {
       const candidates = pools.filter(({ cidr }) => cidr.family === family);
       if (candidates.length === 0) continue;
       const taken = this.#takeFrom(pools, family, networkId);

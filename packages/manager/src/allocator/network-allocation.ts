@@ -13,6 +13,8 @@ export interface NetworkSurroundings {
   /** Where networks without subnets of their own get them from, in CIDR notation, and how large these are. */
   addrPool: readonly string[];
   subnetSize: number;
+  /** The cluster's: its IPv6 subnets follow from it. */
+  clusterId: string;
   /** What nodes have of the networks' bottom: the addresses of hosts are no subnet's, and their MTU limits ours. */
   nodes: readonly { addrs: readonly string[]; mtu?: number }[];
 }
@@ -27,6 +29,11 @@ const VXLAN_HEADER = { 4: 50, 6: 70 } as const;
 const ENCRYPTION_HEADER = 40;
 /** What one node says of itself must not make networks useless: less than this no IPv4 host has. */
 const MIN_MTU = 576;
+/** Links with less carry no IPv6. The hosts send larger packets in pieces then. */
+const MIN_IPV6_MTU = 1280;
+/** Of the local addresses (RFC 4193) each cluster has this much, and each network of it this much. */
+const CLUSTER_PREFIX = 48;
+const IPV6_SUBNET_BITS = 64;
 /** Every node is on the ingress network and many tasks: it is made this large (prefix length) where the pool allows. */
 const INGRESS_BITS = 16;
 /** Docker Swarm's own. */
@@ -57,6 +64,12 @@ export function allocateNetwork(network: Network, around: NetworkSurroundings): 
     if (cidr === undefined) return { error: `no free subnet is left in the address pool ${poolOf(around).join(', ')}` };
     v4.push({ cidr, gateway: undefined });
   }
+  if (network.Spec.EnableIPv6 && v6.length === 0) {
+    const cidr = freeIpv6Subnet(around, taken);
+    if (cidr === undefined)
+      return { error: `no free subnet is left in ${formatCidr(clusterPrefix(around.clusterId))}` };
+    v6.push({ cidr, gateway: undefined });
+  }
   const Subnets = [...v4, ...v6].map(
     ({ cidr, gateway }): NetworkSubnet => ({
       Subnet: formatCidr(cidr),
@@ -74,7 +87,7 @@ export function mtuFor(spec: NetworkSpec, nodes: NetworkSurroundings['nodes']): 
     mtu ? [mtu - VXLAN_HEADER[addrs.some((addr) => addr.includes(':')) ? 6 : 4]] : [],
   );
   const least = known.length === 0 ? DEFAULT_MTU : Math.min(...known);
-  return Math.max(MIN_MTU, least - (isEncrypted(spec) ? ENCRYPTION_HEADER : 0));
+  return Math.max(spec.EnableIPv6 ? MIN_IPV6_MTU : MIN_MTU, least - (isEncrypted(spec) ? ENCRYPTION_HEADER : 0));
 }
 
 /** Whether packets between nodes are to be encrypted; Docker takes the option without a value for yes. */
@@ -106,6 +119,20 @@ function freeVni({ networks, retiredVnis }: NetworkSurroundings): number | undef
   return undefined;
 }
 
+/** The local IPv6 addresses of a cluster: those that its ID leads to, so that two clusters are unlikely to share them. */
+export function clusterPrefix(clusterId: string): Cidr {
+  let id = 0n;
+  // The ID is random, so any way of taking 40 bits from it is good; this one takes all of it.
+  for (const char of clusterId) id = (id * 37n + BigInt(char.charCodeAt(0))) & 0xff_ffff_ffffn;
+  const base = ((0xfdn << 40n) | id) << BigInt(128 - CLUSTER_PREFIX);
+  return { family: 6, base, bits: CLUSTER_PREFIX };
+}
+
+function freeIpv6Subnet(around: NetworkSurroundings, taken: readonly { cidr: Cidr }[]): Cidr | undefined {
+  const others = [...taken.map(({ cidr }) => cidr), ...addressesOf(around)];
+  return lowestFree(clusterPrefix(around.clusterId), IPV6_SUBNET_BITS, others);
+}
+
 function poolOf({ addrPool }: NetworkSurroundings): readonly string[] {
   return addrPool.length === 0 ? DEFAULT_POOL : addrPool;
 }
@@ -115,12 +142,7 @@ function poolOf({ addrPool }: NetworkSurroundings): readonly string[] {
  * highest: Docker Swarm's networks lie at the bottom, and whoever comes from there brings their subnets along.
  */
 function freeSubnet(ingress: boolean, around: NetworkSurroundings, taken: readonly Cidr[]): Cidr | undefined {
-  const hosts = around.nodes.flatMap(({ addrs }) =>
-    addrs.flatMap((addr): Cidr[] => {
-      const ip = parseIp(addr);
-      return ip === undefined ? [] : [{ family: ip.family, base: ip.value, bits: ip.family === 4 ? 32 : 128 }];
-    }),
-  );
+  const hosts = addressesOf(around);
   for (const text of poolOf(around)) {
     const pool = parseCidr(text);
     if (pool === undefined || pool.family !== 4) continue;
@@ -131,6 +153,15 @@ function freeSubnet(ingress: boolean, around: NetworkSurroundings, taken: readon
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+function addressesOf({ nodes }: NetworkSurroundings): Cidr[] {
+  return nodes.flatMap(({ addrs }) =>
+    addrs.flatMap((addr): Cidr[] => {
+      const ip = parseIp(addr);
+      return ip === undefined ? [] : [{ family: ip.family, base: ip.value, bits: ip.family === 4 ? 32 : 128 }];
+    }),
+  );
 }
 
 function lowestFree(pool: Cidr, bits: number, taken: readonly Cidr[]): Cidr | undefined {

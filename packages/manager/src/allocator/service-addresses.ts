@@ -62,8 +62,8 @@ export function publishesIngress(spec: ServiceSpec): boolean {
 }
 
 /**
- * A service's virtual IPs, one for each of its networks: those that it has are kept, others are given. What cannot be
- * had is missing, with the reason.
+ * A service's virtual IPs, one for each of its networks, and one of IPv6 after it where the network has such subnets:
+ * those that it has are kept, others are given. What cannot be had is missing, with the reason.
  */
 export function virtualIpsFor(
   view: ReadView,
@@ -78,14 +78,18 @@ export function virtualIpsFor(
   let shortage: Shortage | undefined;
   for (const { id, overlay } of wanted) {
     if (!overlay) continue;
-    const had = service.Endpoint?.VirtualIPs?.find(({ NetworkID, Addr }) => NetworkID === id && isOf(view, id, Addr));
-    if (had !== undefined) {
-      virtualIps.push(had);
-      continue;
+    for (const family of [4, 6] as const) {
+      const had = service.Endpoint?.VirtualIPs?.find(
+        ({ NetworkID, Addr }) => NetworkID === id && isOf(view, id, Addr, family),
+      );
+      if (had !== undefined) {
+        virtualIps.push(had);
+        continue;
+      }
+      const given = giving.take(id, [family]);
+      if ('error' in given) shortage ??= { error: given.error, networkId: id, waitMs: given.waitMs };
+      else virtualIps.push(...given.addresses.map((Addr) => ({ NetworkID: id, Addr })));
     }
-    const given = giving.take(id, 'first');
-    if ('error' in given) shortage ??= { error: given.error, networkId: id, waitMs: given.waitMs };
-    else if (given.addresses[0] !== undefined) virtualIps.push({ NetworkID: id, Addr: given.addresses[0] });
   }
   return { virtualIps, ...(shortage === undefined ? {} : { shortage }) };
 }
@@ -121,11 +125,11 @@ export function attachmentsFor(
   return attachments;
 }
 
-function isOf(view: ReadView, networkId: string, addr: string): boolean {
+function isOf(view: ReadView, networkId: string, addr: string, family: 4 | 6): boolean {
   const ip = parseIp(addr.replace(/\/.*/, ''));
   const subnets = view.get('network', networkId)?.Allocation?.Subnets ?? [];
   return subnets.some(({ Subnet }) => {
     const cidr = parseCidr(Subnet);
-    return ip !== undefined && cidr !== undefined && contains(cidr, ip);
+    return ip?.family === family && cidr !== undefined && contains(cidr, ip);
   });
 }

@@ -7,6 +7,8 @@ import { invalid, rpcError } from './errors.js';
 const LONGEST_PREFIX = { 4: 30, 6: 126 } as const;
 /** What IPv4, or IPv6 where it is enabled, needs at least; and what fits a packet. */
 const MTU_RANGE = { min: 68, minIpv6: 1280, max: 65_535 } as const;
+/** Of IPv6: the host itself, link-local, multicast. */
+const NO_SUBNETS = ['::/127', 'fe80::/10', 'ff00::/8'].map((text) => parseCidr(text)!);
 const VNI_OPTION = 'com.docker.network.driver.overlay.vxlanid_list';
 
 /**
@@ -22,12 +24,12 @@ export function checkNetworkSpec(spec: NetworkSpec): string[] {
   const ipamDriver = spec.IPAM?.Driver || 'default';
   if (ipamDriver !== 'default')
     throw invalid(`IPAM driver ${ipamDriver} is not there: the only one is default`, 'IPAM.Driver');
+  if ((spec as { EnableIPv4?: unknown }).EnableIPv4 === false)
+    throw invalid('networks of the cluster have IPv4: IPv6 can stand beside it (--ipv6), not alone', 'EnableIPv4');
   checkMtu(spec);
   const subnets = checkSubnets(spec);
   const warnings: string[] = [];
   const v6 = subnets.filter(({ family }) => family === 6);
-  if (spec.EnableIPv6 && v6.length === 0)
-    warnings.push(`network ${spec.Name} has no IPv6 subnet: give one with --subnet, or its tasks have IPv4 alone`);
   if (!spec.EnableIPv6)
     for (const cidr of v6) warnings.push(`subnet ${formatCidr(cidr)} is not used: IPv6 is not enabled (--ipv6)`);
   if (spec.Options?.[VNI_OPTION] !== undefined) warnings.push(`option ${VNI_OPTION} is not used: the cluster chooses`);
@@ -65,6 +67,9 @@ function checkSubnet({ Subnet = '', Gateway = '', IPRange = '', AuxiliaryAddress
     throw ipamError(`invalid subnet ${Subnet}: it should be ${whole}`, 'IPAM.Config.Subnet');
   if (cidr.bits > LONGEST_PREFIX[cidr.family])
     throw ipamError(`subnet ${whole} is too small: at most /${LONGEST_PREFIX[cidr.family]}`, 'IPAM.Config.Subnet');
+  const special = NO_SUBNETS.find((range) => overlap(range, cidr));
+  if (special !== undefined)
+    throw ipamError(`subnet ${whole} is for no network: ${formatCidr(special)} is special`, 'IPAM.Config.Subnet');
   if (IPRange !== '') {
     const range = parseCidr(IPRange);
     if (range === undefined) throw ipamError(`invalid range ${IPRange}`, 'IPAM.Config.IPRange');
