@@ -20,6 +20,7 @@ const network: NodeNetwork = {
   mtu: 1450,
   internal: false,
   ingress: false,
+  attachable: false,
   addressBlocks: [],
 };
 

@@ -57,7 +57,7 @@ async function kill(host: Host): Promise<void> {
 function networkAt(n: number): NodeNetwork {
   return {
     ...{ id: `bench${n}`.padEnd(12, 'x').padEnd(25, '0'), name: `bench${n}`, vni: 2 ** 20 + 1 + n },
-    ...{ mtu: 1450, internal: false, ingress: false, addressBlocks: [] },
+    ...{ mtu: 1450, internal: false, ingress: false, attachable: false, addressBlocks: [] },
     subnets: [{ subnet: `10.${64 + n}.0.0/16`, gateway: `10.${64 + n}.0.1` }],
   };
 }

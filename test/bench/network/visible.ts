@@ -22,9 +22,10 @@ interface Prober {
 /**
  * A service of as many tasks as there are hosts comes and goes, `rounds` times in each system in turn; a container on every
  * host looks every 20 ms. Emits `network/visible/<what>/<p50|p99>/<system>`, in ms from the time of the task's status
- * `running`: `told` (the manager's API shows that), and until it is so on all hosts: `address` (it answers there), `dns` (`tasks.NAME` has it), `vip` (the virtual IP
- * leads to it); and `gone`, from the call that takes it away until `tasks.NAME` of no host has it. What was so before
- * counts as 0. `address` is only asked once the API has told.
+ * `running`: `told` (the manager's API shows that), and until it is so on all hosts: `address` (it answers there), `dns`
+ * (`tasks.NAME` has it), `vip` (the virtual IP leads to it); and `gone`, from the call that takes it away until
+ * `tasks.NAME` of no host has it. What was so before counts as 0. `address` is only asked once the API has told, and `vip`
+ * is asked in rounds of its own.
  */
 export async function measureVisible(
   hosts: readonly Host[],
