@@ -48,13 +48,20 @@ export async function openWays(cluster: Cluster, overlays: readonly Overlay[]): 
     await overlay.create(`client-${overlay.name}`, { command: ['sleep', 'infinity'], replicas: 'global' });
     const [task] = await overlay.running(`target-${overlay.name}`, 1);
     await overlay.running(`client-${overlay.name}`, hosts.length);
-    const id = await overlay.container(source, `client-${overlay.name}`);
-    const run = (argv: readonly string[]): Promise<string> => onHost(['docker', 'exec', id, ...argv]);
-    const inside = { reference: 'underlay' as const, ...PORTS, run };
+    const inside = async (client: string) => {
+      const id = await overlay.container(source, client);
+      const run = (argv: readonly string[]): Promise<string> => onHost(['docker', 'exec', id, ...argv]);
+      return { reference: 'underlay' as const, ...PORTS, run };
+    };
     const own = overlay.name === 'swarmd';
-    ways.push({ name: own ? 'overlay' : 'swarm', address: overlay.addressOf(task!)!, ...inside });
+    const direct = await inside(`client-${overlay.name}`);
+    ways.push({ name: own ? 'overlay' : 'swarm', address: overlay.addressOf(task!)!, ...direct });
     if (!own) continue;
-    ways.push({ name: 'vip', address: await overlay.virtualIp(`target-${overlay.name}`), ...inside });
+    // Another client: the server would see both ways come from the same ports, and those of the one may still rest there.
+    await overlay.create('client-vip', { command: ['sleep', 'infinity'], replicas: 1, on: source.name });
+    await overlay.running('client-vip', 1);
+    const virtualIp = await overlay.virtualIp(`target-${overlay.name}`);
+    ways.push({ name: 'vip', address: virtualIp, ...(await inside('client-vip')) });
     ways.push({ name: 'mesh', reference: 'outside', address: source.ip, ...PORTS, run: outside });
   }
   for (const way of ways) {
