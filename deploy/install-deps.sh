@@ -23,7 +23,7 @@ trap 'rm -f "$apt_log"' EXIT
 PATH="$PATH:/usr/local/sbin:/usr/sbin:/sbin"
 
 install_engine() {
-  local names=(iproute2 nftables conntrack iptables ca-certificates)
+  local names=(iproute2 iputils-ping nftables conntrack iptables util-linux ca-certificates)
   # docker-ce and hand-installed engines stay as they are.
   command -v dockerd >/dev/null || names+=(docker.io)
   install_packages "${names[@]}"
@@ -57,7 +57,7 @@ install_engines() {
 }
 
 if ! command -v apt-get >/dev/null; then
-  echo "this machine has no apt: install Docker Engine 20.10 or later, nftables, conntrack and iproute2 by hand" >&2
+  echo "this machine has no apt: install Docker Engine 20.10 or later, nftables, conntrack, iproute2 and ping by hand" >&2
   exit 1
 fi
 if [ $# -eq 0 ]; then

@@ -57,6 +57,7 @@ async function main(socket: string, nodes: number, services: number, replicas: n
     restore: () => Promise.reject(new Error('nothing is restored here')),
     recover: () => Promise.reject(new Error('nothing is recovered here')),
     check: () => Promise.reject(new Error('nothing is checked here')),
+    cleanup: async () => ({ Items: [], Removed: false }),
     findManagers: nothing,
     info: () => info,
     control: () => control,

@@ -17,7 +17,7 @@ function tell(t: Test, { seed, problems, transcript }: ControlPlaneResult): void
 }
 
 t.test(
-  'control plane › whatever fails, no write is lost, nobody goes back, and all comes to rest as wanted',
+  'control plane › whatever fails, no write is lost, nobody goes back, networks hold together, and all comes to rest as wanted',
   async (t) => {
     const total = { seeds: 0, acknowledged: 0, leaders: 0, faults: 0, commits: 0 };
     await runSeeds(Number(FIRST_SEED ?? 1), RUNS, (result) => {
@@ -65,3 +65,7 @@ finds('a log that lets former leaders write', 'withoutFence');
 finds('a log that acknowledges what it has not written', 'withLostWrites');
 finds('a log that does not tell followers of everything', 'withForgottenEvents');
 finds('writes that are done or refused again when they are passed on again', 'withoutRequestIds');
+finds('tasks that start and stop before other nodes know', 'withoutGates');
+finds('updates of endpoints that do not arrive', 'withLostUpdates');
+finds('nodes that say that they know before they do', 'withHastyAcknowledgements');
+finds('addresses that are given again at once', 'withoutRest');

@@ -1,10 +1,11 @@
 import { join } from 'node:path';
-import type { Clock, NodeNetworks, Random, SwarmdError } from '@swarmd/model';
+import type { Clock, NetworkAudits, NodeNetworks, Random, SwarmdError } from '@swarmd/model';
 import type { ClusterUpdate, DispatcherClient, Welcome } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { connectEngine } from './engine/client.js';
 import { listContainers, watchEngine } from './engine/watch.js';
 import { type AgentParts, buildParts } from './parts.js';
+import type { InquiryHandlers } from './session/inquiries.js';
 import { type Journal, openJournal } from './worker/journal.js';
 import { createAgentState } from './worker/state.js';
 
@@ -37,8 +38,12 @@ export interface AgentOptions {
   onSessionEnd?(reason: SwarmdError): void;
   /** What keeps this node's networks: swarmd-net. */
   nodeNetworks: NodeNetworks;
+  /** What swarmd-net tells whoever looks for a fault. */
+  networkAudits?: NetworkAudits;
   /** IP of this node that its peers send VXLAN packets to. */
   dataPathAddr: string;
+  /** What managers may ask this node, besides what every agent answers. */
+  inquiries?: InquiryHandlers;
   clock: Clock;
   random: Random;
   logger: Logger;

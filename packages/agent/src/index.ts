@@ -9,9 +9,16 @@ export type { PayloadStore } from './engine/payload-store.js';
 export type { TaskEngine, TaskWork } from './engine/task-engine.js';
 export type { ListedContainer } from './engine/watch.js';
 export * from './labels.js';
+export { createNetworkAuditsClient } from './network/audits.js';
 export { createNodeNetworksClient } from './network/client.js';
-export type { NetworkReports, SessionNetworks } from './network/node-networking.js';
-export type { NetworkProvider } from './network/overlay-networks.js';
+export {
+  createNodeNetworking,
+  type NetworkReports,
+  type NodeNetworking,
+  type SessionNetworks,
+} from './network/node-networking.js';
+export { createOverlayNetworks, type NetworkProvider } from './network/overlay-networks.js';
+export type { InquiryHandler, InquiryHandlers } from './session/inquiries.js';
 export type { AssignedNetwork } from './task/assignment.js';
 export type { Journal } from './worker/journal.js';
 export { type AgentState, createAgentState } from './worker/state.js';

@@ -8,6 +8,7 @@ import type { EngineWatchHandlers } from './engine/watch.js';
 import { createHost, type Host } from './host.js';
 import { publishLogs } from './logs/publish.js';
 import { createLogSource } from './logs/source.js';
+import { networkInquiries } from './network/audits.js';
 import { createNodeNetworking, type NodeNetworking } from './network/node-networking.js';
 import { createOverlayNetworks } from './network/overlay-networks.js';
 import type { SessionClient } from './session/client.js';
@@ -58,6 +59,10 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
     onSessionEnd: (reason) => options.onSessionEnd?.(reason),
     publishLogs: (dispatcher, subscription, signal) =>
       publishLogs({ dispatcher, source, logger: child('logs') }, subscription, signal),
+    inquiries: {
+      ...(options.networkAudits === undefined ? {} : networkInquiries(options.networkAudits, clock)),
+      ...options.inquiries,
+    },
     swarmdVersion: options.swarmdVersion,
     advertiseAddr: options.advertiseAddr,
   });

@@ -7,7 +7,7 @@ import { clock, logger } from './support/system.js';
 
 const network = (id: string, over: Partial<NodeNetwork> = {}): NodeNetwork => ({
   ...{ id, name: id, vni: 2 ** 20, subnets: [{ subnet: '10.1.0.0/24', gateway: '10.1.0.1' }], mtu: 1450 },
-  ...{ internal: false, ingress: false, addressBlocks: [] },
+  ...{ internal: false, ingress: false, attachable: true, addressBlocks: [] },
   ...over,
 });
 const update = (
@@ -183,6 +183,41 @@ t.test('link › forgets a network when it is dropped and nobody is on it', asyn
   link.drop('n2');
   await link.ready('n2', new AbortController().signal);
   t.ok(net.networks.has('n2'), 'what is wanted is not dropped');
+});
+
+t.test('link › what comes for a network while it is being forgotten is kept', async (t) => {
+  const { net, link, begin, on } = running(t);
+  begin();
+  link.want([network('n1')]);
+  await link.ready('n1', new AbortController().signal);
+  link.want([]);
+  link.drop('n1');
+  net.once('change', () => {
+    link.want([network('n1')]);
+    link.update(update('n1', 3, ['a'], { complete: true }));
+  });
+  await net.until(() => !net.networks.has('n1'));
+  await link.ready('n1', new AbortController().signal);
+  t.strictSame(on('n1'), ['a']);
+});
+
+t.test('link › does not acknowledge what came for a network that it has not told yet', async (t) => {
+  const { net, link, applied, begin, on } = running(t);
+  begin();
+  link.want([network('n1')]);
+  link.update(update('n1', 5, ['a'], { complete: true }));
+  const known: string[][] = [];
+  let more = false;
+  net.on('change', () => {
+    if (applied.includes(6)) known.push(on('n2'));
+    if (more || net.calls.at(-1) !== 'put n1') return;
+    more = true;
+    link.want([network('n1'), network('n2')]);
+    link.update(update('n2', 6, ['a'], { complete: true }));
+  });
+  await net.until(() => applied.includes(6));
+  t.strictSame(known[0], ['a']);
+  t.strictSame(applied, [5, 6]);
 });
 
 t.test('link › publishes the ports of the ingress network, once they are all known', async (t) => {

@@ -16,6 +16,7 @@ import {
 import type { UnlockKey, Vault } from '@swarmd/store';
 import { type Identity, removeIdentity } from '@swarmd/wire';
 import { formatAddress, parseAddress } from './addresses.js';
+import { cleanUp } from './cleanup.js';
 import type { DaemonConfig } from './config.js';
 import {
   type LockedNode,
@@ -273,6 +274,7 @@ export function createMembership(deps: MembershipDependencies): DaemonMembership
       if (!node.manager.taken) throw new SwarmdError('unavailable', NO_MANAGER);
       return node.manager.questions.check();
     },
+    cleanup: (options) => exclusively(() => cleanUp(config, options, node !== undefined || locked !== undefined)),
     findManagers: async (addrs) => {
       if (node === undefined) throw new SwarmdError('unavailable', NOT_IN);
       await node.findManagers(addrs.map((addr) => formatAddress(parseAddress(addr, 'address'))));
@@ -350,6 +352,7 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     return { ...nothing, LocalNodeState: 'inactive' };
   }
   const remote = node.managers();
+  const warnings = [...node.manager.questions.warnings, ...node.networkWarnings];
   return {
     NodeID: node.nodeId,
     NodeAddr: member.advertiseAddr.replace(/:\d+$/, ''),
@@ -358,6 +361,6 @@ function describeMembership(node: NodeRuntime | undefined, member: Member | unde
     Error: failure || node.problem || node.manager.problem,
     ...(node.manager.isStandby ? { Standby: true } : {}),
     RemoteManagers: remote.length > 0 ? remote : null,
-    ...(node.manager.questions.warnings.length > 0 ? { Warnings: [...node.manager.questions.warnings] } : {}),
+    ...(warnings.length > 0 ? { Warnings: warnings } : {}),
   };
 }

@@ -3,8 +3,8 @@ import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSyn
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { createNodeNetworksClient } from '@swarmd/agent';
-import { type Clock, NODE_NETWORKS_PROTOCOL, type NodeNetworks, pause } from '@swarmd/model';
+import { createNetworkAuditsClient, createNodeNetworksClient } from '@swarmd/agent';
+import { type Clock, type NetworkAudits, NODE_NETWORKS_PROTOCOL, type NodeNetworks, pause } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { DaemonConfig } from './config.js';
 
@@ -31,6 +31,11 @@ export interface NetworkProcess {
 /** The networks of this node, as the swarmd-net in the run directory keeps them. */
 export function nodeNetworks({ runDir }: Pick<DaemonConfig, 'runDir'>): NodeNetworks {
   return createNodeNetworksClient(join(runDir, SOCKET));
+}
+
+/** What the swarmd-net in the run directory tells people who look for a fault. */
+export function networkAudits({ runDir }: Pick<DaemonConfig, 'runDir'>): NetworkAudits {
+  return createNetworkAuditsClient(join(runDir, SOCKET));
 }
 
 /**

@@ -19,7 +19,8 @@ import { loadDriver, removeManager } from './manager/manager-files.js';
 import { createManagerSlot, type ManagerSlot } from './manager/manager-slot.js';
 import { createRoleFollower } from './manager/role-follower.js';
 import { type Member, saveMember } from './member-file.js';
-import { nodeNetworks } from './network-process.js';
+import { startNetworkHealth } from './network-health.js';
+import { networkAudits, nodeNetworks } from './network-process.js';
 import type { NodePorts } from './node-ports.js';
 import { dataPathAddress } from './own-address.js';
 
@@ -52,6 +53,8 @@ export interface NodeRuntime {
   readonly identity: IdentityHolder;
   /** Managers are there now, `host:port`. */
   findManagers(addrs: readonly string[]): Promise<void>;
+  /** What of this host stands in the way of its networks, each a sentence. */
+  readonly networkWarnings: readonly string[];
   /** Why managers cannot work with this node's version; empty when they do. */
   readonly problem: string;
   /** Stops and leaves containers running. */
@@ -124,6 +127,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     swarmdVersion: options.version,
     advertiseAddr: member.advertiseAddr.replace(/:\d+$/, ''),
     nodeNetworks: nodeNetworks(config),
+    networkAudits: networkAudits(config),
     dataPathAddr: dataPathAddress(member),
     trustRoot: () => holder.current.rootPem,
     onCluster,
@@ -150,9 +154,16 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
     await manager.stop();
     throw asSwarmdError(error);
   }
+  const health = startNetworkHealth(networkAudits(config), {
+    clock: ports.clock,
+    logger: ports.logger.child({ component: 'network' }),
+  });
   return {
     nodeId: identity.nodeId,
     clusterId: identity.clusterId,
+    get networkWarnings() {
+      return health.warnings;
+    },
     get role() {
       return holder.current.role;
     },
@@ -172,6 +183,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       return problem;
     },
     stop: async () => {
+      await health.stop();
       await renewal.stop();
       unfollow();
       await agent.stop();
@@ -179,6 +191,7 @@ export async function startNode(options: NodeOptions): Promise<NodeRuntime> {
       await manager.stop();
     },
     leave: async () => {
+      await health.stop();
       await renewal.stop();
       unfollow();
       await keeper.settled();

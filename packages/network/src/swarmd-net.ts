@@ -1,6 +1,9 @@
 import { join } from 'node:path';
-import { type Clock, NETWORK_DRIVER, type NodeNetworks } from '@swarmd/model';
+import { type Clock, NETWORK_DRIVER, NODE_NETWORKS_PROTOCOL, type NodeNetworks, VERSIONS } from '@swarmd/model';
 import type { Logger } from 'pino';
+import { createAuditor } from './audit/auditor.js';
+import { runCommand } from './audit/command.js';
+import { auditRoutes } from './audit/routes.js';
 import { createControlServer } from './control/control-server.js';
 import { createEndpointFeed } from './control/endpoint-feed.js';
 import { createKeeper } from './control/keeper.js';
@@ -9,6 +12,7 @@ import { createNodeNetworks } from './control/node-networks.js';
 import { createIpamDriver } from './driver/ipam-driver.js';
 import { createNetworkDriver } from './driver/network-driver.js';
 import { createPluginServer, type Drivers } from './driver/plugin-server.js';
+import { HOST_LINK } from './mesh/node-rules.js';
 import type { Mesh, NameServer, NameSource, NetworkPlane } from './parts.js';
 import { readBootId } from './state/boot.js';
 import { openNodeState } from './state/node-state.js';
@@ -69,6 +73,15 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     const feed = createEndpointFeed(state, clock);
     const networks: NodeNetworks = createNodeNetworks({ state, keeper, feed, clock, logger: child('control') });
     const control = createControlServer(Promise.resolve(networks), child('control'));
+    const auditor = createAuditor({
+      ...{ knowledge: state, plane: kernel.plane, run: runCommand, clock },
+      pathOf: (networkId) => join(options.runDir, 'netns', networkId.slice(0, 12)),
+      problems: () => keeper.problems(),
+      portsOf: (networkId) => [...state.locals().values()].filter((local) => local.networkId === networkId),
+      isOurs: (device) => device === HOST_LINK,
+      about: { protocol: NODE_NETWORKS_PROTOCOL, version: VERSIONS.swarmd },
+    });
+    auditRoutes(control, auditor);
     keeper.restore();
     const network = createNetworkDriver(driver);
     const sweeping = every(clock, SWEEP_PERIOD_MS, () => network.sweep(), child('driver'));
@@ -79,6 +92,7 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
         sweeping();
         keeper.stop();
         await Promise.all([plugin.close(), control.close()]);
+        await auditor.close();
         await Promise.all([kernel.names.close(), kernel.mesh.close()]);
         await state.close();
       },

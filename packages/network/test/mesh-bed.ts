@@ -25,6 +25,7 @@ export const ingress: NodeNetwork = {
   mtu: 1450,
   internal: false,
   ingress: true,
+  attachable: false,
   addressBlocks: [],
 };
 

@@ -21,6 +21,7 @@ export const METHOD_ACCESS: AccessTable = {
   '/swarmd.v1.LogRelay/ReadLogs': 'manager',
   '/swarmd.v1.SessionProbe/Probe': 'manager',
   '/swarmd.v1.SessionProbe/AwaitEndpoints': 'manager',
+  '/swarmd.v1.NodeInquiry/AskNode': 'manager',
 };
 
 /** Whether `role` (`undefined` without a valid certificate) may call `path`. */

@@ -22,6 +22,12 @@ const folders = ['/usr', '/lib', '/lib64', fixtures];
 const mounts = folders.flatMap((folder) => ['--mount', `type=bind,source=${folder},target=${folder},readonly`]);
 const quick = ['--no-resolve-image', '--detach', '--restart-delay', '100ms', '--stop-grace-period', '20s'];
 
+/** Without it a task counts as running before its program listens, and is sent connections that nobody takes. */
+const healthCheck = [
+  ...['--health-cmd', 'wget -q -O /dev/null http://127.0.0.1:8080/'],
+  ...['--health-interval', '500ms', '--health-retries', '20'],
+];
+
 /** Creates a service of busybox with the machine's node in it, that runs one of the fixtures. */
 export async function createNodeService(
   { docker }: Pick<Cluster, 'docker'>,
@@ -39,6 +45,7 @@ export async function createNodeService(
     name,
     ...quick,
     ...mounts,
+    ...healthCheck,
     ...options,
     'busybox:latest',
     ...command,

@@ -17,6 +17,10 @@ export interface FaultWorld {
   agents: ReadonlyMap<string, AgentHost>;
   /** The manager that the log says leads. */
   leader(): ManagerHost | undefined;
+  /** Who hears whom is about to change, or has. */
+  sample(): void;
+  /** A node's swarmd-net has lost its state. */
+  forgot(node: string): void;
   compacted(): void;
   clockJumped(ms: number): void;
   note(text: string): void;
@@ -27,13 +31,17 @@ type Fault = (world: FaultWorld, target: { manager: ManagerHost; agent: AgentHos
 function later(world: FaultWorld, ms: number, what: string, undo: () => void): void {
   world.clock.after(ms, () => {
     world.note(`over: ${what}`);
+    world.sample();
     undo();
+    world.sample();
   });
 }
 
 /** Does `begin`, and `end` some time later. */
 function lasting(world: FaultWorld, forMs: number, what: string, begin: () => void, end: () => void): string {
+  world.sample();
   begin();
+  world.sample();
   later(world, forMs, what, end);
   return `${what}, for ${forMs} ms`;
 }
@@ -123,10 +131,12 @@ const FAULTS: readonly Fault[] = [
     const manager = world.managers.find(({ id }) => id === agent.id);
     const lose = (): void => {
       agent.crash();
+      agent.swarmdNet.crash();
       agent.engine.losePower();
       manager?.crash();
     };
     const boot = (): void => {
+      agent.swarmdNet.boot((id) => agent.engine.hasEndpoint(id));
       agent.boot();
       manager?.boot();
     };
@@ -143,6 +153,32 @@ const FAULTS: readonly Fault[] = [
   (world, { agent: { id, engine }, forMs }) =>
     switched(world, forMs, `the disk of ${id} is full`, (on) => {
       engine.full = on;
+    }),
+  (world, { agent: { id, engine, swarmdNet }, forMs }) => {
+    const loses = world.dice.chance(0.4);
+    const boot = (): void => {
+      if (loses) world.forgot(id);
+      swarmdNet.boot((endpoint) => engine.hasEndpoint(endpoint), loses);
+    };
+    const what = loses ? `swarmd-net of ${id} loses its state` : `swarmd-net of ${id} is away`;
+    return lasting(world, loses ? 500 : forMs, what, () => swarmdNet.crash(), boot);
+  },
+  (world, { agent, forMs }) => {
+    const begin = (): void => {
+      agent.crash();
+      agent.swarmdNet.crash();
+    };
+    const end = (): void => {
+      agent.boot();
+      world.clock.after(10 * world.dice.int(0, 100), () =>
+        agent.swarmdNet.boot((endpoint) => agent.engine.hasEndpoint(endpoint)),
+      );
+    };
+    return lasting(world, forMs, `all of swarmd on ${agent.id} is replaced`, begin, end);
+  },
+  (world, { agent: { id, swarmdNet }, forMs }) =>
+    switched(world, forMs, `swarmd-net of ${id} is slow`, (on) => {
+      swarmdNet.busy = on;
     }),
   (world, { forMs }) =>
     switched(world, forMs, 'the log has no space left', (on) => {

@@ -9,7 +9,7 @@ import {
   startReaper,
   startScheduler,
 } from '@swarmd/manager';
-import type { Commit, Random, SharedLog, SharedStore } from '@swarmd/model';
+import type { Clock, Commit, Random, SharedLog, SharedStore } from '@swarmd/model';
 import { openSharedStore } from '@swarmd/store';
 import type { ManualClock } from '@swarmd/testkit';
 import type { Logger } from 'pino';
@@ -39,6 +39,8 @@ export interface ManagerWorld {
   /** A life of a manager has opened its store: from here on it is watched. */
   opened(host: string, store: SharedStore): void;
   committed(host: string, store: SharedStore, commit: Commit): void;
+  /** Breaks the time that allocators go by, on purpose. */
+  allocatorClock?: (clock: Clock) => Clock;
   /** Breaks the calls between managers, on purpose. */
   sabotage?: (network: ManagerNetwork) => ManagerNetwork;
 }
@@ -102,7 +104,9 @@ export class ManagerHost implements ServingManager {
 
   #start(): void {
     const { process } = this;
-    const { logger, network, random, find, openLog, opened, committed, sabotage } = this.#world;
+    const { logger, network, random, find, openLog, opened, committed, sabotage, allocatorClock } = this.#world;
+    const startOther: StartManagerLoop = (deps) =>
+      startAllocator(allocatorClock === undefined ? deps : { ...deps, clock: allocatorClock(deps.clock) });
     const begin = async (): Promise<void> => {
       const store = await openSharedStore({ log: openLog(process), clock: process.clock, logger });
       if (!process.alive) return;
@@ -127,7 +131,7 @@ export class ManagerHost implements ServingManager {
         ...{ store, clock: process.clock, random, logger, nodeId: this.id },
         network: sabotage === undefined ? calls : sabotage(calls),
         advertiseAddr: `${this.id}:${PORT}`,
-        loops: LOOPS,
+        loops: LOOPS.map((start) => (start === startAllocator ? startOther : start)),
       });
       await this.manager.start();
     };

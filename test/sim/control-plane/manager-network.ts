@@ -1,7 +1,8 @@
 import type { LeaderLineHandlers, ManagerCallOptions, ManagerNetwork, ManagerServices } from '@swarmd/manager';
 import { SwarmdError } from '@swarmd/model';
-import { fromGrpcError } from '@swarmd/wire';
+import { fromGrpcError, toGrpcStatus } from '@swarmd/wire';
 import { ServerCall } from '../support/server-call.js';
+import { type Outcome, simulatedChannel } from './manager-channel.js';
 import type { Connection, Network } from './network.js';
 import type { Process } from './process.js';
 
@@ -52,7 +53,18 @@ export function simulatedNetwork(self: ServingManager, network: Network, find: F
       });
     });
   return {
-    channel: () => undefined,
+    channel: (addr) => {
+      const channel = simulatedChannel(addr, (method, request, timeoutMs, done) => {
+        const over = new AbortController();
+        const pick = ({ probe }: ManagerServices): Unary => (probe as unknown as Record<string, Unary>)[method]!;
+        unary(addr, pick, request, { timeoutMs, signal: over.signal }).then(
+          (message) => done({ code: 0, details: '', message }),
+          (error: unknown) => done(toGrpcStatus(error) as Outcome),
+        );
+        return () => over.abort(new SwarmdError('aborted', 'given up'));
+      });
+      return channel as ReturnType<ManagerNetwork['channel']>;
+    },
     attach: (addr, first, handlers) => attach(process, network, addr, find, first, handlers),
     call: async (addr, method, args, { requestId = '', ...options }: ManagerCallOptions) => {
       const request = {

@@ -1,7 +1,17 @@
 import { type Control, isErrorCode, type Node, type ReadView, type Service, type ServiceSpec } from '@swarmd/model';
 import type { Dice } from '../support/dice.js';
 import { isRefusal } from '../support/script.js';
-import { randomImage, randomPlacement, randomSpec, randomUpdate } from '../support/service-specs.js';
+import { NETWORKS, randomImage, randomPlacement, randomSpec, randomUpdate } from '../support/service-specs.js';
+
+/** The networks of the cluster at first: one that published ports lead into, one that containers may join anywhere. */
+export const OVERLAYS = [
+  { Name: 'ingress', Driver: 'overlay', Ingress: true },
+  { Name: 'open', Driver: 'overlay', Attachable: true },
+  ...NETWORKS,
+];
+
+/** Networks that come and go. */
+const PASSING = ['passing1', 'passing2'];
 
 /** What clients act on. */
 export interface ClientWorld {
@@ -37,13 +47,15 @@ export class Clients {
       return;
     }
     if (roll <= 80) this.#update(via, control, dice.pick(services));
-    else if (roll <= 90) this.#remove(via, control, dice.pick(services));
+    else if (roll <= 88) this.#remove(via, control, dice.pick(services));
+    else if (roll <= 92) this.#network(via, control, dice.pick(PASSING));
     else this.#node(via, control, dice.pick([...this.#world.view().all('node')]));
   }
 
   #create(via: string, control: Control): void {
     const mark = this.#mark();
-    const spec = marked(randomSpec(this.#world.dice, `s${this.#world.dice.int(1, 9)}`), mark);
+    const { dice } = this.#world;
+    const spec = marked(networked(dice, randomSpec(dice, `s${dice.int(1, 9)}`), this.#world.view()), mark);
     this.#marked(`${via}: create ${JSON.stringify(spec)}`, mark, control.createService(spec, {}));
   }
 
@@ -57,7 +69,7 @@ export class Clients {
       return;
     }
     const mark = this.#mark();
-    const next = marked(changed(dice, Spec), mark);
+    const next = marked(changed(dice, Spec, this.#world.view()), mark);
     const version = service.Version.Index - (dice.chance(0.03) ? 1 : 0);
     const done = control.updateService(service.ID, version, next, {});
     this.#marked(`${via}: update of ${Spec.Name} to ${JSON.stringify(next)}`, mark, done);
@@ -78,6 +90,15 @@ export class Clients {
       Availability === node.Spec.Availability ||
       (this.#world.view().get('node', node.ID)?.Version.Index ?? 0) > node.Version.Index;
     this.#attempt(`${via}: ${node.ID} becomes ${Availability}`, done, moved);
+  }
+
+  /** Makes a network, or removes it. */
+  #network(via: string, control: Control, name: string): void {
+    const [network] = this.#world.view().find('network', 'name', name);
+    if (network === undefined) {
+      const made = control.createNetwork({ Name: name, Driver: 'overlay', Attachable: this.#world.dice.chance(0.3) });
+      this.#attempt(`${via}: make network ${name}`, made, () => true);
+    } else this.#attempt(`${via}: remove network ${name}`, control.removeNetwork(network.ID), () => true);
   }
 
   #mark(): string {
@@ -118,10 +139,28 @@ function marked(spec: ServiceSpec, operation: string): ServiceSpec {
   return { ...spec, Labels: { ...spec.Labels, operation } };
 }
 
-function changed(dice: Dice, spec: ServiceSpec): ServiceSpec {
+/** The same on up to two overlay networks, found by one virtual IP or by the addresses of all tasks. */
+function networked(dice: Dice, spec: ServiceSpec, view: ReadView): ServiceSpec {
+  const names = [...view.all('network')].filter(({ Spec }) => !Spec.Ingress).map(({ ID }) => ID);
+  const count = dice.pick([0, 1, 1, 2]);
+  const targets = new Set(Array.from({ length: count }, () => dice.pick(names)));
+  const { Networks: _, ...template } = spec.TaskTemplate ?? {};
+  const Networks = [...targets].map((Target) => ({ Target }));
+  const ports = spec.EndpointSpec?.Ports ?? [];
+  const roundRobin = ports.length === 0 && Networks.length > 0 && dice.chance(0.3);
+  const { Mode: _mode, ...endpoint } = spec.EndpointSpec ?? {};
+  return {
+    ...spec,
+    TaskTemplate: { ...template, ...(Networks.length > 0 ? { Networks } : {}) },
+    EndpointSpec: { ...endpoint, ...(roundRobin ? { Mode: 'dnsrr' } : {}) },
+  };
+}
+
+function changed(dice: Dice, spec: ServiceSpec, view: ReadView): ServiceSpec {
   const template = spec.TaskTemplate ?? {};
   const job = spec.Mode?.GlobalJob ?? spec.Mode?.ReplicatedJob;
-  const kind = dice.pick(['scale', 'scale', 'image', 'image', 'force', 'placement', 'rules']);
+  const kind = dice.pick(['scale', 'scale', 'image', 'image', 'force', 'placement', 'rules', 'networks']);
+  if (kind === 'networks') return networked(dice, spec, view);
   if (kind === 'scale' && spec.Mode?.Replicated) return { ...spec, Mode: { Replicated: { Replicas: dice.int(0, 8) } } };
   if (kind === 'image') {
     const ContainerSpec = { ...template.ContainerSpec, Image: randomImage(dice) };

@@ -1,10 +1,22 @@
 import type { ManagerNetwork } from '@swarmd/manager';
-import { isErrorCode, type LogEntry, type LogEvent, type SharedLog } from '@swarmd/model';
+import {
+  type Clock,
+  isErrorCode,
+  type LogEntry,
+  type LogEvent,
+  type NodeNetworks,
+  type SharedLog,
+} from '@swarmd/model';
+import { type ManagerMessage, NetworkEndpoint_Phase } from '@swarmd/wire';
+import type { AgentWorld, Heard } from './agent-host.js';
 
 /** A part that is broken on purpose. */
 export interface Sabotage {
   log?: (log: SharedLog) => SharedLog;
   calls?: (network: ManagerNetwork) => ManagerNetwork;
+  agent?: AgentWorld['sabotage'];
+  /** In place of the allocator's clock. */
+  allocatorClock?: (clock: Clock) => Clock;
 }
 
 /** `log` with some of its methods replaced. */
@@ -68,5 +80,51 @@ function withoutRequestIds(): Sabotage {
   };
 }
 
+/** Tasks go on as soon as they are told to: nobody is waited for. */
+function withoutGates(): Sabotage {
+  const heard: Heard = (message, hear) => {
+    hear(message);
+    const { body } = message as ManagerMessage;
+    if (body?.$case !== 'assignments') return;
+    for (const { item, remove } of body.value.changes) {
+      if (item?.$case !== 'task' || remove) continue;
+      for (const phase of [NetworkEndpoint_Phase.PHASE_RESERVED, NetworkEndpoint_Phase.PHASE_DRAINING])
+        hear({ body: { $case: 'endpointSettled', value: { taskId: item.value.id, phase } } });
+    }
+  };
+  return { agent: { heard } };
+}
+
+/** Every so many updates of endpoints one is not heard. */
+function withLostUpdates(): Sabotage {
+  let updates = 0;
+  const heard: Heard = (message, hear) => {
+    const { body } = message as ManagerMessage;
+    if (body?.$case !== 'endpoints' || ++updates % 50 !== 0) hear(message);
+  };
+  return { agent: { heard } };
+}
+
+/** What swarmd-net is told is said to be done before it is. */
+function withHastyAcknowledgements(): Sabotage {
+  const nodeNetworks = (real: NodeNetworks): NodeNetworks => ({
+    ...real,
+    changeEndpoints: async (changes) => {
+      real.changeEndpoints(changes).catch(() => {});
+    },
+  });
+  return { agent: { nodeNetworks } };
+}
+
+/** Addresses are given again as soon as nobody has them. */
+function withoutRest(): Sabotage {
+  return {
+    allocatorClock: (clock) => ({ ...clock, now: () => 1_000 * clock.now() }),
+  };
+}
+
 /** All that can be broken; each call of one is for one run. */
-export const SABOTAGES = { withoutFence, withLostWrites, withForgottenEvents, withoutRequestIds } as const;
+export const SABOTAGES = {
+  ...{ withoutFence, withLostWrites, withForgottenEvents, withoutRequestIds },
+  ...{ withoutGates, withLostUpdates, withHastyAcknowledgements, withoutRest },
+} as const;

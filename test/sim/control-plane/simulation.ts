@@ -2,9 +2,10 @@ import { createHash } from 'node:crypto';
 import { createSharedMemory, openSharedStore, type SharedMemory } from '@swarmd/store';
 import { buildNode, type ManualClock, manualClock, seededRandom } from '@swarmd/testkit';
 import { type Logger, pino } from 'pino';
+import { checkAddressed } from '../support/address-checks.js';
 import { type Dice, dice as diceOf } from '../support/dice.js';
 import { Pace } from '../support/pace.js';
-import { NETWORKS, ZONES } from '../support/service-specs.js';
+import { ZONES } from '../support/service-specs.js';
 import { checkSettled } from '../support/settled-checks.js';
 import { createTranscript, type Transcript } from '../support/transcript.js';
 import { AgentHost } from './agent-host.js';
@@ -13,9 +14,12 @@ import { befall } from './faults.js';
 import { ManagerHost } from './manager-host.js';
 import { hostOf, PORT } from './manager-network.js';
 import { Network } from './network.js';
-import { Clients } from './operations.js';
+import { checkNetworksAtRest } from './network-checks.js';
+import { NetworkWitness } from './network-witness.js';
+import { Clients, OVERLAYS } from './operations.js';
 import type { Sabotage } from './sabotage.js';
 import { openLog } from './shared-log.js';
+import { SimulatedSwarmdNet } from './swarmd-net.js';
 import { Witness } from './witness.js';
 
 /** What a run is like. */
@@ -52,6 +56,8 @@ const STEPS = 300;
 const FAULTS = { min: 5, max: 10 } as const;
 /** Once nothing is broken any more, all must be well within this time: longer than any delay that a spec asks for. */
 const SETTLE_MS = 5 * 60_000;
+/** So long are nodes without the manager that crashes at the end. */
+const FAILOVER_MS = 5_000;
 const TRANSCRIPT_LINES = 2_000;
 
 /** Runs three managers and eight agents from one seed: things are asked of them and happen to them, then all must be well. */
@@ -61,6 +67,7 @@ export async function simulateControlPlane(options: ControlPlaneOptions): Promis
     await run.start();
     await run.disturb();
     await run.settle();
+    await run.failOver();
   } catch (error) {
     if (!(error instanceof Broken)) run.report(String((error as Error).stack ?? error));
   }
@@ -77,6 +84,7 @@ class ControlPlane {
   readonly #memory: SharedMemory = createSharedMemory();
   readonly #log = { full: false };
   readonly #witness: Witness;
+  readonly #networks: NetworkWitness;
   readonly #pace: Pace;
   readonly #transcript: Transcript;
   readonly #hash = createHash('sha256');
@@ -101,9 +109,19 @@ class ControlPlane {
       (problem) => this.report(problem),
       (commit) => {
         this.#transcript.commit(commit);
+        this.#networks.committed(commit);
         this.#hash.update(`#${commit.index}@${this.#clock.monotonic()}\n`);
       },
     );
+    this.#networks = new NetworkWitness({
+      clock: this.#clock,
+      agents: this.#agents,
+      view: () => this.#witness.view,
+      hear: (agent, manager) => this.#hear(agent, manager),
+      term: () => this.#witness.term,
+      skewMs: () => this.#witness.skewMs,
+      report: (problem) => this.report(problem),
+    });
     this.#pace = new Pace(this.#clock, () => {
       if (this.#problems.length > 0) throw new Broken();
       return this.#witness.commits;
@@ -128,7 +146,7 @@ class ControlPlane {
     const first = await openSharedStore({ log: this.#memory.open(), clock: this.#clock });
     await first.claim({ nodeId: 'nobody', addr: '' }, new AbortController().signal);
     await first.update((tx) => {
-      for (const network of NETWORKS) tx.create('network', { ID: network.Name, Spec: network });
+      for (const network of OVERLAYS) tx.create('network', { ID: network.Name, Spec: network });
       for (let i = 1; i <= AGENTS; i++) {
         const node = buildNode(`n${i}`);
         const Role = i <= MANAGERS ? 'manager' : 'worker';
@@ -175,11 +193,31 @@ class ControlPlane {
       await this.#pace.elapse(1_000);
       this.#heal();
       this.#check();
-      wrong = [...this.#unsettled(), ...checkSettled(this.#witness.view, this.#agents)];
+      wrong = this.#wrongAtRest();
     } while (wrong.length > 0 && this.#clock.monotonic() < until);
     for (const problem of wrong) this.report(problem);
     if (wrong.length > 0) return;
     for (const { id, store } of this.#managers) this.#witness.checkTables(id, store!);
+  }
+
+  /** Another leader finds all as it should be, and nodes that come to other managers are told the same. */
+  async failOver(): Promise<void> {
+    if (this.#problems.length > 0) return;
+    this.#note('> the leader crashes');
+    this.#managers.find(({ store }) => store?.leads)?.crash();
+    await this.#pace.elapse(FAILOVER_MS);
+    await this.settle();
+  }
+
+  #wrongAtRest(): string[] {
+    const { view } = this.#witness;
+    const wrong = [...this.#unsettled(), ...checkSettled(view, this.#agents), ...checkAddressed(view)];
+    return wrong.length > 0 ? wrong : checkNetworksAtRest(view, this.#agents);
+  }
+
+  #hear(agent: string, manager: string): boolean {
+    const host = this.#managers.find(({ id }) => id === manager);
+    return host?.serves === true && this.#network.reaches(agent, manager);
   }
 
   end(): void {
@@ -213,6 +251,7 @@ class ControlPlane {
           const log = openLog(this.#memory, process, this.#network, this.#log);
           return sabotage?.log === undefined ? log : sabotage.log(log);
         },
+        ...(sabotage?.allocatorClock === undefined ? {} : { allocatorClock: sabotage.allocatorClock }),
         ...(sabotage?.calls === undefined ? {} : { sabotage: sabotage.calls }),
         opened: (host, store) => {
           this.#witness.opened(host, store);
@@ -230,14 +269,24 @@ class ControlPlane {
     const managers = this.#managers.map(({ id }) => `${id}:${PORT}`);
     for (let i = 1; i <= AGENTS; i++) {
       const id = `n${i}`;
+      const swarmdNet = new SimulatedSwarmdNet(this.#clock, this.#dice);
       const engine = new SimulatedEngine({
         clock: this.#clock,
         dice: this.#dice,
         peaceful: () => this.#peaceful,
-        ending: (taskId) => this.#witness.ending(id, taskId),
+        swarmdNet,
+        starting: (taskId) => this.#networks.starting(id, taskId),
+        started: (taskId) => this.#networks.started(id, taskId),
+        ending: (taskId) => {
+          this.#witness.ending(id, taskId);
+          this.#networks.stopping(id, taskId);
+        },
       });
-      const role = i <= MANAGERS ? 'manager' : 'worker';
-      this.#agents.set(id, new AgentHost(id, role, engine, { ...ports, find, managers }));
+      const about = { id, role: i <= MANAGERS ? 'manager' : 'worker', addr: `10.0.0.${i}` } as const;
+      const session = (node: string, manager: string | undefined): void => this.#networks.session(node, manager);
+      const agentSabotage = sabotage?.agent === undefined ? {} : { sabotage: sabotage.agent };
+      const world = { ...ports, find, managers, session, ...agentSabotage };
+      this.#agents.set(id, new AgentHost(about, engine, swarmdNet, world));
     }
   }
 
@@ -259,6 +308,8 @@ class ControlPlane {
       managers: this.#managers,
       agents: this.#agents,
       leader: () => this.#managers.find(({ store }) => store?.leads),
+      sample: () => this.#networks.sample(),
+      forgot: (node) => this.#networks.disturbed(node),
       compacted: () => this.#witness.compacted(),
       clockJumped: (ms) => this.#witness.clockJumped(ms),
       note: (text) => this.#note(text),
@@ -266,6 +317,7 @@ class ControlPlane {
   }
 
   #heal(): void {
+    this.#networks.sample();
     this.#network.mendAll();
     this.#log.full = false;
     for (const manager of this.#managers) {
@@ -275,6 +327,8 @@ class ControlPlane {
     for (const agent of this.#agents.values()) {
       agent.engine.full = false;
       agent.engine.unhang();
+      agent.swarmdNet.busy = false;
+      agent.swarmdNet.boot((id) => agent.engine.hasEndpoint(id));
       agent.boot();
     }
   }

@@ -11,6 +11,7 @@ import {
 } from '@swarmd/model';
 import { openSharedStore, type SharedMemory } from '@swarmd/store';
 import type { ManualClock } from '@swarmd/testkit';
+import { checkAddresses } from '../support/address-checks.js';
 import { type CommitCheck, checkLadder, checkPlacement, createSlotCheck } from '../support/task-checks.js';
 import { checkUpdateStatus, createParallelismCheck } from '../support/update-checks.js';
 
@@ -27,6 +28,7 @@ export class Witness {
   readonly #onCommit: (commit: Commit) => void;
   readonly #checks: readonly CommitCheck[] = [
     checkLadder,
+    checkAddresses,
     checkPlacement,
     createSlotCheck(),
     checkUpdateStatus,
@@ -72,6 +74,15 @@ export class Witness {
 
   get index(): number {
     return this.#store.index;
+  }
+
+  get term(): number | undefined {
+    return this.#term;
+  }
+
+  /** How far clocks of managers may differ from the simulation's. */
+  get skewMs(): number {
+    return this.#skewMs;
   }
 
   /** The log forgets its events: managers that were behind read all of it anew. */

@@ -31,11 +31,17 @@ export function checkSettled(view: ReadView, agents: ReadonlyMap<string, Running
       if (task.Status.State === 'pending') wrong.push(...checkWaiting(view, task));
       else if (task.Status.State !== 'running' && !(task.Status.State === 'new' && task.Status.Err))
         wrong.push(`task ${task.ID} of ${task.ServiceName} is stuck: ${task.Status.State}/${task.DesiredState}`);
-    } else if (!isTerminal(task.Status.State))
+    } else if (!isTerminal(task.Status.State) && !isPlaceholder(view, task))
       wrong.push(`task ${task.ID} of ${task.ServiceName} never stopped: ${task.Status.State}/${task.DesiredState}`);
   }
   wrong.push(...checkRecords(view), ...checkPorts(view), ...checkContainers(view, agents));
   return wrong;
+}
+
+/** A task that never had a node is kept as long as an update of its service is under way. */
+function isPlaceholder(view: ReadView, { ServiceID, Status }: Task): boolean {
+  const updating = view.get('service', ServiceID)?.UpdateProgress !== undefined;
+  return updating && compareStates(Status.State, 'assigned') < 0;
 }
 
 function checkService(view: ReadView, service: Service): string[] {

@@ -50,7 +50,8 @@ export function createNodeNetworksClient(socketPath: string): NodeNetworks {
   };
 }
 
-function callSwarmdNet(socketPath: string, wanted: Call): Promise<unknown> {
+/** One call to swarmd-net; its answer as JSON. */
+export function callSwarmdNet(socketPath: string, wanted: Call): Promise<unknown> {
   const { method, path, body, timeoutMs = CALL_MS, signal } = wanted;
   const late = AbortSignal.timeout(timeoutMs);
   const text = body === undefined ? undefined : JSON.stringify(body);

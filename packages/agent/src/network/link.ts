@@ -174,9 +174,11 @@ export class NetworkLink {
       await nodeNetworks.configure(config);
       this.#toldConfig = JSON.stringify(config);
     }
-    await this.#networks.tell();
     const session = this.#session;
-    const index = await this.#queue.make(
+    // As of now: of a network that comes in while others are told, nothing is made in this turn.
+    const { index } = this.#queue;
+    await this.#networks.tell();
+    await this.#queue.make(
       (id) => this.#networks.has(id),
       (changes) => nodeNetworks.changeEndpoints(changes),
     );

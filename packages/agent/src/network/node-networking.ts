@@ -41,6 +41,8 @@ export interface NodeNetworkingDeps {
   dataPathAddr: string;
   /** The engine's client; `undefined` while it does not answer. */
   client(): EngineClient | undefined;
+  /** How this host can take part in overlays with that address; default {@link describeDataPath}. */
+  describe?(addr: string): Promise<DataPath>;
   clock: Clock;
   logger: Logger;
 }
@@ -58,7 +60,7 @@ export interface NodeNetworking {
 
 /** A {@link NodeNetworking}; nothing happens before `run`. */
 export function createNodeNetworking(deps: NodeNetworkingDeps): NodeNetworking {
-  const { nodeNetworks, nodeId, clusterId, dataPathAddr, clock, logger } = deps;
+  const { nodeNetworks, nodeId, clusterId, dataPathAddr, describe = describeDataPath, clock, logger } = deps;
   const attachments = new AttachmentReporter({ clusterId, client: deps.client, logger });
   const own = { nodeId, clusterId, addr: dataPathAddr };
   const link = new NetworkLink({ nodeNetworks, own, clock, logger });
@@ -84,7 +86,7 @@ export function createNodeNetworking(deps: NodeNetworkingDeps): NodeNetworking {
       async dataPath() {
         if (!(await link.answers())) return undefined;
         // Probing the kernel is for once; the address is for good, too.
-        described ??= describeDataPath(dataPathAddr);
+        described ??= describe(dataPathAddr);
         return described;
       },
       begin(dataPath, reports) {

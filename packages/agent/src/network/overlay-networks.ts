@@ -99,6 +99,8 @@ class OverlayNetworks implements NetworkProvider {
     return this.#inTurn(networkId, async () => {
       if (this.#assigned.has(networkId)) return true;
       for (const { Id } of await this.#list(client, { label: this.#ours(networkId) })) {
+        // It may have been assigned again meanwhile.
+        if (this.#assigned.has(networkId)) return true;
         if (!(await this.#remove(client, Id, networkId))) return false;
       }
       this.#deps.link.drop(networkId);
@@ -110,7 +112,9 @@ class OverlayNetworks implements NetworkProvider {
     const stays = new Set<string>();
     for (const { Id, Labels } of await this.#list(client, { label: this.#ours() })) {
       const id = Labels?.[NETWORK_LABEL] ?? '';
-      if (!keep(id) && !(await this.#inTurn(id, () => this.#remove(client, Id, id)))) stays.add(id);
+      const goes = (): boolean => !keep(id) && !this.#assigned.has(id);
+      const remove = async (): Promise<boolean> => !goes() || this.#remove(client, Id, id);
+      if (goes() && !(await this.#inTurn(id, remove))) stays.add(id);
     }
     this.#deps.link.sweep((id) => keep(id) || stays.has(id));
     return [...stays];

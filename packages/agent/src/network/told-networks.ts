@@ -73,10 +73,16 @@ export class ToldNetworks {
     }
   }
 
-  /** Has swarmd-net forget what was dropped, and calls `forgotten` for each. What is in use is tried again next time. */
+  /**
+   * Has swarmd-net forget what was dropped, and calls `forgotten` for each before it does. What is in use is tried again
+   * next time.
+   */
   async forgetDropped(forgotten: (networkId: string) => void): Promise<void> {
     for (const id of [...this.#dropped]) {
       if (!this.#dropped.has(id)) continue;
+      // Before the call: the network may be wanted again, and be told of, while it is under way.
+      this.#told.delete(id);
+      forgotten(id);
       try {
         await this.#nodeNetworks.removeNetwork(id);
       } catch (thrown) {
@@ -84,8 +90,6 @@ export class ToldNetworks {
         continue;
       }
       this.#dropped.delete(id);
-      this.#told.delete(id);
-      forgotten(id);
     }
   }
 

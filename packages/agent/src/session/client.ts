@@ -14,6 +14,7 @@ import type { SessionNetworks } from '../network/node-networking.js';
 import type { AgentState } from '../worker/state.js';
 import type { Worker } from '../worker/worker.js';
 import { attemptOrder, FIRST_BACKOFF_MS, nextBackoffMs } from './backoff.js';
+import { type Answerer, createAnswerer, type InquiryHandlers } from './inquiries.js';
 import type { StatusReporter } from './reporter.js';
 import { openSession, type Session, type SessionHandlers } from './session.js';
 
@@ -37,6 +38,8 @@ export interface SessionClientDeps {
   onSessionEnd(reason: SwarmdError): void;
   /** Publishes a subscription's logs until its signal aborts. */
   publishLogs(dispatcher: DispatcherClient, subscription: LogSubscription, signal: AbortSignal): Promise<void>;
+  /** What managers may ask. */
+  inquiries?: InquiryHandlers;
   backWithinMs(): number;
   bootNonce: string;
   swarmdVersion: string;
@@ -49,6 +52,7 @@ export interface SessionClientDeps {
 /** Keeps a session with one of the managers, whichever answers. */
 export class SessionClient {
   readonly #deps: SessionClientDeps;
+  readonly #answerer: Answerer;
   #session: Session | undefined;
   #description: NodeDescription | undefined;
   #sentDescription = '';
@@ -56,6 +60,7 @@ export class SessionClient {
 
   constructor(deps: SessionClientDeps) {
     this.#deps = deps;
+    this.#answerer = createAnswerer(deps.inquiries ?? {}, deps.clock);
   }
 
   /** Whether a manager knows this node at the moment. */
@@ -228,6 +233,11 @@ export class SessionClient {
           .finally(() => subscriptions.delete(value.id));
         return;
       }
+      case 'inquiry':
+        void this.#answerer
+          .answer(body.value, signal)
+          .then((answer) => open.send({ $case: 'inquiryAnswer', value: answer }));
+        return;
       case 'logUnsubscription':
         subscriptions.get(body.value.id)?.abort();
         return;

@@ -13,7 +13,7 @@ export interface Wanted {
   tasks: ReadonlySet<string> | ReadonlyMap<string, unknown>;
   /** Networks that are assigned. */
   networks: ReadonlyMap<string, unknown>;
-  /** Networks that tasks here still use. */
+  /** Networks that tasks here still use: those that have not ended. */
   usedNetworks(): ReadonlySet<string>;
 }
 

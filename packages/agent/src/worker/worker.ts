@@ -1,4 +1,4 @@
-import { type Clock, SwarmdError, specKey, type TaskStatus } from '@swarmd/model';
+import { type Clock, isTerminal, SwarmdError, specKey, type TaskStatus } from '@swarmd/model';
 import type { AssignmentChange, Assignments } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import { wantedNetworks } from '../convert/networks.js';
@@ -280,7 +280,9 @@ export class Worker implements EngineWatchHandlers, Payloads {
       tasks: this.#runners,
       networks: this.#set.networks,
       usedNetworks: () => {
-        const runners = [...this.#runners.values()];
+        // What has ended is kept for its logs: nothing of its network has to be there for that, and when the network is
+        // removed from the cluster, its VNI is free as soon as no task of it runs.
+        const runners = [...this.#runners.values()].filter(({ status }) => !isTerminal(status.State));
         return new Set(
           runners.flatMap(({ assignment, spec }) =>
             wantedNetworks(assignment.networks, spec?.spec ?? {}).map((network) => network.target),

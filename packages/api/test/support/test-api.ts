@@ -96,6 +96,7 @@ export async function startTestApi(t: Test, engineSocket?: string): Promise<Test
     check: async () => {
       throw new SwarmdError('unimplemented', 'nothing is checked here');
     },
+    cleanup: async () => ({ Items: [], Removed: false }),
     findManagers: async () => {},
     info: () => info,
     control: () => (serving.on ? control : undefined),

@@ -6,12 +6,16 @@ import { backupVerify } from './backup/verify.js';
 import { clusterCheck } from './cluster/check.js';
 import { clusterFind, clusterRecover } from './cluster/recover.js';
 import { dataCommands } from './data/commands.js';
+import { doctor } from './net/doctor.js';
+import { netTrace } from './net/trace.js';
 import { networkCreate, networkInspect, networkLs, networkRm } from './network/commands.js';
+import { nodeCleanup } from './node/cleanup.js';
 import { nodeDemote, nodePromote, nodeRm, nodeUpdate } from './node/edit.js';
 import { nodeInspect } from './node/inspect.js';
 import { nodeLs } from './node/ls.js';
 import { nodePs } from './node/ps.js';
 import { serviceCreate } from './service/create.js';
+import { serviceEndpoints } from './service/endpoints.js';
 import { serviceInspect } from './service/inspect.js';
 import { serviceLogs } from './service/logs.js';
 import { serviceLs } from './service/ls.js';
@@ -54,6 +58,7 @@ export function commandTree(): CommandTree {
       exportCommand,
       diffCommand,
       why,
+      doctor,
       info,
       version,
       completion,
@@ -70,6 +75,7 @@ export function commandTree(): CommandTree {
         commands: [clusterCheck, clusterFind, clusterRecover],
       },
       { name: 'config', summary: 'Manage Swarm configs', commands: dataCommands('config') },
+      { name: 'net', summary: 'Look into the networks of the cluster', commands: [netTrace] },
       {
         name: 'network',
         summary: 'Manage networks',
@@ -78,7 +84,7 @@ export function commandTree(): CommandTree {
       {
         name: 'node',
         summary: 'Manage Swarm nodes',
-        commands: [nodeDemote, nodeInspect, nodeLs, nodePromote, nodePs, nodeRm, nodeUpdate],
+        commands: [nodeCleanup, nodeDemote, nodeInspect, nodeLs, nodePromote, nodePs, nodeRm, nodeUpdate],
       },
       { name: 'secret', summary: 'Manage Swarm secrets', commands: dataCommands('secret') },
       {
@@ -86,6 +92,7 @@ export function commandTree(): CommandTree {
         summary: 'Manage Swarm services',
         commands: [
           serviceCreate,
+          serviceEndpoints,
           serviceInspect,
           serviceLogs,
           serviceLs,

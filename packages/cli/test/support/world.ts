@@ -47,11 +47,15 @@ export interface World {
   readonly asked: { method: string; request: unknown }[];
   readonly info: LocalNodeInfo;
   readonly lines: LogRecord[];
+  /** What control answers instead, where nodes would have to be asked. */
+  readonly answers: Partial<Pick<Control, 'doctor' | 'trace'>>;
   fate: Fate;
   /** What a restore does. */
   restore: Membership['restore'];
   /** What a check finds. */
   check: Membership['check'];
+  /** What a clean-up finds. */
+  cleanup: Membership['cleanup'];
   /** What a recovery does. */
   recover: Membership['recover'];
   stop(): Promise<void>;
@@ -80,6 +84,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     explain: (view, id) => explainService(view, id, clock.now()),
     tokens: { rotateJoinToken: (kind) => `SWMTKN-1-fresh-${kind}` },
   });
+  const answers: World['answers'] = {};
   const info: LocalNodeInfo = {
     NodeID: SELF,
     NodeAddr: '10.0.0.1',
@@ -100,9 +105,13 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     restore: (request, file) => world.restore(request, file),
     recover: (request) => world.recover(request),
     check: () => world.check(),
+    cleanup: async (options) => {
+      asked.push({ method: 'cleanup', request: options });
+      return world.cleanup(options);
+    },
     findManagers: async (addrs) => void asked.push({ method: 'findManagers', request: addrs }),
     info: () => info,
-    control: () => (info.ControlAvailable ? control : undefined),
+    control: () => (info.ControlAvailable ? { ...control, ...answers } : undefined),
     fresh: async () => {},
   };
   const api = createApi({ membership, engineSocket: join(folder, 'no-engine.sock'), logger: deps.logger });
@@ -116,6 +125,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     asked,
     info,
     lines,
+    answers,
     fate: () => undefined,
     restore: async () => {
       throw new SwarmdError('unimplemented', 'this world restores nothing');
@@ -123,6 +133,7 @@ export async function startWorld(workers: readonly string[] = ['worker1', 'worke
     check: async () => {
       throw new SwarmdError('unimplemented', 'this world checks nothing');
     },
+    cleanup: async () => ({ Items: [], Removed: false }),
     recover: async () => {
       throw new SwarmdError('unimplemented', 'this world recovers nothing');
     },

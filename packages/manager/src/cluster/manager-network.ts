@@ -11,6 +11,8 @@ import {
   type IdentityHolder,
   type LogRelayServer,
   LogRelayService,
+  type NodeInquiryServer,
+  NodeInquiryService,
   type SessionProbeServer,
   SessionProbeService,
   type WireServerOptions,
@@ -27,6 +29,7 @@ export interface ManagerServices {
   dispatcher: DispatcherServer;
   relay: LogRelayServer;
   probe: SessionProbeServer;
+  inquiry: NodeInquiryServer;
   cluster: ClusterServer;
 }
 
@@ -64,6 +67,7 @@ export function createGrpcNetwork({ identity, listenAddr, clock }: GrpcNetworkOp
       server.addService(DispatcherService, services.dispatcher);
       server.addService(LogRelayService, services.relay);
       server.addService(SessionProbeService, services.probe);
+      server.addService(NodeInquiryService, services.inquiry);
       server.addService(ClusterService, services.cluster);
       return server.listen(listenAddr);
     },

@@ -99,6 +99,8 @@ export interface Manager {
   readonly control: Control;
   /** Log lines of tasks. */
   readonly logSource: Dispatcher['logs'];
+  /** Asks a node, whichever manager it is connected to. */
+  readonly ask: Dispatcher['ask'];
   /** Calls to the leader, once started. */
   readonly calls: LeaderCalls;
   /** Who leads, once started. */
@@ -143,6 +145,7 @@ export function assembleManager(options: AssemblyOptions): Manager {
   const controlDeps: ControlDependencies = {
     ...{ store, clock, random, logger, refuseManager },
     logSource: dispatcher.logs,
+    ask: dispatcher.ask,
     explain: (view, serviceId) => explainService(view, serviceId, clock.now()),
     tokens: { rotateJoinToken: () => createJoinToken(clusterOf(store.view).RootCA.Certificate, random) },
     ...(options.version === undefined ? {} : { swarmdVersion: options.version }),
@@ -186,9 +189,9 @@ export function assembleManager(options: AssemblyOptions): Manager {
     const answers = options.answers ?? {};
     const about = { store, leadership: lazily, attachments, handlers, answers };
     const cluster = createClusterService({ ...about, calls: patient, clock });
-    const { service, relay, probe } = dispatcher;
+    const { service, relay, probe, inquiry } = dispatcher;
     port = await network.serve(
-      { authority, dispatcher: service, relay, probe, cluster },
+      { authority, dispatcher: service, relay, probe, inquiry, cluster },
       ({ nodeId: caller }, access) =>
         refuseNonMember(store.view, caller) ?? (access === 'manager' ? refuseNonManager(store, caller) : undefined),
     );
@@ -223,6 +226,7 @@ export function assembleManager(options: AssemblyOptions): Manager {
     control: forwardingControl(control, patient, random, () => others().length === 0),
     calls: patient,
     logSource: dispatcher.logs,
+    ask: dispatcher.ask,
     get leadership() {
       return leadership;
     },

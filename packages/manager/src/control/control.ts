@@ -2,6 +2,7 @@ import type { Control } from '@swarmd/model';
 import { backupControl } from './backup.js';
 import { clusterControl } from './cluster.js';
 import type { ControlDependencies } from './dependencies.js';
+import { doctorControl } from './doctor.js';
 import { eventControl } from './events.js';
 import { logControl } from './logs.js';
 import { networkControl } from './networks.js';
@@ -29,5 +30,6 @@ export function createControl(deps: ControlDependencies): Control {
     ...logControl(own),
     ...eventControl(own),
     ...backupControl(own),
+    ...doctorControl(own),
   };
 }

@@ -9,6 +9,7 @@ import type {
   SwarmdError,
 } from '@swarmd/model';
 import type { Logger } from 'pino';
+import type { AskNode } from '../dispatcher/ask-node.js';
 
 /** Where log lines of tasks come from: the dispatcher's log broker. */
 export interface LogSource {
@@ -29,6 +30,8 @@ export interface ControlDependencies {
   logSource: LogSource;
   /** The scheduler's verdicts on the waiting tasks of a service. */
   explain(view: ReadView, serviceId: string): ServiceExplanation;
+  /** Asks nodes, whichever manager they are connected to; none can be asked without. */
+  ask?: AskNode;
   /** Join tokens of this cluster; the secret half is fresh at each call. */
   tokens: { rotateJoinToken(kind: 'worker' | 'manager'): string };
   /** The version of swarmd that backups name. */

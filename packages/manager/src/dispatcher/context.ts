@@ -7,6 +7,7 @@ import type { DataPathAddresses } from './cluster-update.js';
 import type { Endpoints } from './endpoints/endpoints.js';
 import type { Liveness } from './liveness.js';
 import type { LogBroker } from './log-broker.js';
+import type { NodeInquiries } from './node-inquiries.js';
 import type { NodeReports } from './node-reports.js';
 import type { SessionRegistry } from './registry.js';
 import type { StatusWriter } from './status-writer.js';
@@ -27,6 +28,7 @@ export interface DispatcherContext {
   statuses: StatusWriter;
   endpoints: Endpoints;
   logs: Pick<LogBroker, 'nodeConnected' | 'nodeGone'>;
+  inquiries: Pick<NodeInquiries, 'answered' | 'nodeGone'>;
   /** The managers that agents may turn to; the same array as long as it holds the same. */
   managers(): readonly ManagerPeer[];
   /** Data path addresses of all nodes; the same map as long as it holds the same. */

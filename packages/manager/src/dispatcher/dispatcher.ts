@@ -4,11 +4,13 @@ import {
   type DispatcherServer,
   type LogRelayServer,
   type ManagerPeer,
+  type NodeInquiryServer,
   type SessionProbeServer,
 } from '@swarmd/wire';
 import type { Logger } from 'pino';
 import type { LeaderContact } from '../cluster/leader-calls.js';
 import type { ManagerPeers } from '../cluster/manager-peers.js';
+import { type AskNode, createAskNode, createNodeInquiryService } from './ask-node.js';
 import { type DataPathAddresses, dataPathAddresses, managerPeers } from './cluster-update.js';
 import { touchedBy } from './commit-routing.js';
 import type { DispatcherContext } from './context.js';
@@ -17,6 +19,7 @@ import { overFailover } from './failover.js';
 import { clusterPeriodMs, gracePeriodMs, startLiveness } from './liveness.js';
 import { LogBroker } from './log-broker.js';
 import { createLogRelayService } from './log-relay.js';
+import { NodeInquiries } from './node-inquiries.js';
 import { NodeLogs } from './node-logs.js';
 import type { NodeReports } from './node-reports.js';
 import { createNodeWatch } from './node-watch.js';
@@ -65,6 +68,10 @@ export interface Dispatcher {
   readonly relay: LogRelayServer;
   /** To be added to the gRPC server where there may be other managers. */
   readonly probe: SessionProbeServer;
+  /** To be added to the gRPC server where there may be other managers. */
+  readonly inquiry: NodeInquiryServer;
+  /** Asks nodes, whichever manager they are connected to. */
+  readonly ask: AskNode;
   /** Logs of all nodes, whichever manager they are connected to. */
   readonly logs: Pick<LogBroker, 'subscribe'>;
   /** Nodes with a session here. */
@@ -82,7 +89,10 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
   const { store, clock } = deps;
   const logger = deps.logger.child({ component: 'dispatcher' });
   const stopping = new AbortController();
-  const { context, nodeLogs, broker, updates, forgetPeers } = createContext({ ...deps, logger }, stopping.signal);
+  const { context, nodeLogs, broker, inquiries, updates, forgetPeers } = createContext(
+    { ...deps, logger },
+    stopping.signal,
+  );
   const { registry, liveness, endpoints } = context;
   const nodes = createNodeWatch(context);
   const relay = createLogRelayService({ nodeLogs, logger });
@@ -118,6 +128,8 @@ export function createDispatcher(deps: DispatcherDependencies): Dispatcher {
     },
     relay: relay.service,
     probe: { ...createSessionProbe(registry), awaitEndpoints: endpoints.awaitEndpoints },
+    inquiry: createNodeInquiryService(inquiries),
+    ask: createAskNode({ ...deps, inquiries, stopping: stopping.signal }),
     logs: broker,
     connectedNodes: () => [...registry.all()].map((session) => session.nodeId),
     sessions: () =>
@@ -146,6 +158,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
   const registry = createSessionRegistry(clock);
   const nodeLogs = new NodeLogs({ registry, random });
   const broker = new LogBroker({ ...deps, nodeLogs });
+  const inquiries = new NodeInquiries({ registry, random, clock });
   const updates = createUpdateQueue(registry, clock);
   const periodMs = (): number => clusterPeriodMs(store.view);
   const again = <R>(attempt: () => Promise<R>): Promise<R> => overFailover(attempt, { clock, signal });
@@ -156,6 +169,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
     registry,
     endpoints: createEndpoints({ ...deps, wake: updates.markEndpoints }),
     logs: broker,
+    inquiries,
     leaderContact: deps.leaderContact ?? { lostForMs: () => 0 },
     liveness: startLiveness({ clock, onSilent: (nodeId, session) => declareDown(context, nodeId, session) }),
     statuses: createStatusQueue((submissions) => again(() => reports.statuses(submissions))),
@@ -175,7 +189,7 @@ function createContext(deps: DispatcherDependencies, signal: AbortSignal) {
     managers = undefined;
     dataPaths = undefined;
   };
-  return { context, nodeLogs, broker, updates, forgetPeers };
+  return { context, nodeLogs, broker, inquiries, updates, forgetPeers };
 }
 
 function declareDown(context: DispatcherContext, nodeId: string, session: string | undefined): void {

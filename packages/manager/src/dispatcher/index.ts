@@ -1,4 +1,5 @@
 export { type AbsentManagersDependencies, startAbsentManagers } from './absent-managers.js';
+export type { AskNode, AskOptions } from './ask-node.js';
 export { type AssignmentItem, type AssignmentSet, assignmentSet, diffAssignments } from './assignments.js';
 export { createDispatcher, type Dispatcher, type DispatcherDependencies } from './dispatcher.js';
 export { gracePeriodMs, heartbeatPeriodMs } from './liveness.js';

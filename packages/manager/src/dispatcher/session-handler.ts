@@ -39,7 +39,9 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
       const current = registry.release(session);
       session.sign(false);
       session.close();
-      if (current) logs.nodeGone(session.nodeId);
+      if (!current) return;
+      logs.nodeGone(session.nodeId);
+      context.inquiries.nodeGone(session.nodeId);
     },
   });
   const cancelTimeout = clock.after(REGISTER_TIMEOUT_MS, () => {
@@ -82,6 +84,7 @@ export function handleSession(context: DispatcherContext, call: SessionCall): vo
     else if (body.$case === 'statuses') onStatuses(body.value, session);
     else if (body.$case === 'description') inOrder(onDescription(context, session, body.value.description));
     else if (body.$case === 'goodbye') onGoodbye(context, session, body.value).catch(fail);
+    else if (body.$case === 'inquiryAnswer') context.inquiries.answered(session.nodeId, body.value);
     else if (body.$case === 'endpointsApplied') session.endpointsApplied(body.value.index);
     else if (body.$case === 'attachments') inOrder(onAttachments(context, session, body.value.attachments));
     else throw new SwarmdError('invalid-argument', 'a session registers once');

@@ -10,6 +10,7 @@ import {
   type Identity,
   type IdentityHolder,
   LogRelayService,
+  NodeInquiryService,
   SessionProbeService,
 } from '@swarmd/wire';
 import {
@@ -151,6 +152,7 @@ export async function startTestCluster(followers: number, clock: Clock = realClo
     server.addService(LogRelayService, dispatcher.relay);
     const { awaitEndpoints: _, ...olderProbe } = dispatcher.probe;
     server.addService(SessionProbeService, older ? olderProbe : dispatcher.probe);
+    server.addService(NodeInquiryService, dispatcher.inquiry);
     await dispatcher.start();
     const addr = `127.0.0.1:${await server.listen('127.0.0.1:0')}`;
     await store.update((tx) => {

@@ -1,5 +1,14 @@
 import type { ClusterSpec } from '../objects/cluster.js';
 import type { Node } from '../objects/node.js';
+import type {
+  CleanupOptions,
+  CleanupReport,
+  DoctorOptions,
+  DoctorReport,
+  ServiceEndpoints,
+  TraceOptions,
+  TraceReport,
+} from './network-reports.js';
 
 /** Docker's filters: name → accepted values (any of them). */
 export type Filters = Readonly<Record<string, readonly string[]>>;
@@ -106,6 +115,13 @@ export interface Control {
 
   /** Docker events of scope swarm (`Type`, `Action`, `Actor`, `scope`, `time`, `timeNano`) from now on. Ends with the signal. */
   events(filters: Filters, signal: AbortSignal): AsyncIterable<Record<string, unknown>>;
+
+  /** Asks nodes how their networks are, and has them try out the ways between them. */
+  doctor(options: DoctorOptions, signal: AbortSignal): Promise<DoctorReport>;
+  /** Follows the way from a task or container to a service, task, container or address. */
+  trace(options: TraceOptions, signal: AbortSignal): Promise<TraceReport>;
+  /** Which tasks of a service its name and virtual IPs lead to, and why not to the others. */
+  serviceEndpoints(ref: string): Promise<ServiceEndpoints>;
 
   /** A backup of the whole cluster as of one store index, sealed, in pieces that are made as they are read. */
   createBackup(secret: BackupSecret): Promise<AsyncIterable<Uint8Array>>;
@@ -320,6 +336,11 @@ export interface Membership {
   recover(request: RecoveryRequest): Promise<RecoveryReport>;
   /** Looks after the cluster's health. `unavailable` where this node is no manager. */
   check(): Promise<ClusterCheck>;
+  /**
+   * What of swarmd's networks is on this host, and removes it if asked to. `failed-precondition` while the node is in a
+   * cluster, unless forced.
+   */
+  cleanup(options: CleanupOptions): Promise<CleanupReport>;
   /** Tells this node where managers of its cluster are (`host:port`): it could find none where they were. */
   findManagers(addrs: readonly string[]): Promise<void>;
   info(): LocalNodeInfo;

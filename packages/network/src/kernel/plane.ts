@@ -3,7 +3,8 @@ import type { LocalPort, NetworkPlane } from '../parts.js';
 import { canonicalAddress } from './addresses.js';
 import { createCommands } from './commands.js';
 import { guardRules, noGuardRules } from './guard.js';
-import { apply, audit, ensure, type Known, type NetworkPlaneDeps, type Plane } from './keep-network.js';
+import { inspect } from './inspect.js';
+import { apply, audit, configured, ensure, type Known, type NetworkPlaneDeps, type Plane } from './keep-network.js';
 import { pairLines, portLine, portNames } from './ports.js';
 import { createTurns } from './turns.js';
 
@@ -34,7 +35,11 @@ export function createNetworkPlane(deps: NetworkPlaneDeps): NetworkPlane {
         await plane.commands.batch(path, 'ip', [`-link del ${portNames(endpointId).inside}`]);
       }),
     apply: (network, members) => turns.take(network.id, () => apply(plane, network, members)),
-    audit: (network, members, ports) => turns.take(network.id, () => audit(plane, network, members, ports)),
+    audit: (network, members, ports, repair = true) =>
+      turns.take(network.id, () => {
+        if (repair) return audit(plane, network, members, ports);
+        return inspect({ ...plane, config: configured(plane) }, network, members, ports);
+      }),
     async reset() {
       // What is under way has its turn first.
       await Promise.all([...plane.known.keys()].map((id) => turns.take(id, async () => void plane.known.delete(id))));

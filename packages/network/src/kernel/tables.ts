@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import type { NodeNetwork } from '@swarmd/model';
 import { SwarmdError } from '@swarmd/model';
 import type { NetworkMembers } from '../parts.js';
-import { canonicalAddress, familyOf, macAddressFor } from './addresses.js';
+import { addressesOf, canonicalAddress, familyOf, macAddressFor, macAddressOf } from './addresses.js';
 import { baseRules } from './rules.js';
 
 /** What follows from the members of a network and stands in the kernel, inside its namespace. */
@@ -49,16 +49,29 @@ export function emptyTables(): NetworkTables {
 export function tablesFor(network: NodeNetwork, members: NetworkMembers, ownAddr: string): NetworkTables {
   const tables = emptyTables();
   tables.base = baseRules(network).digest;
-  addRemotes(tables, members, ownAddr);
+  const own = ownAddresses(members, ownAddr);
+  addRemotes(tables, members, ownAddr, own);
+  addRanges(tables, members, ownAddr, own);
   addServices(tables, members, ownAddr);
   return tables;
 }
 
-function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: string): void {
+/** MAC addresses of the containers of this node. */
+function ownAddresses(members: NetworkMembers, ownAddr: string): Set<string | undefined> {
   const own = new Set<string | undefined>();
   for (const endpoint of members.endpoints.values()) {
     if (endpoint.nodeAddr === ownAddr) own.add(macAddressFor(endpoint.addresses));
   }
+  for (const address of members.here ?? []) own.add(macAddressFor([address]));
+  return own;
+}
+
+function addRemotes(
+  tables: NetworkTables,
+  members: NetworkMembers,
+  ownAddr: string,
+  own: ReadonlySet<string | undefined>,
+): void {
   for (const endpoint of members.endpoints.values()) {
     const mac = macAddressFor(endpoint.addresses);
     // A container that is here is here, whoever else is still said to have had its address.
@@ -70,6 +83,29 @@ function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: str
     for (const address of endpoint.addresses) {
       familyOf(address, 'addresses');
       tables.neighbours.set(canonicalAddress(address), mac);
+    }
+  }
+}
+
+/** What no endpoint has in the ranges of other nodes leads to those nodes. IPv6 tells no MAC address: it is left out. */
+function addRanges(
+  tables: NetworkTables,
+  members: NetworkMembers,
+  ownAddr: string,
+  own: ReadonlySet<string | undefined>,
+): void {
+  for (const { nodeAddr, ranges } of members.blocks?.values() ?? []) {
+    if (nodeAddr === ownAddr || nodeAddr === '') continue;
+    if (familyOf(nodeAddr, 'nodeAddr') !== isIP(ownAddr)) continue;
+    const node = canonicalAddress(nodeAddr);
+    for (const range of ranges) {
+      for (const address of addressesOf(range)) {
+        const mac = macAddressOf(address);
+        if (own.has(mac) || tables.tunnels.has(mac)) continue;
+        tables.tunnels.set(mac, node);
+        tables.bridged.add(mac);
+        tables.neighbours.set(address, mac);
+      }
     }
   }
 }
