@@ -1,0 +1,81 @@
+// Watches how a service's tasks are seen from inside a container: prober.mjs, driven by JSON lines on standard input.
+// {"start":NAME,"virtualIp":IP} begins anew, {"address":IP} adds a task's address. Prints a JSON line the first time that
+// something is seen: {"kind":"dns"|"gone"|"vip"|"address","key":…,"at":MS} (key: an address, or for "vip" a host name).
+import { Resolver } from 'node:dns/promises';
+import { connect } from 'node:net';
+import { createInterface } from 'node:readline';
+
+const EVERY_MS = 5;
+const PATIENCE_MS = 500;
+let watched;
+
+function see(of, kind, key) {
+  const at = performance.timeOrigin + performance.now();
+  if (of !== watched || of.seen.has(`${kind} ${key}`)) return;
+  of.seen.add(`${kind} ${key}`);
+  console.log(JSON.stringify({ kind, key, at }));
+}
+
+async function lookUp(of) {
+  // A resolver keeps what it has learnt: each question has its own.
+  const resolver = new Resolver({ timeout: PATIENCE_MS, tries: 1 });
+  resolver.setServers(['127.0.0.11']);
+  const asked = resolver.resolve4(`tasks.${of.name}`);
+  const found = await asked.catch(({ code }) => (code === 'ENOTFOUND' || code === 'ENODATA' ? [] : undefined));
+  if (found === undefined) return;
+  for (const address of found) see(of, 'dns', address);
+  for (const address of of.known) if (!found.includes(address)) see(of, 'gone', address);
+  for (const address of found) of.known.add(address);
+}
+
+/** What a web server says, or `refused` when there is an address and nobody listens; undefined without an answer. */
+function get(host) {
+  return new Promise((resolve) => {
+    let text = '';
+    const socket = connect({ host, port: 8080 }, () => socket.write('GET / HTTP/1.0\r\n\r\n'));
+    socket.setTimeout(PATIENCE_MS, () => socket.destroy());
+    socket.on('data', (data) => {
+      text += data;
+    });
+    socket.on('error', ({ code }) => resolve(code === 'ECONNREFUSED' ? 'refused' : undefined));
+    socket.on('close', () => resolve(text.split('\r\n\r\n')[1]?.trim()));
+  });
+}
+
+async function askVirtualIp(of) {
+  const host = await get(of.virtualIp);
+  if (host !== undefined && host !== 'refused') see(of, 'vip', host);
+}
+
+async function askAddress(of, address) {
+  if ((await get(address)) !== undefined) see(of, 'address', address);
+}
+
+/** Repeats a look while `of` is watched; a slow one does not keep the next one waiting. */
+function again(of, look, until = () => false) {
+  let running = 0;
+  const timer = setInterval(async () => {
+    if (of !== watched || until()) return clearInterval(timer);
+    if (running >= 8) return;
+    running += 1;
+    await look();
+    running -= 1;
+  }, EVERY_MS);
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const { start, virtualIp, address } = JSON.parse(line);
+  if (start !== undefined) {
+    watched = { name: start, virtualIp, known: new Set(), seen: new Set() };
+    const of = watched;
+    again(of, () => lookUp(of));
+    if (virtualIp) again(of, () => askVirtualIp(of));
+  } else if (address !== undefined) {
+    const of = watched;
+    again(
+      of,
+      () => askAddress(of, address),
+      () => of.seen.has(`address ${address}`),
+    );
+  } else watched = undefined;
+}
