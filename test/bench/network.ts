@@ -23,7 +23,7 @@ const PARTS = [...LAB_PARTS, 'kernel', 'restart', 'managers'] as const;
  * `measureRequests`, `measureVisible` and `measureAttach` tell; by itself what `measureKernel` and `measureRestart` do; and
  * of the managers' side what the benchmark `endpoints` does.
  *
- * Arguments: `parts=throughput,requests,visible,attach,kernel,restart,managers`, `systems=swarmd,swarm`, `rounds=9` (of
+ * Arguments: `parts=throughput,requests,visible,attach,kernel,restart,managers`, `systems=swarmd,swarm`, `rounds=21` (of
  * traffic), `changes=20` (of `visible` and `attach`), `services=10,100,1000` (of `kernel`). Needs root.
  */
 export async function run(emit: (line: BenchLine) => void, args: readonly string[]): Promise<void> {
@@ -71,7 +71,7 @@ function parse(args: readonly string[]): Options {
   return {
     parts: PARTS.filter((name) => list('parts', PARTS.join()).includes(name)),
     systems: list('systems', 'swarmd,swarm'),
-    rounds: Number(given.get('rounds') ?? 9),
+    rounds: Number(given.get('rounds') ?? 21),
     changes: Number(given.get('changes') ?? 20),
     services: list('services', '10,100,1000').map(Number),
   };

@@ -1,16 +1,20 @@
 // Watches how a service's tasks are seen from inside a container: prober.mjs, driven by JSON lines on standard input.
-// {"start":NAME,"virtualIp":IP} begins anew, {"address":IP} adds a task's address. Prints a JSON line the first time that
+// {"start":NAME,"names":BOOL,"virtualIp":IP} begins anew, {"address":IP} adds a task's address, {"leaving":true}
+// says that from now on addresses may go. Prints a JSON line the first time that
 // something is seen: {"kind":"dns"|"gone"|"vip"|"address","key":…,"at":MS} (key: an address, or for "vip" a host name).
 import { Resolver } from 'node:dns/promises';
 import { connect } from 'node:net';
 import { createInterface } from 'node:readline';
 
-const EVERY_MS = 5;
-const PATIENCE_MS = 500;
+const EVERY_MS = 20;
+const PATIENCE_MS = 1_000;
 let watched;
 
-function see(of, kind, key) {
-  const at = performance.timeOrigin + performance.now();
+function now() {
+  return performance.timeOrigin + performance.now();
+}
+
+function see(of, kind, key, at = now()) {
   if (of !== watched || of.seen.has(`${kind} ${key}`)) return;
   of.seen.add(`${kind} ${key}`);
   console.log(JSON.stringify({ kind, key, at }));
@@ -20,11 +24,12 @@ async function lookUp(of) {
   // A resolver keeps what it has learnt: each question has its own.
   const resolver = new Resolver({ timeout: PATIENCE_MS, tries: 1 });
   resolver.setServers(['127.0.0.11']);
-  const asked = resolver.resolve4(`tasks.${of.name}`);
-  const found = await asked.catch(({ code }) => (code === 'ENOTFOUND' || code === 'ENODATA' ? [] : undefined));
-  if (found === undefined) return;
+  const asked = now();
+  // Docker Swarm asks other servers for a name that it does not know, and without any gives no answer at all.
+  const found = await resolver.resolve4(`tasks.${of.name}`).catch(() => []);
   for (const address of found) see(of, 'dns', address);
-  for (const address of of.known) if (!found.includes(address)) see(of, 'gone', address);
+  if (asked > of.leavingAt)
+    for (const address of of.known) if (!found.includes(address)) see(of, 'gone', address, asked);
   for (const address of found) of.known.add(address);
 }
 
@@ -56,7 +61,7 @@ function again(of, look, until = () => false) {
   let running = 0;
   const timer = setInterval(async () => {
     if (of !== watched || until()) return clearInterval(timer);
-    if (running >= 8) return;
+    if (running >= 4) return;
     running += 1;
     await look();
     running -= 1;
@@ -64,11 +69,11 @@ function again(of, look, until = () => false) {
 }
 
 for await (const line of createInterface({ input: process.stdin })) {
-  const { start, virtualIp, address } = JSON.parse(line);
+  const { start, names, virtualIp, address, leaving } = JSON.parse(line);
   if (start !== undefined) {
-    watched = { name: start, virtualIp, known: new Set(), seen: new Set() };
+    watched = { name: start, virtualIp, known: new Set(), seen: new Set(), leavingAt: Infinity };
     const of = watched;
-    again(of, () => lookUp(of));
+    if (names) again(of, () => lookUp(of));
     if (virtualIp) again(of, () => askVirtualIp(of));
   } else if (address !== undefined) {
     const of = watched;
@@ -77,5 +82,6 @@ for await (const line of createInterface({ input: process.stdin })) {
       () => askAddress(of, address),
       () => of.seen.has(`address ${address}`),
     );
-  } else watched = undefined;
+  } else if (leaving) watched.leavingAt = now();
+  else watched = undefined;
 }
