@@ -98,8 +98,16 @@ export const clock: Clock = {
   },
 };
 
-/** Makes a bed with `count` hosts that are peers, with the ingress network and a mesh on each. */
-export async function makeMeshBed(count: number, network = ingress): Promise<MeshBed> {
+/** The IPv6 address of a host that has this one of IPv4. */
+export function six(addr: string): string {
+  return addr.replace('192.0.2.', '2001:db8::');
+}
+
+/**
+ * Makes a bed with `count` hosts that are peers, with the ingress network and a mesh on each; packets between them go by
+ * the version `underlay` of IP.
+ */
+export async function makeMeshBed(count: number, network = ingress, underlay: 4 | 6 = 4): Promise<MeshBed> {
   const directory = mkdtempSync(join(tmpdir(), 'swarmd-mesh-'));
   const namespaces = createNamespaces(join(directory, 'bed'));
   const commands = createCommands(namespaces);
@@ -112,7 +120,7 @@ export async function makeMeshBed(count: number, network = ingress): Promise<Mes
       'link set lo up',
       `link add eth0 type veth peer name p-${name} netns ${hub}`,
       `addr add ${addr}/24 dev eth0`,
-      `addr add ${addr.replace('192.0.2.', '2001:db8::')}/64 dev eth0 nodad`,
+      `addr add ${six(addr)}/64 dev eth0 nodad`,
       'link set eth0 up',
     ]);
     await commands.batch(hub, 'ip', [`link set p-${name} master br0 up`]);
@@ -123,7 +131,8 @@ export async function makeMeshBed(count: number, network = ingress): Promise<Mes
   const hosts: MeshHost[] = [];
   for (const [index, addr] of addrs.entries()) {
     const path = await attach(`host${index}`, addr);
-    hosts.push(await makeHost(join(directory, `host${index}`), path, addr, addrs, commands, network));
+    const [own = addr, ...all] = [addr, ...addrs].map((one) => (underlay === 6 ? six(one) : one));
+    hosts.push(await makeHost(join(directory, `host${index}`), path, own, all, commands, network));
   }
   let containers = 0;
   const connect = (path: string, address: string, port: number, from = 0) => {
