@@ -183,7 +183,7 @@ t.test('user’s stack › web gets another network by service update', { skip }
   await docker(manager, 'service', 'update', '--detach=false', '--network-add', 'mynetwork', 'myapp_web');
   const tasks = (await runningTasks(manager, 'myapp_web')) as unknown as Attached[];
   const names = tasks.map((one) => one.NetworksAttachments.map(({ Network }) => Network.Spec.Name).sort());
-  t.same(names, Array(3).fill(['ingress', 'mynetwork', 'myapp_webnet']));
+  t.same(names, Array(3).fill(['ingress', 'myapp_webnet', 'mynetwork']));
 });
 
 t.test('user’s stack › removed by swarmctl, deployed by the docker CLI', { skip }, async (t) => {
