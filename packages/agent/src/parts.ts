@@ -31,7 +31,7 @@ export function buildParts(options: AgentOptions, state: AgentState, backWithinM
   const engineClient = () => (worker.engineUp ? worker.client() : undefined);
   const { nodeNetworks, dataPathAddr } = options;
   const networking = createNodeNetworking({
-    ...{ nodeNetworks, nodeId, clusterId, dataPathAddr, clock },
+    ...{ nodeNetworks, nodeId, clusterId, dataPathAddr, state, clock },
     ...{ client: engineClient, logger: child('networks') },
   });
   const networks = createOverlayNetworks({ clusterId, link: networking.link, clock, logger: child('networks') });

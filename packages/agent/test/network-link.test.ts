@@ -29,7 +29,9 @@ const update = (
 function running(t: { teardown(fn: () => Promise<void>): void }) {
   const net = new MemoryNodeNetworks();
   const own = { nodeId: 'node1', clusterId: 'cluster1', addr: '10.0.0.1' };
-  const link = new NetworkLink({ nodeNetworks: net, own, clock, logger });
+  let aheadMs = 0;
+  const later = { ...clock, monotonic: () => clock.monotonic() + aheadMs };
+  const link = new NetworkLink({ nodeNetworks: net, own, clock: later, logger });
   const stop = new AbortController();
   // Nothing else keeps this process alive while swarmd-net is away.
   const alive = setInterval(() => {}, 1_000);
@@ -56,7 +58,10 @@ function running(t: { teardown(fn: () => Promise<void>): void }) {
     link.begin(session);
   };
   const on = (id: string) => [...(net.members.get(id)?.endpoints.keys() ?? [])].sort();
-  return { net, link, applied, renewed, begin, on };
+  const elapse = (ms: number): void => {
+    aheadMs += ms;
+  };
+  return { net, link, applied, renewed, begin, on, elapse };
 }
 
 t.test('link › tells networks before who is on them, and acknowledges what is done', async (t) => {
@@ -128,6 +133,23 @@ t.test('link › a swarmd-net that lost what it knew is told everything in a new
   await net.until(() => applied.includes(2));
   t.strictSame(on('n1'), ['a', 'b']);
   t.equal(renewed.length, 1);
+});
+
+t.test('link › one that lost what it knew between two sessions is configured again', async (t) => {
+  const { net, link, begin, elapse } = running(t);
+  begin();
+  link.peers(4789, ['10.0.0.2']);
+  link.want([network('n1')]);
+  await net.until(() => net.config !== undefined && net.networks.has('n1'));
+  link.end();
+  net.lose();
+  elapse(10_000);
+  link.want([network('n1')]);
+  await net.until(() => net.networks.has('n1'));
+  begin();
+  link.want([network('n2')]);
+  await net.until(() => net.networks.has('n2'));
+  t.strictSame(net.config?.peers, ['10.0.0.2']);
 });
 
 t.test('link › opens a new session when swarmd-net is there after all', async (t) => {

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import {
   type AgentCore,
+  type AgentState,
   assembleAgent,
   createAgentState,
   createNodeNetworking,
@@ -101,7 +102,8 @@ export class AgentHost {
     const { process, engine } = this;
     const { random, logger, managers } = this.#world;
     const client = engine.client();
-    const networking = this.#networking(process);
+    const state = createAgentState(this.#journal(process), this.id, CLUSTER_ID);
+    const networking = this.#networking(process, state);
     const overlays = createOverlayNetworks({
       ...{ clusterId: CLUSTER_ID, link: networking.link, clock: process.clock, logger },
     });
@@ -119,7 +121,7 @@ export class AgentHost {
       networks: overlays,
       sessionNetworks: this.#watched(networking.sessions),
       payloadStore: { paths: () => [], write: nothing, has: async () => true, remove: nothing, sweep: nothing },
-      state: createAgentState(this.#journal(process), this.id, CLUSTER_ID),
+      state,
       containerName: ({ id }) => id,
       connect: (addr) => this.#connect(process, addr),
       managers: () => managers,
@@ -147,13 +149,13 @@ export class AgentHost {
     });
   }
 
-  #networking(process: Process): NodeNetworking {
+  #networking(process: Process, state: AgentState): NodeNetworking {
     const { logger, sabotage } = this.#world;
     const real = this.swarmdNet.api(process);
     const client = this.engine.client();
     return createNodeNetworking({
       nodeNetworks: sabotage?.nodeNetworks === undefined ? real : sabotage.nodeNetworks(real),
-      ...{ nodeId: this.id, clusterId: CLUSTER_ID, dataPathAddr: this.addr, client: () => client },
+      ...{ nodeId: this.id, clusterId: CLUSTER_ID, dataPathAddr: this.addr, state, client: () => client },
       describe: async (addr) => ({ addr, mtu: 1500, encryption: false }),
       ...{ clock: process.clock, logger },
     });

@@ -11,6 +11,8 @@ const CALM_MS = 1_000;
 const HEARD_MS = 500;
 /** An address that somebody had is nobody's for this long. */
 const REST_MS = 30_000;
+/** A node whose swarmd-net is away for less than that is as much part of the data path as before. */
+const AWAY_MS = 4_000;
 
 /** What a {@link NetworkWitness} sees. */
 export interface NetworkWorld {
@@ -72,6 +74,9 @@ export class NetworkWitness {
 
   committed({ events }: Commit): void {
     const view = this.#world.view();
+    for (const { table, kind, object, previous } of events)
+      if (table === 'node' && kind === 'update' && previous?.DataPath !== undefined && object.DataPath === undefined)
+        this.#leftDataPath(object.ID);
     for (const node of view.all('node')) {
       if (node.ManagerStatus?.Reachability !== 'reachable') this.#reachable.delete(node.ID);
       else if (!this.#reachable.has(node.ID)) this.#reachable.set(node.ID, this.#now);
@@ -117,6 +122,13 @@ export class NetworkWitness {
       if (other.swarmdNet.endpoint(networkId, taskId)?.phase !== 'ready') return;
       return `${node} stops ${taskId}, and ${other.id} still leads to it on ${networkId}`;
     });
+  }
+
+  /** A node takes no part in overlays any more: all others forget its containers, so there must be a reason. */
+  #leftDataPath(node: string): void {
+    const { downSinceMs } = this.#world.agents.get(node)!.swarmdNet;
+    if (downSinceMs === undefined || this.#now - downSinceMs < AWAY_MS)
+      this.#world.report(`${node} leaves the data path, and its swarmd-net is there or back at once`);
   }
 
   get #now(): number {

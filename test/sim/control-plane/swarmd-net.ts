@@ -37,7 +37,8 @@ export class SimulatedSwarmdNet {
   #turn: Promise<unknown> = Promise.resolve();
   #onGone = new Set<() => void>();
   #onChange = new Set<() => void>();
-  up = true;
+  /** Since when it does not run; `undefined` while it does. */
+  downSinceMs: number | undefined;
   /** Whether calls take ten times as long. */
   busy = false;
   config: DataPathConfig | undefined;
@@ -52,6 +53,10 @@ export class SimulatedSwarmdNet {
     this.#dice = dice;
   }
 
+  get up(): boolean {
+    return this.downSinceMs === undefined;
+  }
+
   /** Who is on a network, as far as this node was told. */
   endpoint(networkId: string, id: string): NetworkEndpoint | undefined {
     return this.members.get(networkId)?.endpoints.get(id);
@@ -59,7 +64,7 @@ export class SimulatedSwarmdNet {
 
   /** The process dies: whoever waits for an answer gets none. */
   crash(): void {
-    this.up = false;
+    this.downSinceMs ??= this.#clock.monotonic();
     this.#life++;
     for (const gone of [...this.#onGone]) gone();
   }
@@ -67,7 +72,7 @@ export class SimulatedSwarmdNet {
   /** It is started again; `lost`: with an empty disk. Containers that have ended meanwhile are not there any more. */
   boot(running: (endpointId: string) => boolean, lost = false): void {
     if (this.up) return;
-    this.up = true;
+    this.downSinceMs = undefined;
     if (lost) {
       this.#epoch++;
       this.config = undefined;

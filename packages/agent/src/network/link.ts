@@ -208,6 +208,7 @@ export class NetworkLink {
     for (const problem of status.problems) if (!said.includes(problem)) logger.warn({ problem }, 'networks');
     if (this.#status !== undefined && this.#status.epoch !== status.epoch) {
       this.#networks.told([]);
+      this.#toldConfig = '';
       this.#lost = true;
     }
     this.#networks.told(status.networks);

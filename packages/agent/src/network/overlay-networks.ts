@@ -146,6 +146,7 @@ class OverlayNetworks implements NetworkProvider {
     for (const network of this.#assigned.values()) {
       if (!isOverlay(network) || !network.spec.Attachable || this.#made.has(network.id)) continue;
       this.#ensure(client, network, new AbortController().signal).catch((thrown: unknown) => {
+        if (!this.#assigned.has(network.id)) return;
         const reason = engineError(thrown).message;
         this.#deps.logger.warn({ network: network.spec.Name, reason }, 'an attachable network could not be made');
         this.#cancelRetry();
@@ -158,6 +159,10 @@ class OverlayNetworks implements NetworkProvider {
     await this.#deps.link.ready(network.id, signal);
     await this.#inTurn(network.id, async () => {
       if (this.#made.has(network.id)) return;
+      // It may have gone meanwhile: nobody would remove it.
+      if (!this.#assigned.has(network.id)) {
+        throw new SwarmdError('failed-precondition', `network ${network.spec.Name} is not this node’s any more`);
+      }
       try {
         await this.#make(client, network);
       } catch (thrown) {

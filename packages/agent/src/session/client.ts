@@ -145,7 +145,7 @@ export class SessionClient {
       const subscriptions = new Map<string, AbortController>();
       worker.beginSession();
       const { bootNonce, swarmdVersion, advertiseAddr, clock, backWithinMs } = this.#deps;
-      const dataPath = await this.#deps.networks?.dataPath();
+      const dataPath = await this.#deps.networks?.dataPath(signal);
       const about = { bootNonce, swarmdVersion, advertiseAddr, dataPath };
       const register = { description, seenIndex: state.seenIndex(), ...about };
       const open = openSession(

@@ -19,6 +19,9 @@ export interface AgentState {
   setManagers(managers: readonly ManagerPeer[]): void;
   description(): NodeDescription | undefined;
   setDescription(description: NodeDescription): void;
+  /** The address with which this node took part in overlays last; empty if it did not. */
+  tookPartAt(): string;
+  setTookPartAt(addr: string): void;
   tasks(): RememberedTask[];
   specs(): AssignedSpec[];
   networks(): AssignedNetwork[];
@@ -52,6 +55,8 @@ export function createAgentState(journal: Journal, nodeId: string, clusterId: st
     setManagers: (managers) => putIfNew('managers', managers),
     description: () => journal.get('description') as NodeDescription | undefined,
     setDescription: (description) => putIfNew('description', description),
+    tookPartAt: () => (journal.get('took-part-at') as string | undefined) ?? '',
+    setTookPartAt: (addr) => putIfNew('took-part-at', addr),
     tasks: () => values<RememberedTask>('task/'),
     specs: () => values<Omit<AssignedSpec, 'registryAuth'>>('spec/').map((spec) => ({ ...spec, registryAuth: '' })),
     networks: () =>

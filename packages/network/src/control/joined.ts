@@ -8,6 +8,8 @@ import type { Retries } from './retries.js';
 const ATTEMPTS = 40;
 const PAUSE_MS = 250;
 const AGAIN_MS = 1000;
+/** The namespace of a container that stops is gone by then. */
+const LEFT_MS = 200;
 /** Pauses until a namespace is there: a program asks for names as soon as it runs, and that is soon after. */
 const NAME_PAUSES_MS = [...repeated(300, 5), ...repeated(160, 25), ...repeated(100, PAUSE_MS)];
 
@@ -62,7 +64,7 @@ export function tellNames(
   const { names, retries, logger, inTurn } = deps;
   // A container that stops leaves all its networks, and its namespace is gone soon.
   if (portOf(deps.state, sandbox) === undefined) {
-    retries.later(AGAIN_MS, () =>
+    retries.later(LEFT_MS, () =>
       inTurn(sandbox, () => names.redirect(sandbox, portOf(deps.state, sandbox))).catch(() => {}),
     );
     return;
