@@ -16,6 +16,8 @@ const HOSTS = 3;
 const SWARM_PORT = 2399;
 const SWARM_DATA_PATH_PORT = 4790;
 const LAB_PARTS = ['throughput', 'requests', 'visible', 'attach'] as const;
+/** swarmd is always there. */
+const SYSTEMS = ['swarmd', 'swarm'] as const;
 const PARTS = [...LAB_PARTS, 'kernel', 'restart', 'managers'] as const;
 
 /**
@@ -68,9 +70,14 @@ function parse(args: readonly string[]): Options {
   );
   if (unknown.length > 0) throw new Error(`not an argument of the network benchmark: ${unknown.join(', ')}`);
   const list = (key: string, otherwise: string): string[] => (given.get(key) ?? otherwise).split(',');
+  const some = <T extends string>(key: string, allowed: readonly T[]): T[] => {
+    const wrong = list(key, allowed.join()).filter((name) => !allowed.some((each) => each === name));
+    if (wrong.length > 0) throw new Error(`${key}: not ${wrong.join(', ')}, but some of ${allowed.join(', ')}`);
+    return allowed.filter((name) => list(key, allowed.join()).includes(name));
+  };
   return {
-    parts: PARTS.filter((name) => list('parts', PARTS.join()).includes(name)),
-    systems: list('systems', 'swarmd,swarm'),
+    parts: some('parts', PARTS),
+    systems: some('systems', SYSTEMS),
     rounds: Number(given.get('rounds') ?? 21),
     changes: Number(given.get('changes') ?? 20),
     services: list('services', '10,100,1000').map(Number),
