@@ -14,7 +14,7 @@ export interface BenchModule {
   run(emit: (line: BenchLine) => void, args: readonly string[]): Promise<void>;
 }
 
-const NAMES = ['scheduler', 'store', 'cluster', 'endpoints', 'api', 'ha'];
+const NAMES = ['scheduler', 'store', 'cluster', 'endpoints', 'api', 'ha', 'network'];
 
 /** `npm run bench -- NAME [--json] [args…]`: runs one benchmark, a JSON object or a readable row per figure. */
 async function main(argv: readonly string[]): Promise<number> {

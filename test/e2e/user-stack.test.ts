@@ -11,12 +11,14 @@ import {
 } from '@swarmd/testkit';
 import t from 'tap';
 import { createCluster, SWARMD_SOCKET } from './support/cluster.js';
+import { inService } from './support/network-services.js';
 import {
   apiGet,
   containersOn,
   describeTasks,
   nodeState,
   placesOf,
+  runningTasks,
   type ServiceView,
   tasksOf,
   waitForIdle,
@@ -33,6 +35,11 @@ const stackFile = join(
   dirname(fileURLToPath(import.meta.url)),
   ...['..', '..', 'e2e', 'fixtures', 'docker-compose.yml'],
 );
+/** What the tests read of a task's networks. */
+interface Attached {
+  NetworksAttachments: { Network: { Spec: { Name: string } }; Addresses: string[] }[];
+}
+
 const password = 'mysecretpassword';
 const row = 'the data is still here';
 
@@ -88,6 +95,29 @@ t.test('user’s stack › swarmctl deploys the file as it is, and everything in
   });
   await waitFor('the new one answers', async () => (await query(ssd, password, 'select 1')).code === 0);
   t.equal(await sql(ssd, 'select what from kept'), row, 'data survives a restart of the task');
+});
+
+t.test('user’s stack › each service reaches just whom it shares a network with', { skip }, async (t) => {
+  const { hosts, lab } = await cluster(t);
+  const [manager, ssd] = hosts as [Host, Host, Host, Host];
+  await allRun(manager);
+  for (const host of hosts) {
+    const page = await lab.client(['curl', '-sf', '--max-time', '10', `http://${host.ip}/`]);
+    t.match(page.stdout, /nginx/i, `port 80 answers on ${host.name}, with or without a task of web`);
+  }
+  const fromWeb = (script: string) => inService(ssd, 'myapp_web', script);
+  t.match((await fromWeb('wget -q -O - http://api:8080/')).stdout, /myapi/, 'web reaches api by name');
+  const database = await fromWeb('wget -q -O - http://api:8080/db');
+  t.match(database.stdout, /"reachable"/, 'and api reaches db');
+  const [task] = (await runningTasks(manager, 'myapp_db')) as unknown as [Attached];
+  const address = task.NetworksAttachments[0]!.Addresses[0]!.split('/')[0]!;
+  t.not((await fromWeb('nslookup db')).code, 0, 'web does not know db');
+  t.not((await fromWeb(`nc -w 2 ${address} 5432 </dev/null`)).code, 0, 'nor does it reach its address');
+  for (const host of hosts) {
+    const reached = await host.exec(['busybox', 'nc', '-w', '2', address, '5432'], { input: '' });
+    t.not(reached.code, 0, `nor does ${host.name}`);
+  }
+  t.not((await lab.client(['busybox', 'nc', '-w', '2', ssd.ip, '5432'])).code, 0, 'nor does anybody outside');
 });
 
 t.test('user’s stack › the docker CLI’s deploy of the same file changes nothing', { skip }, async (t) => {
@@ -146,11 +176,22 @@ t.test('user’s stack › a host dies, another is drained, both come back', { s
   });
 });
 
+t.test('user’s stack › web gets another network by service update', { skip }, async (t) => {
+  const { hosts, docker } = await cluster(t);
+  const manager = hosts[0]!;
+  await docker(manager, 'network', 'create', '-d', 'overlay', 'mynetwork');
+  await docker(manager, 'service', 'update', '--detach=false', '--network-add', 'mynetwork', 'myapp_web');
+  const tasks = (await runningTasks(manager, 'myapp_web')) as unknown as Attached[];
+  const names = tasks.map((one) => one.NetworksAttachments.map(({ Network }) => Network.Spec.Name).sort());
+  t.same(names, Array(3).fill(['ingress', 'myapp_webnet', 'mynetwork']));
+});
+
 t.test('user’s stack › removed by swarmctl, deployed by the docker CLI', { skip }, async (t) => {
   const { hosts, lab, swarmctl, docker } = await cluster(t);
   const [manager, ssd] = hosts as [Host, Host, Host, Host];
   await swarmctl(manager, 'stack', 'rm', 'myapp');
   await waitForNoContainers(hosts);
+  await docker(manager, 'network', 'rm', 'mynetwork');
   t.same(await apiGet(manager, '/services'), []);
   await docker(manager, 'stack', 'deploy', '--detach=true', '-c', stackFile, 'myapp');
   await allRun(manager);

@@ -25,7 +25,7 @@ const STAGES: readonly Stage[] = [
   { concurrency: 2, groups: [{ name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], timeoutMs: 300_000 }] },
   // Hosts mostly wait for one another. The longest file comes first.
   {
-    concurrency: 3,
+    concurrency: 2,
     groups: [
       { name: 'compat', patterns: ['test/dist/compat/**/*.test.js'], timeoutMs: 900_000 },
       { name: 'e2e', patterns: ['test/dist/e2e/**/*.test.js'], timeoutMs: 900_000 },

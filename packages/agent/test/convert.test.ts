@@ -358,7 +358,7 @@ t.test(
       Labels: { team: 'a', [CLUSTER_LABEL]: 'c1', [NETWORK_LABEL]: 'n1' },
     });
     t.strictSame(toNodeNetwork(overlay({ Internal: true })), {
-      ...{ id: 'n1', name: 'front', vni: 2 ** 20, mtu: 1450, internal: true, ingress: false },
+      ...{ id: 'n1', name: 'front', vni: 2 ** 20, mtu: 1450, internal: true, ingress: false, attachable: false },
       subnets: [{ subnet: '10.1.0.0/24', gateway: '10.1.0.1' }],
       addressBlocks: ['10.1.0.64/26'],
     });

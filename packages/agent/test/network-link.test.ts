@@ -7,7 +7,7 @@ import { clock, logger } from './support/system.js';
 
 const network = (id: string, over: Partial<NodeNetwork> = {}): NodeNetwork => ({
   ...{ id, name: id, vni: 2 ** 20, subnets: [{ subnet: '10.1.0.0/24', gateway: '10.1.0.1' }], mtu: 1450 },
-  ...{ internal: false, ingress: false, addressBlocks: [] },
+  ...{ internal: false, ingress: false, attachable: true, addressBlocks: [] },
   ...over,
 });
 const update = (

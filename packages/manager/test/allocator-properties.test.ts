@@ -200,6 +200,12 @@ const contents = (index: AddressIndex): string =>
       .map((id) => [id, index.users(id), index.network(id)!.pools.map((p) => p.contents())]),
   );
 
+/** Whether one of the families that a task needs an address of has none left. */
+function isFull(subnets: readonly { subnet: string; available: number }[]): boolean {
+  const families = [true, false].map((six) => subnets.filter(({ subnet }) => subnet.includes(':') === six));
+  return families.some((family) => family.length > 0 && family.every(({ available }) => available === 0));
+}
+
 /** New tasks of which every network has an address to give after the quarantine. */
 function stuck(view: ReadView): string[] {
   const use = networkUse(view);
@@ -207,8 +213,7 @@ function stuck(view: ReadView): string[] {
     if (task.Status.State !== 'new') return [];
     if (!task.Status.Err) return [`${task.ID} waits and does not say why`];
     const full = [...use].some(
-      ([id, subnets]) =>
-        task.Status.Err?.includes(`"${view.get('network', id)?.Spec.Name}"`) && subnets.every((s) => s.available === 0),
+      ([id, subnets]) => task.Status.Err?.includes(`"${view.get('network', id)?.Spec.Name}"`) && isFull(subnets),
     );
     const blocked = [...view.all('node')].some(({ AddressBlocks }) => Object.keys(AddressBlocks ?? {}).length > 0);
     return full || blocked ? [] : [`${task.ID} waits although there is room: ${task.Status.Err}`];

@@ -15,6 +15,8 @@ export interface NetworkMembers {
   services: ReadonlyMap<string, NetworkService>;
   /** By node ID: where addresses are that are no endpoint's; none when absent. */
   blocks?: ReadonlyMap<string, NodeBlocks>;
+  /** Addresses of containers that are on this node whatever else is said of them; none when absent. */
+  here?: ReadonlySet<string>;
 }
 
 /** A container's end of a network on this node, as the engine asked for it. */
@@ -64,6 +66,10 @@ export interface Asker {
   dns: readonly string[];
   /** Whether it may learn names from outside: it is on a network that is not internal. */
   outside: boolean;
+  /** Path of its network namespace; absent when it is not known. */
+  sandbox?: string;
+  /** Whether it is no task: then the engine knows names on its networks, too. */
+  plain?: boolean;
 }
 
 /** Where names are looked up. */
@@ -79,6 +85,11 @@ export interface NameSource {
 export interface NameServer {
   /** Answers on a network from now on; repeated, it does nothing. */
   serve(network: NodeNetwork): Promise<void>;
+  /**
+   * What the container with the namespace `sandbox` asks the engine's server is answered here from now on, by its port
+   * `by`; without one by the engine again. May be repeated, at no cost. `not-found` before the namespace is there.
+   */
+  redirect(sandbox: string, by: { network: NodeNetwork; port: LocalPort } | undefined): Promise<void>;
   stop(networkId: string): Promise<void>;
   close(): Promise<void>;
 }
@@ -122,4 +133,6 @@ export interface Namespaces {
    * descriptor. `in-use` when somebody has them.
    */
   listen(path: string, protocol: 'udp' | 'tcp', address: string, port: number): number;
+  /** A socket bound inside that does not listen; `port` 0 is any. */
+  socket(path: string, protocol: 'udp' | 'tcp', address: string, port: number): number;
 }

@@ -221,6 +221,7 @@ export function networkOf(id: string, vni: number, subnet = '10.1.0'): NodeNetwo
     mtu: 1450,
     internal: false,
     ingress: false,
+    attachable: true,
     addressBlocks: [],
   };
 }

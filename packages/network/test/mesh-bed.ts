@@ -25,7 +25,14 @@ export const ingress: NodeNetwork = {
   mtu: 1450,
   internal: false,
   ingress: true,
+  attachable: false,
   addressBlocks: [],
+};
+
+/** One with IPv6 beside IPv4. */
+export const dualIngress: NodeNetwork = {
+  ...ingress,
+  subnets: [...ingress.subnets, { subnet: 'fd00:ff::/64', gateway: 'fd00:ff::1' }],
 };
 
 /** A namespace that plays a host, with what swarmd-net would run on it. */
@@ -50,14 +57,14 @@ export interface MeshContainer {
   seen: string[];
 }
 
-/** Hosts 192.0.2.1 and up on one bridge, and a client 192.0.2.100. */
+/** Hosts 192.0.2.1 and up on one bridge, and a client 192.0.2.100; 2001:db8::1 and up, and 2001:db8::100. */
 export interface MeshBed {
   hosts: MeshHost[];
   client: string;
   commands: Commands;
   namespaces: KernelNamespaces;
-  /** A container that answers its name on TCP 80 and UDP 53, on all its addresses. */
-  container(host: MeshHost, address: string, name: string): Promise<MeshContainer>;
+  /** A container that answers its name on TCP 80 and UDP 53, on all its addresses; `address6` is one more of these. */
+  container(host: MeshHost, address: string, name: string, address6?: string): Promise<MeshContainer>;
   /** Tells all hosts who is there and what is published. */
   tell(members: NetworkMembers, published: PublishedService[]): Promise<void>;
   /** Opens a connection from the namespace `path`; `from` is the client's port, 0 for any. */
@@ -91,8 +98,16 @@ export const clock: Clock = {
   },
 };
 
-/** Makes a bed with `count` hosts that are peers, with the ingress network and a mesh on each. */
-export async function makeMeshBed(count: number): Promise<MeshBed> {
+/** The IPv6 address of a host that has this one of IPv4. */
+export function six(addr: string): string {
+  return addr.replace('192.0.2.', '2001:db8::');
+}
+
+/**
+ * Makes a bed with `count` hosts that are peers, with the ingress network and a mesh on each; packets between them go by
+ * the version `underlay` of IP.
+ */
+export async function makeMeshBed(count: number, network = ingress, underlay: 4 | 6 = 4): Promise<MeshBed> {
   const directory = mkdtempSync(join(tmpdir(), 'swarmd-mesh-'));
   const namespaces = createNamespaces(join(directory, 'bed'));
   const commands = createCommands(namespaces);
@@ -105,6 +120,7 @@ export async function makeMeshBed(count: number): Promise<MeshBed> {
       'link set lo up',
       `link add eth0 type veth peer name p-${name} netns ${hub}`,
       `addr add ${addr}/24 dev eth0`,
+      `addr add ${six(addr)}/64 dev eth0 nodad`,
       'link set eth0 up',
     ]);
     await commands.batch(hub, 'ip', [`link set p-${name} master br0 up`]);
@@ -115,27 +131,31 @@ export async function makeMeshBed(count: number): Promise<MeshBed> {
   const hosts: MeshHost[] = [];
   for (const [index, addr] of addrs.entries()) {
     const path = await attach(`host${index}`, addr);
-    hosts.push(await makeHost(join(directory, `host${index}`), path, addr, addrs, commands));
+    const [own = addr, ...all] = [addr, ...addrs].map((one) => (underlay === 6 ? six(one) : one));
+    hosts.push(await makeHost(join(directory, `host${index}`), path, own, all, commands, network));
   }
   let containers = 0;
-  const connect = (path: string, address: string, port: number, from = 0) =>
-    openConnection(new Socket({ fd: namespaces.socket(path, 'tcp', '0.0.0.0', from) }), address, port);
+  const connect = (path: string, address: string, port: number, from = 0) => {
+    const any = address.includes(':') ? '::' : '0.0.0.0';
+    return openConnection(new Socket({ fd: namespaces.socket(path, 'tcp', any, from) }), address, port);
+  };
   return {
     hosts,
     client,
     commands,
     namespaces,
-    async container(host, address, name) {
+    async container(host, address, name, address6) {
       const path = makeNamespace(namespaces, `container${++containers}`);
-      const made = await plugContainer(commands, host, path, address, containers);
+      const addresses = address6 === undefined ? [address] : [address, address6];
+      const made = await plugContainer(commands, host, path, { network, addresses, number: containers });
       closers.push(...(await serve(namespaces, made, name)));
       return made;
     },
     async tell(members, published) {
       await Promise.all(
         hosts.map(async (host) => {
-          await host.plane.apply(ingress, members);
-          await host.mesh.apply(ingress, members, published);
+          await host.plane.apply(network, members);
+          await host.mesh.apply(network, members, published);
         }),
       );
     },
@@ -146,7 +166,7 @@ export async function makeMeshBed(count: number): Promise<MeshBed> {
       return connection.greeting;
     },
     datagrams(path, address = '0.0.0.0', port = 0) {
-      const socket = createSocket('udp4');
+      const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
       socket.bind({ fd: namespaces.socket(path, 'udp', address, port), exclusive: true });
       closers.push(() => socket.close());
       return socket;
@@ -174,6 +194,7 @@ async function makeHost(
   addr: string,
   addrs: readonly string[],
   commands: Commands,
+  network: NodeNetwork,
 ): Promise<MeshHost> {
   const namespaces = createNamespaces(directory);
   const logger = pino({ level: process.env['MESH_LOG'] ?? 'silent' });
@@ -195,7 +216,7 @@ async function makeHost(
   const config = { nodeId: addr, clusterId: 'c', addr, port: 4789, peers };
   const host: MeshHost = { addr, path, pathOf: namespaces.pathOf, plane, mesh: another(), another };
   await plane.configure(config);
-  await plane.ensure(ingress);
+  await plane.ensure(network);
   await host.mesh.configure(config);
   return host;
 }
@@ -204,11 +225,11 @@ async function plugContainer(
   commands: Commands,
   host: MeshHost,
   path: string,
-  address: string,
-  number: number,
+  { network, addresses, number }: { network: NodeNetwork; addresses: string[]; number: number },
 ): Promise<MeshContainer> {
-  const port = { endpointId: `container${number}`, addresses: [address], macAddress: macAddressOf(address) };
-  const { interfaceName } = await host.plane.plug(ingress, port);
+  const [address = '', address6] = addresses;
+  const port = { endpointId: `container${number}`, addresses, macAddress: macAddressOf(address) };
+  const { interfaceName } = await host.plane.plug(network, port);
   await commands.batch(host.path, 'ip', [
     `link set ${interfaceName} netns ${path}`,
     `link add g${number} type veth peer name eth1 netns ${path}`,
@@ -219,40 +240,47 @@ async function plugContainer(
     'link set lo up',
     `link set ${interfaceName} name eth0`,
     `addr add ${address}/24 dev eth0`,
+    ...(address6 === undefined ? [] : [`addr add ${address6}/64 dev eth0 nodad`]),
     'link set eth0 up',
     `addr add 172.18.0.${number + 1}/16 dev eth1`,
     'link set eth1 up',
     'route add default via 172.18.0.1',
   ]);
-  await host.mesh.joined(path, ingress, port);
+  await host.mesh.joined(path, network, port);
   return { host, path, address, port, seen: [] };
 }
 
 async function serve(namespaces: KernelNamespaces, container: MeshContainer, name: string): Promise<(() => void)[]> {
   const sockets = new Set<Socket>();
-  const server = createServer((socket) => {
-    sockets.add(socket);
-    socket.on('close', () => sockets.delete(socket));
-    container.seen.push(`${socket.remoteAddress}:${socket.remotePort}`);
-    socket.write(`${name} ${socket.remoteAddress}\n`);
-    socket.pipe(socket);
-    socket.on('error', () => socket.destroy());
-  });
-  server.listen({ fd: namespaces.listen(container.path, 'tcp', '0.0.0.0', 80) });
-  await once(server, 'listening');
-  const udp = createSocket('udp4');
-  udp.on('message', (message, from) => {
-    container.seen.push(`${from.address}:${from.port}`);
-    udp.send(`${name} ${from.address} ${message}`, from.port, from.address);
-  });
-  // At once: there is nothing to wait for.
-  udp.bind({ fd: namespaces.listen(container.path, 'udp', '0.0.0.0', 53), exclusive: true });
-  const close = () => {
-    server.close();
-    for (const socket of sockets) socket.destroy();
-    udp.close();
-  };
-  return [close];
+  const closers = [
+    () => {
+      for (const socket of sockets) socket.destroy();
+    },
+  ];
+  for (const any of ['0.0.0.0', '::']) {
+    const server = createServer((socket) => {
+      sockets.add(socket);
+      socket.on('close', () => sockets.delete(socket));
+      container.seen.push(`${socket.remoteAddress}:${socket.remotePort}`);
+      socket.write(`${name} ${socket.remoteAddress}\n`);
+      socket.pipe(socket);
+      socket.on('error', () => socket.destroy());
+    });
+    server.listen({ fd: namespaces.listen(container.path, 'tcp', any, 80) });
+    await once(server, 'listening');
+    const udp = createSocket(any === '::' ? 'udp6' : 'udp4');
+    udp.on('message', (message, from) => {
+      container.seen.push(`${from.address}:${from.port}`);
+      udp.send(`${name} ${from.address} ${message}`, from.port, from.address);
+    });
+    // At once: there is nothing to wait for.
+    udp.bind({ fd: namespaces.listen(container.path, 'udp', any, 53), exclusive: true });
+    closers.push(
+      () => server.close(),
+      () => udp.close(),
+    );
+  }
+  return closers;
 }
 
 async function openConnection(socket: Socket, address: string, port: number): Promise<Connection> {
@@ -306,8 +334,8 @@ export function taskOf(
   serviceId: string,
   phase: NetworkEndpoint['phase'] = 'ready',
 ): NetworkEndpoint {
-  const { address, host } = container;
-  return { id: `task${address}`, serviceId, nodeAddr: host.addr, addresses: [address], phase, names: [] };
+  const { address, host, port } = container;
+  return { id: `task${address}`, serviceId, nodeAddr: host.addr, addresses: [...port.addresses], phase, names: [] };
 }
 
 export function membersOf(...endpoints: NetworkEndpoint[]): NetworkMembers {

@@ -4,7 +4,7 @@ import t from 'tap';
 import { meshMac } from '../src/mesh/addresses.js';
 import { assignIndexes, parseIndexes, parseWays, wayChanges, waysTo } from '../src/mesh/ingress-rules.js';
 import { parseListeners } from '../src/mesh/placeholders.js';
-import { openPorts } from '../src/mesh/ports.js';
+import { openPorts, portName, reachable } from '../src/mesh/ports.js';
 import { parseSshPorts } from '../src/mesh/reserved.js';
 import { createRuns } from '../src/mesh/runs.js';
 
@@ -97,15 +97,49 @@ t.test('mesh ports › ready tasks of the service, each port once, what cannot b
     new Map(),
   );
   t.same(ports, [
-    { key: 'tcp-80', protocol: 'tcp', port: 80, hostIp: '', targetPort: 80, backends: ['10.0.0.5', '10.0.0.9'] },
-    { key: 'tcp-84', protocol: 'tcp', port: 84, hostIp: '', targetPort: 80, backends: ['10.0.0.8'] },
+    {
+      ...{ key: 'tcp-80', family: 4, protocol: 'tcp', port: 80, hostIp: '' },
+      ...{ targetPort: 80, backends: ['10.0.0.5', '10.0.0.9'] },
+    },
+    { key: 'tcp-84', family: 4, protocol: 'tcp', port: 84, hostIp: '', targetPort: 80, backends: ['10.0.0.8'] },
   ]);
   t.same(refused, [
-    'port ::1:82/tcp is not published: HostIP must be an IPv4 address, as the routing mesh is IPv4 only',
+    'port [::1]:82/tcp is not published: HostIP must be an IPv4 address, as this node publishes by IPv4 only',
     'port 80/tcp is published by two services: only one of them answers',
     'port 83/sctp is not published: the routing mesh carries tcp and udp',
   ]);
 });
+
+t.test('mesh ports › each is one of both versions of IP, unless its address is of one', async (t) => {
+  const addresses = ['10.0.0.9', 'fd00:0:0::9'];
+  const task: NetworkEndpoint = { id: 'a', serviceId: 'web', nodeAddr: '', addresses, phase: 'ready', names: [] };
+  const members = { services: new Map(), endpoints: new Map([['a', task]]) };
+  const port = (PublishedPort: number, HostIP?: string) => ({ PublishedPort, TargetPort: 80, HostIP });
+  const published = [
+    { serviceId: 'web', ports: [port(80), port(81, '0.0.0.0'), port(82, '::'), port(83, 'FD00::0:1')] },
+    { serviceId: 'db', ports: [port(80), port(84, 'nowhere'), port(85, '::1')] },
+  ];
+  const { ports, refused } = openPorts(members, published, new Map(), [4, 6]);
+  t.same(
+    ports.map(({ key, family, hostIp, backends }) => [key, family, hostIp, backends]),
+    [
+      ['tcp-80', 4, '', ['10.0.0.9']],
+      ['tcp-80-v6', 6, '', ['fd00::9']],
+      ['tcp-81', 4, '', ['10.0.0.9']],
+      ['tcp-82-v6', 6, '', ['fd00::9']],
+      ['tcp-83-v6-fd00__1', 6, 'fd00::1', ['fd00::9']],
+    ],
+  );
+  t.same(refused, [
+    'port 80/tcp is published by two services: only one of them answers',
+    'port nowhere:84/tcp is not published: HostIP must be an IP address',
+    'port [::1]:85/tcp is not published: no kernel leads connections to ::1 elsewhere, use 127.0.0.1',
+  ]);
+  t.same([...reachable(members, published)], addressesWithMac('02:42:0a:00:00:09', ['10.0.0.9', 'fd00::9']));
+  t.equal(portName({ family: 6, protocol: 'udp', port: 53, hostIp: '' }), '[::]:53/udp');
+});
+
+const addressesWithMac = (mac: string, addresses: string[]): [string, string][] => addresses.map((one) => [one, mac]);
 
 t.test('mesh listeners › what ss prints', async (t) => {
   const text = `udp UNCONN 0 0 127.0.0.1%lo:323 0.0.0.0:*

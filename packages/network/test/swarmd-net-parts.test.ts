@@ -200,7 +200,9 @@ t.test('swarmd-net › the engine is answered within a deadline, and what it end
   release();
   const again = await engine('/NetworkDriver.Join', { NetworkID: 'e1', EndpointID: 'p1', SandboxKey: '/ns/1' });
   t.same(again, { InterfaceName: { SrcName: 'vcp1', DstPrefix: 'eth' } });
-  t.same(running.names.asker('n1', '10.0.1.5'), { networkIds: ['n1'], dns: ['9.9.9.9'], outside: true });
+  t.same(running.names.asker('n1', '10.0.1.5'), {
+    ...{ networkIds: ['n1'], dns: ['9.9.9.9'], outside: true, sandbox: '/ns/1', plain: false },
+  });
 
   const unplugged = plane.hold('unplug');
   const leaving = engine('/NetworkDriver.DeleteEndpoint', { NetworkID: 'e1', EndpointID: 'p1' });

@@ -28,13 +28,18 @@ export async function createDockerSwarm(options: LabOptions): Promise<DockerSwar
 
 /**
  * Makes a Docker Swarm of engines that are in none: the first one manages. Its port is `port` on every host, so that
- * it can live beside a swarmd on 2377.
+ * it can live beside a swarmd on 2377; `dataPathPort` is where its VXLAN packets go, 4789 unless told.
  */
-export async function formDockerSwarm(hosts: readonly Host[], port: number = DEFAULT_PORT): Promise<void> {
+export async function formDockerSwarm(
+  hosts: readonly Host[],
+  port: number = DEFAULT_PORT,
+  dataPathPort = 4789,
+): Promise<void> {
   const [manager, ...workers] = hosts;
   if (manager === undefined) throw new Error('a swarm needs a host');
   const address = (host: Host): string => `${host.ip}:${port}`;
-  await dockerOn(manager, 'swarm', 'init', '--listen-addr', address(manager), '--advertise-addr', address(manager));
+  const addresses = ['--listen-addr', address(manager), '--advertise-addr', address(manager)];
+  await dockerOn(manager, 'swarm', 'init', ...addresses, '--data-path-port', String(dataPathPort));
   const token = (await dockerOn(manager, 'swarm', 'join-token', '-q', 'worker')).trim();
   for (const host of workers) {
     await dockerOn(host, 'swarm', 'join', '--listen-addr', address(host), '--token', token, address(manager));

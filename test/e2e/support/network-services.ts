@@ -67,7 +67,7 @@ export async function ask(host: Host, service: string, url: string, count: numbe
 /** Has a machine outside the cluster do the same. */
 export async function askFromOutside({ lab }: Pick<Cluster, 'lab'>, url: string, count: number): Promise<Answers> {
   const program = [process.execPath, join(fixtures, 'many-requests.mjs'), url, String(count), '8'];
-  const { code, stdout, stderr } = await lab.client(program);
+  const { code, stdout, stderr } = await lab.client(program, { timeoutMs: 300_000 });
   if (code !== 0) throw new Error(`asking ${url}: ${stderr}`);
   return JSON.parse(stdout) as Answers;
 }

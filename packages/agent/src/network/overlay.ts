@@ -30,6 +30,7 @@ export function toNodeNetwork({ id, spec, allocation, addressBlocks }: OverlayNe
     mtu: allocation.MTU,
     internal: spec.Internal ?? false,
     ingress: spec.Ingress ?? false,
+    attachable: spec.Attachable ?? false,
     addressBlocks: [...addressBlocks],
   };
 }

@@ -46,6 +46,8 @@ export const NodeNetworkSchema = z.strictObject({
   internal: z.boolean(),
   /** The one that published ports lead into. */
   ingress: z.boolean(),
+  /** Whether containers that are no tasks may join. */
+  attachable: z.boolean(),
   /** Ranges (CIDR) from which containers get addresses that ask for none. */
   addressBlocks: z.array(z.string()),
 });

@@ -1,10 +1,10 @@
 import type { Clock, NodeNetwork } from '@swarmd/model';
 import type { Logger } from 'pino';
-import type { Mesh, NameServer, NetworkPlane } from '../parts.js';
+import type { Mesh, NameServer, NetworkMembers, NetworkPlane } from '../parts.js';
 import type { NodeState } from '../state/node-state.js';
 import type { LocalRecord } from '../state/records.js';
-import { coalesce, createSlots } from './coalesce.js';
-import { tellMesh } from './joined.js';
+import { coalesce, createQueues, createSlots } from './coalesce.js';
+import { tellMesh, tellNames } from './joined.js';
 import { createRetries, type Retries } from './retries.js';
 
 /** Brings the kernel and the name server to what the state says, a network at a time, and keeps them there. */
@@ -21,8 +21,13 @@ export interface Keeper {
   drop(networkId: string): Promise<void>;
   /** Brings everything, in the background: failures are logged, shown in `problems` and tried again. */
   restore(): void;
-  /** A container has joined: the mesh is told, if it is on the ingress network, once its interface is inside. */
+  /**
+   * A container has joined: once its namespace is there its questions for names are led here, and the mesh is told if it
+   * is on the ingress network.
+   */
   joined(local: LocalRecord): void;
+  /** A container has left one of its networks. */
+  left(sandbox: string): void;
   /** Takes everything out of the kernel. The state is empty already. */
   reset(): Promise<void>;
   problems(): string[];
@@ -59,6 +64,7 @@ class StateKeeper implements Keeper {
   readonly #doubtful: Set<string>;
   readonly #retries: Retries;
   readonly #slots = createSlots(AT_ONCE);
+  readonly #inTurn = createQueues();
   readonly #configure: () => Promise<void>;
   readonly #publish: () => Promise<void>;
   /** Since this process started. */
@@ -140,6 +146,15 @@ class StateKeeper implements Keeper {
 
   joined(local: LocalRecord): void {
     tellMesh({ ...this.#deps, retries: this.#retries }, local);
+    this.#tellNames(local.sandbox);
+  }
+
+  left(sandbox: string): void {
+    if (sandbox !== '') this.#tellNames(sandbox);
+  }
+
+  #tellNames(sandbox: string): void {
+    tellNames({ ...this.#deps, retries: this.#retries, inTurn: this.#inTurn }, sandbox);
   }
 
   async reset(): Promise<void> {
@@ -178,7 +193,7 @@ class StateKeeper implements Keeper {
     if (!this.#configured) await this.configure();
     const fresh = this.#ensured.get(networkId) !== network;
     if (fresh) await plane.ensure(network);
-    const members = state.members(networkId);
+    const members = this.#membersOf(networkId);
     if (members !== undefined && !this.#doubtful.has(networkId)) await plane.apply(network, members);
     if (fresh) {
       await names.serve(network);
@@ -196,11 +211,18 @@ class StateKeeper implements Keeper {
     await mesh.apply(ingress, members, state.published());
   }
 
+  #membersOf(networkId: string): NetworkMembers | undefined {
+    const members = this.#deps.state.members(networkId);
+    if (members === undefined) return undefined;
+    const locals = [...this.#deps.state.locals().values()].filter((local) => local.networkId === networkId);
+    return { ...members, here: new Set(locals.flatMap(({ addresses }) => addresses)) };
+  }
+
   async #auditAll(): Promise<void> {
     const { state, plane, names, logger } = this.#deps;
     try {
       for (const [networkId, network] of [...this.#ensured]) {
-        const members = state.members(networkId);
+        const members = this.#membersOf(networkId);
         if (members === undefined || this.#doubtful.has(networkId)) continue;
         const ports = [...state.locals().values()].filter(
           (local) => local.networkId === networkId && local.sandbox !== '',
@@ -210,6 +232,8 @@ class StateKeeper implements Keeper {
         // A namespace that had to be made anew has no sockets in it.
         if (found.length > 0 && this.#ensured.get(networkId) === network) await names.serve(network);
       }
+      const sandboxes = new Set([...state.locals().values()].map(({ sandbox }) => sandbox));
+      for (const sandbox of sandboxes) if (sandbox !== '') this.#tellNames(sandbox);
     } finally {
       this.#retries.later(AUDIT_PERIOD_MS, () => this.#auditAll());
     }

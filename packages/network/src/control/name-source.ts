@@ -22,6 +22,7 @@ export function createNameSource(state: NodeState): NameSource {
         networkIds: all.map((local) => local.networkId),
         dns: [...new Set(all.flatMap((local) => local.dns))],
         outside: networks.some((network) => network !== undefined && !network.internal),
+        ...(asking.sandbox === '' ? {} : { sandbox: asking.sandbox, plain: all.every(({ taskId }) => taskId === '') }),
       };
     },
   };

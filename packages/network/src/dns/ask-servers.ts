@@ -1,7 +1,9 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { connect, isIPv6 } from 'node:net';
+import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
+import { isIPv6, Socket } from 'node:net';
 import type { Clock } from '@swarmd/model';
+import type { Namespaces } from '../parts.js';
 import { MessageReader, tcpMessage } from './tcp-messages.js';
+import type { Upstream } from './upstreams.js';
 import { answersQuestion, passOn, type Query, RCODE } from './wire.js';
 
 /** How long one server is waited for before the next is asked as well, in milliseconds. */
@@ -18,6 +20,8 @@ export interface AskDeps {
   id: number;
   /** Port of the servers. */
   port: number;
+  /** Opens the sockets of servers that are asked from a namespace. */
+  socket: Namespaces['socket'];
 }
 
 /**
@@ -28,7 +32,7 @@ export interface AskDeps {
  */
 export function askServers(
   query: Query,
-  servers: readonly string[],
+  servers: readonly Upstream[],
   deps: AskDeps,
   done: (answer: Buffer | undefined) => void,
 ): () => void {
@@ -39,11 +43,11 @@ export function askServers(
 
 class Round {
   readonly #query: Query;
-  readonly #servers: readonly string[];
+  readonly #servers: readonly Upstream[];
   readonly #deps: AskDeps;
   readonly #done: (answer: Buffer | undefined) => void;
   readonly #packet: Buffer;
-  readonly #sockets = new Map<number, Socket>();
+  readonly #sockets = new Map<number, DatagramSocket>();
   readonly #failed = new Set<number>();
   readonly #closing: (() => void)[] = [];
   #cancelNext = () => {};
@@ -51,7 +55,7 @@ class Round {
   #over = false;
   #overTcp = false;
 
-  constructor(query: Query, servers: readonly string[], deps: AskDeps, done: (answer: Buffer | undefined) => void) {
+  constructor(query: Query, servers: readonly Upstream[], deps: AskDeps, done: (answer: Buffer | undefined) => void) {
     this.#query = query;
     this.#servers = servers;
     this.#deps = deps;
@@ -99,12 +103,21 @@ class Round {
       open.send(this.#packet, (error) => error && this.#fail(server));
       return;
     }
-    const address = this.#servers[server]!;
+    const { address, from } = this.#servers[server]!;
     // A socket a question: its port is as hard to guess as its ID, and a refusal (ICMP) reaches the question it is for.
     const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', lookup: noLookup });
     this.#sockets.set(server, socket);
     socket.on('error', () => this.#fail(server));
     socket.on('message', (answer) => this.#received(server, answer));
+    if (from !== undefined) {
+      try {
+        socket.bind({ fd: this.#deps.socket(from.namespace, 'udp', from.address, 0), exclusive: true });
+      } catch {
+        // The container has gone.
+        queueMicrotask(() => this.#fail(server));
+        return;
+      }
+    }
     socket.connect(this.#deps.port, address, () => {
       if (!this.#over) socket.send(this.#packet, (error) => error && this.#fail(server));
     });
@@ -126,19 +139,25 @@ class Round {
     this.#cancelNext();
     // What fitted is better than nothing when TCP is closed.
     const complete = (whole: Buffer | undefined): void => this.#finish(passOn(this.#query, whole ?? answer));
-    this.#closing.push(askTcp(this.#servers[server]!, this.#deps.port, this.#packet, isAnswer, complete));
+    this.#closing.push(askTcp(this.#servers[server]!, this.#deps, this.#packet, isAnswer, complete));
     this.#closing.push(this.#deps.clock.after(TCP_MS, () => complete(undefined)));
   }
 }
 
 function askTcp(
-  host: string,
-  port: number,
+  { address, from }: Upstream,
+  { port, socket: open }: AskDeps,
   packet: Buffer,
   isAnswer: (message: Buffer) => boolean,
   done: (answer: Buffer | undefined) => void,
 ): () => void {
-  const socket = connect({ host, port });
+  let socket: Socket;
+  try {
+    socket = from === undefined ? new Socket() : new Socket(unconnected(open(from.namespace, 'tcp', from.address, 0)));
+  } catch {
+    queueMicrotask(() => done(undefined));
+    return () => {};
+  }
   const reader = new MessageReader();
   socket.on('error', () => done(undefined));
   socket.on('close', () => done(undefined));
@@ -148,8 +167,14 @@ function askTcp(
       if (isAnswer(message)) done(message);
     }
   });
+  socket.connect({ host: address, port });
   socket.write(tcpMessage(packet));
   return () => socket.destroy();
+}
+
+/** Nothing is read from it before it is connected. */
+function unconnected(fd: number) {
+  return { fd, readable: true, writable: true, manualStart: true };
 }
 
 /** Addresses need no look-up; Node would go through its own for each. */

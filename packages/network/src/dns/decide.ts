@@ -1,7 +1,8 @@
 import type { Random } from '@swarmd/model';
 import type { Asker, NameSource } from '../parts.js';
-import { canonicalAddress, foldName, type NamedAddresses, type NameTables } from './name-table.js';
+import { foldName, type NamedAddresses, type NameTables } from './name-table.js';
 import { resolveName, resolveReverse, shuffled } from './resolve.js';
+import { type Upstream, upstreamsOf } from './upstreams.js';
 import { type Query, RCODE, RECORD_TYPE, type RecordData, type Reply, readQuery, writeReply } from './wire.js';
 
 /**
@@ -14,14 +15,16 @@ export const ANSWER_TTL_S = 2;
 export type Decision =
   | { kind: 'drop' }
   | { kind: 'answer'; packet: Buffer }
-  /** `dns` are the asker's own servers; empty for the host's. `not` are addresses never to ask: our own. */
-  | { kind: 'forward'; query: Query; dns: readonly string[]; not: ReadonlySet<string> };
+  /** Others are asked, at least one; `otherwise` is the answer when none has one. */
+  | { kind: 'forward'; query: Query; servers: readonly Upstream[]; otherwise: Buffer };
 
 /** Where a packet came from: a network, the address there, and over what. */
 export interface Origin {
   networkId: string;
   address: string;
   via: 'udp' | 'tcp';
+  /** Whether it was meant for the engine's own server. */
+  redirected: boolean;
 }
 
 /** What {@link decide} looks into. */
@@ -29,6 +32,8 @@ export interface DecideDeps {
   asker: NameSource['asker'];
   tables: NameTables;
   random: Random;
+  /** The host's name servers, as of now. */
+  ofHost: () => readonly string[];
 }
 
 /** What to do with `packet`. Waits for nothing and changes nothing. */
@@ -43,19 +48,27 @@ export function decide(packet: Buffer, origin: Origin, deps: DecideDeps): Decisi
   if (query.class !== 1 || query.type === RECORD_TYPE.AXFR || query.type === RECORD_TYPE.IXFR) {
     return answer({ rcode: RCODE.REFUSED });
   }
-  const local = answerLocally(query, asker, deps);
+  const local = answerLocally(query, asker, origin, deps);
   if (local !== undefined) return answer({ ...local, authoritative: true });
-  if (!asker.outside) return answer({ rcode: RCODE.NXDOMAIN, authoritative: true });
-  return { kind: 'forward', query, dns: asker.dns, not: ownAddresses(asker, deps.tables) };
+  const { servers, closed } = upstreamsOf(asker, origin.redirected, deps.ofHost, deps.tables);
+  const otherwise = closed ? { rcode: RCODE.NXDOMAIN, authoritative: true } : { rcode: RCODE.SERVFAIL };
+  if (servers.length === 0) return answer(otherwise);
+  return { kind: 'forward', query, servers, otherwise: writeReply(query, otherwise) };
 }
 
-function answerLocally(query: Query, asker: Asker, { tables, random }: DecideDeps): Reply | undefined {
+function answerLocally(
+  query: Query,
+  asker: Asker,
+  { redirected }: Origin,
+  { tables, random }: DecideDeps,
+): Reply | undefined {
   const found = resolveName(query.name, asker, tables);
   if (found !== undefined) return { rcode: RCODE.NOERROR, records: recordsOf(query.type, found, random) };
   if (!foldName(query.name).endsWith('.arpa')) return undefined;
   const reverse = resolveReverse(query.name, asker, tables);
   if (reverse.kind === 'elsewhere') return undefined;
-  if (reverse.kind === 'nobody') return { rcode: RCODE.NXDOMAIN };
+  // The engine may know a container that no manager has told of yet.
+  if (reverse.kind === 'nobody') return redirected && asker.plain ? undefined : { rcode: RCODE.NXDOMAIN };
   const asked = query.type === RECORD_TYPE.PTR || query.type === RECORD_TYPE.ANY;
   return { rcode: RCODE.NOERROR, records: asked ? [{ type: 'PTR', data: reverse.name, ttl: ANSWER_TTL_S }] : [] };
 }
@@ -68,9 +81,4 @@ function recordsOf(type: number, found: NamedAddresses, random: Random): RecordD
     ...v4.map((data): RecordData => ({ type: 'A', data, ttl: ANSWER_TTL_S })),
     ...v6.map((data): RecordData => ({ type: 'AAAA', data, ttl: ANSWER_TTL_S })),
   ];
-}
-
-function ownAddresses(asker: Asker, tables: NameTables): Set<string> {
-  const subnets = asker.networkIds.flatMap((id) => tables.network(id)?.subnets ?? []);
-  return new Set(subnets.flatMap(({ gateway }) => canonicalAddress(gateway) ?? []));
 }

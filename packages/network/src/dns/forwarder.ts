@@ -1,6 +1,7 @@
-import type { Clock, Random } from '@swarmd/model';
+import type { Random } from '@swarmd/model';
 import type { Logger } from 'pino';
-import { askServers } from './ask-servers.js';
+import { type AskDeps, askServers } from './ask-servers.js';
+import type { Upstream } from './upstreams.js';
 import type { Query } from './wire.js';
 
 /** Questions that wait for servers at a time, of all networks: each holds up to three sockets. */
@@ -11,7 +12,7 @@ export const MAX_QUESTIONS_OF_NETWORK = 128;
 /** Sends questions to servers outside, no more at a time than it may. */
 export interface Forwarder {
   /** Calls `done` once: with the answer, or nothing when there is none or too many wait; not at all after `stop`. */
-  ask(networkId: string, query: Query, servers: readonly string[], done: (answer: Buffer | undefined) => void): void;
+  ask(networkId: string, query: Query, servers: readonly Upstream[], done: (answer: Buffer | undefined) => void): void;
   /** Drops the questions of a network. */
   stop(networkId: string): void;
   /** How many wait. */
@@ -23,8 +24,8 @@ interface Waiting {
 }
 
 /** A {@link Forwarder} to `port` of the servers. */
-export function createForwarder(deps: { clock: Clock; random: Random; logger: Logger; port: number }): Forwarder {
-  const { clock, random, logger, port } = deps;
+export function createForwarder(deps: Omit<AskDeps, 'id'> & { random: Random; logger: Logger }): Forwarder {
+  const { random, logger } = deps;
   const waiting = new Map<string, Set<Waiting>>();
   let size = 0;
   let full = false;
@@ -43,7 +44,7 @@ export function createForwarder(deps: { clock: Clock; random: Random; logger: Lo
       ofNetwork.add(question);
       size++;
       const id = Buffer.from(random.bytes(2)).readUInt16BE(0);
-      question.cancel = askServers(query, servers, { clock, id, port }, (answer) => {
+      question.cancel = askServers(query, servers, { ...deps, id }, (answer) => {
         if (ofNetwork.delete(question)) size--;
         if (ofNetwork.size === 0 && waiting.get(networkId) === ofNetwork) waiting.delete(networkId);
         if (size === 0) full = false;

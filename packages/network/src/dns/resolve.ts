@@ -52,7 +52,7 @@ export function resolveReverse(name: string, asker: Asker, tables: NameTables): 
     if (network === undefined) continue;
     const found = tables.table(id)?.nameOf(address);
     if (found !== undefined) return { kind: 'name', name: `${found}.${network.name}` };
-    ours ||= network.subnets.some(({ subnet }) => contains(subnet, address));
+    ours ||= network.subnets.some(({ subnet }) => isInside(subnet, address));
   }
   return { kind: ours ? 'nobody' : 'elsewhere' };
 }
@@ -69,7 +69,8 @@ export function addressOfReverse(name: string): string | undefined {
   return canonicalAddress(digits.reverse().join('').match(/.{4}/g)!.join(':'));
 }
 
-function contains(subnet: string, address: string): boolean {
+/** Whether `address`, in its canonical form, lies in `subnet` (CIDR). */
+export function isInside(subnet: string, address: string): boolean {
   const [base, prefix] = subnet.split('/');
   const canonical = canonicalAddress(base ?? '');
   if (canonical === undefined || isIPv4(canonical) !== isIPv4(address)) return false;

@@ -1,20 +1,22 @@
 import { statSync } from 'node:fs';
+import { isIPv4 } from 'node:net';
 import { type Clock, type NodeNetwork, type Random, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
-import type { NameServer, NameSource, Namespaces } from '../parts.js';
+import { createCommands, type KernelNamespaces } from '../kernel/index.js';
+import type { NameServer, NameSource } from '../parts.js';
 import { decide } from './decide.js';
 import { createForwarder } from './forwarder.js';
 import { type Handler, type Listener, serveTcp, serveUdp } from './listeners.js';
 import { machineClock, machineRandom } from './machine.js';
-import { canonicalAddress, createNameTables } from './name-table.js';
-import { hostServers, MAX_SERVERS } from './resolv-conf.js';
-import { RCODE, writeReply } from './wire.js';
+import { createNameTables } from './name-table.js';
+import { REDIRECTED_PORT, redirect } from './redirect.js';
+import { hostServers } from './resolv-conf.js';
 
 const DNS_PORT = 53;
 
 /** What a {@link NameServer} is made of. */
 export interface NameServerDeps {
-  namespaces: Namespaces;
+  namespaces: KernelNamespaces;
   /** Members of a network must be another object after each change: their names are kept by it. */
   source: NameSource;
   logger: Logger;
@@ -40,24 +42,23 @@ export function createNameServer(deps: NameServerDeps): NameServer {
   const random = deps.random ?? machineRandom();
   const logger = deps.logger.child({ part: 'dns' });
   const tables = createNameTables(source);
-  const forwarder = createForwarder({ clock, random, logger, port: DNS_PORT });
+  const forwarder = createForwarder({ clock, random, logger, port: DNS_PORT, socket: namespaces.socket });
   const ofHost = hostServers(resolvConf);
+  const commands = createCommands(namespaces);
   const served = new Map<string, Served>();
   let closed = false;
 
-  const handler = (networkId: string, via: 'udp' | 'tcp'): Handler => {
+  const handler = (networkId: string, via: 'udp' | 'tcp', redirected: boolean): Handler => {
     const asker: NameSource['asker'] = (id, address) => source.asker(id, address);
     return (packet, address, reply) => {
-      const decision = decide(packet, { networkId, address, via }, { asker, tables, random });
+      const origin = { networkId, address, via, redirected };
+      const decision = decide(packet, origin, { asker, tables, random, ofHost });
       if (decision.kind !== 'forward') {
         reply(decision.kind === 'answer' ? decision.packet : undefined);
         return;
       }
-      const { query, dns, not } = decision;
-      const servers = (dns.length > 0 ? dns : ofHost()).filter((server) => isOther(server, not)).slice(0, MAX_SERVERS);
-      forwarder.ask(networkId, query, servers, (answer) => {
-        reply(answer ?? writeReply(query, { rcode: RCODE.SERVFAIL }));
-      });
+      const { query, servers, otherwise } = decision;
+      forwarder.ask(networkId, query, servers, (answer) => reply(answer ?? otherwise));
     };
   };
   const open = async (network: NodeNetwork): Promise<Listener[]> => {
@@ -65,10 +66,13 @@ export function createNameServer(deps: NameServerDeps): NameServer {
     const opened: Listener[] = [];
     try {
       for (const { gateway } of network.subnets) {
-        const udp = namespaces.listen(path, 'udp', gateway, DNS_PORT);
-        opened.push(await serveUdp(udp, gateway, handler(network.id, 'udp'), logger));
-        const tcp = namespaces.listen(path, 'tcp', gateway, DNS_PORT);
-        opened.push(await serveTcp(tcp, handler(network.id, 'tcp'), clock, logger));
+        for (const port of isIPv4(gateway) ? [DNS_PORT, REDIRECTED_PORT] : [DNS_PORT]) {
+          const redirected = port === REDIRECTED_PORT;
+          const udp = namespaces.listen(path, 'udp', gateway, port);
+          opened.push(await serveUdp(udp, gateway, handler(network.id, 'udp', redirected), logger));
+          const tcp = namespaces.listen(path, 'tcp', gateway, port);
+          opened.push(await serveTcp(tcp, handler(network.id, 'tcp', redirected), clock, logger));
+        }
       }
       return opened;
     } catch (cause) {
@@ -102,17 +106,13 @@ export function createNameServer(deps: NameServerDeps): NameServer {
         throw error;
       }
     },
+    redirect: (sandbox, by) => redirect({ namespaces, commands }, sandbox, by),
     stop,
     close: async () => {
       closed = true;
       await Promise.all([...served.keys()].map(stop));
     },
   };
-}
-
-function isOther(server: string, own: ReadonlySet<string>): boolean {
-  const canonical = canonicalAddress(server);
-  return canonical !== undefined && !own.has(canonical);
 }
 
 function identify(path: string): string {

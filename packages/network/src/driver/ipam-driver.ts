@@ -83,6 +83,8 @@ export function createIpamDriver(state: NodeState, now: () => number): IpamDrive
       const pool = findPool(state, request.PoolID);
       const { network, subnet, gateway } = pool;
       const isGateway = request.Options[ADDRESS_TYPE] === GATEWAY_TYPE;
+      // Tasks ask for the address that a manager gave them.
+      if (!isGateway && request.Address === '') checkAttachable(network);
       const address = isGateway ? gateway : request.Address === '' ? choose(pool) : plainAddress(request.Address);
       if (isGateway) checkGateway(request.Address, pool);
       else {
@@ -132,6 +134,13 @@ export function knownNetwork(state: NodeState, networkId: string): NodeNetwork {
   throw new SwarmdError('not-found', `${problem}: it was removed, or swarmd has not told of it yet`, {
     field: NETWORK_OPTION,
   });
+}
+
+/** Refuses what is no task on a network that is only for tasks, in Docker's own words. */
+export function checkAttachable({ name, attachable }: NodeNetwork): void {
+  if (attachable) return;
+  const why = `rpc error: code = PermissionDenied desc = network ${name} not manually attachable`;
+  throw new SwarmdError('permission-denied', `Could not attach to network ${name}: ${why}`);
 }
 
 function poolsOf(network: NodeNetwork): Pool[] {

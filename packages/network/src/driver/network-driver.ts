@@ -9,7 +9,7 @@ import type { NetworkPlane } from '../parts.js';
 import type { NodeState } from '../state/node-state.js';
 import type { LocalRecord } from '../state/records.js';
 import { formatRange, parseRange, plainAddress } from './addresses.js';
-import { ADDRESS_SPACE, type IpamDriver, knownNetwork, namedNetwork } from './ipam-driver.js';
+import { ADDRESS_SPACE, checkAttachable, type IpamDriver, knownNetwork, namedNetwork } from './ipam-driver.js';
 import {
   type CreateEndpointSchema,
   type CreateNetworkSchema,
@@ -75,6 +75,7 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
 
   const dropLocal = async (local: LocalRecord): Promise<void> => {
     unawaited(state.removeLocal(local.endpointId));
+    keeper.left(local.sandbox);
     await plane.unplug(local.networkId, local.endpointId);
   };
 
@@ -116,6 +117,7 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
         const { Address, AddressIPv6, MacAddress } = request.Interface;
         const addresses = [Address, AddressIPv6].filter(Boolean).map(plainAddress);
         const network = await networkOf(request.NetworkID, addresses);
+        if (textOption(request.Options, TASK_OPTION) === '') checkAttachable(network);
         if (Address === '') {
           throw new SwarmdError('invalid-argument', `network ${network.name}: an endpoint needs an IPv4 address`, {
             field: 'Interface.Address',
@@ -166,6 +168,7 @@ export function createNetworkDriver(deps: NetworkDriverDeps): NetworkDriver {
         const local = state.locals().get(endpointId);
         if (local === undefined) return;
         unawaited(state.putLocal({ ...local, sandbox: '', changedAtMs: clock.now() }));
+        keeper.left(local.sandbox);
         await plane.unplug(local.networkId, endpointId);
       }),
 

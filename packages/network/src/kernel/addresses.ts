@@ -27,6 +27,27 @@ export function macAddressFor(addresses: readonly string[]): string | undefined 
   return ipv4 === undefined ? undefined : macAddressOf(ipv4);
 }
 
+/** More addresses than a node's range of a network ever has. */
+const MAX_RANGE = 256;
+
+/** All IPv4 addresses of a range in CIDR notation; none of one of IPv6. `invalid-argument` for what is no such range. */
+export function addressesOf(range: string): string[] {
+  const [first = '', prefix = ''] = range.split('/');
+  const family = isIP(first);
+  const size = 2 ** ((family === 4 ? 32 : 128) - Number(prefix));
+  const known = family !== 0 && /^\d{1,3}$/.test(prefix) && size >= 1;
+  if (!known || (family === 4 && size > MAX_RANGE)) {
+    const allowed = `must be in CIDR notation, with ${MAX_RANGE} addresses at most`;
+    throw new SwarmdError('invalid-argument', `invalid range '${range}': ${allowed}`, { field: 'ranges' });
+  }
+  if (family === 6) return [];
+  const value = first.split('.').reduce((sum, byte) => sum * 256 + Number(byte), 0);
+  const start = value - (value % size);
+  return Array.from({ length: size }, (_, at) =>
+    [24, 16, 8, 0].map((shift) => Math.floor((start + at) / 2 ** shift) % 256).join('.'),
+  );
+}
+
 /** A subnet with its gateway. */
 export interface Subnet {
   family: 4 | 6;

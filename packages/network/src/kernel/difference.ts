@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import type { NodeNetwork } from '@swarmd/model';
 import { markOf } from './mark.js';
 import { baseRules, markLines, serviceRule, TABLE } from './rules.js';
-import { emptyTables, type NetworkTables } from './tables.js';
+import { comparable, emptyTables, type NetworkTables } from './tables.js';
 
 /** Steps from one state of a network's tables to another, in the order in which they are to be taken. */
 export interface TableChanges {
@@ -29,12 +29,13 @@ export function changesBetween(network: NodeNetwork, from: NetworkTables, to: Ne
     left: [],
     sentences: [],
   };
-  compareForwarding(from, to, changes);
-  compareNeighbours(from, to, changes);
+  const [before, after] = comparable(from, to);
+  compareForwarding(before, after, changes);
+  compareNeighbours(before, after, changes);
   compareAddresses(from, to, changes);
   compareRules(network, from, to, changes);
-  const after = new Set([...to.chains.values()].flat());
-  changes.left = [...new Set([...from.chains.values()].flat())].filter((address) => !after.has(address));
+  const stay = new Set([...to.chains.values()].flat());
+  changes.left = [...new Set([...from.chains.values()].flat())].filter((address) => !stay.has(address));
   return changes;
 }
 

@@ -10,6 +10,7 @@ import { type LinkSteps, linkSteps, writeSettings } from './links.js';
 import { markOf } from './mark.js';
 import type { KernelNamespaces } from './namespaces.js';
 import { portSteps } from './ports.js';
+import type { RangeTable } from './ranges.js';
 import { markedTables, readTables } from './read-tables.js';
 import { releaseAttempts } from './release.js';
 import { type NetworkTables, tablesFor } from './tables.js';
@@ -28,6 +29,8 @@ export interface Known {
   members: NetworkMembers | undefined;
   /** What stands in the kernel; unknown at first, and after a change that failed. */
   tables: NetworkTables | undefined;
+  /** What was last to follow from the ranges of other nodes. */
+  ranges: RangeTable | undefined;
   /** Nothing has failed since it was made or mended: only then need it not be looked at before something is applied. */
   sound: boolean;
   /** What was seen when it was last looked at, until something is changed. */
@@ -65,7 +68,8 @@ export async function ensure(plane: Plane, network: NodeNetwork): Promise<string
   const steps = linkSteps(network, config, path, view.links);
   const before = plane.known.get(network.id);
   const tables = made || steps.renewed ? undefined : before?.tables;
-  const known = { network, members: before?.members, tables, sound: false, view: undefined };
+  const { members, ranges } = before ?? {};
+  const known = { network, members, ranges, tables, sound: false, view: undefined };
   plane.known.set(network.id, known);
   await takeSteps(commands, host, path, steps);
   sentences.push(...steps.sentences, ...settings(true));
@@ -89,7 +93,7 @@ async function takeSteps(commands: Commands, host: string, path: string, steps: 
 
 /** As the plane's method, in the network's turn. */
 export async function apply(plane: Plane, network: NodeNetwork, members: NetworkMembers): Promise<void> {
-  const wanted = tablesFor(network, members, configured(plane).addr);
+  const wanted = tablesFor(network, members, configured(plane).addr, plane.known.get(network.id)?.ranges);
   // After a failure too: what it failed for may be missing.
   if (!plane.known.get(network.id)?.sound || !plane.namespaces.exists(network.id)) await ensure(plane, network);
   const path = plane.namespaces.pathOf(network.id);
@@ -119,7 +123,8 @@ async function change(
 ): Promise<void> {
   const { commands } = plane;
   const path = plane.namespaces.pathOf(network.id);
-  plane.known.set(network.id, { network, members, tables: undefined, sound: false, view: undefined });
+  const ranges = wanted.ranges?.table;
+  plane.known.set(network.id, { network, members, ranges, tables: undefined, sound: false, view: undefined });
   // One after another: none may be under way still when another has failed and the next change begins.
   await commands.batch(path, 'bridge', changes.addBridge);
   await commands.batch(path, 'ip', changes.addIp);
@@ -129,7 +134,7 @@ async function change(
   );
   await commands.batch(path, 'ip', changes.removeIp);
   await commands.batch(path, 'bridge', changes.removeBridge);
-  plane.known.set(network.id, { network, members, tables: wanted, sound: true, view: undefined });
+  plane.known.set(network.id, { network, members, ranges, tables: wanted, sound: true, view: undefined });
 }
 
 /** As the plane's method, in the network's turn. */
@@ -140,7 +145,7 @@ export async function audit(
   ports: readonly LocalPort[],
 ): Promise<string[]> {
   const { commands } = plane;
-  const wanted = tablesFor(network, members, configured(plane).addr);
+  const wanted = tablesFor(network, members, configured(plane).addr, plane.known.get(network.id)?.ranges);
   const sentences = [...(await mendGuard(plane)), ...(await ensure(plane, network))];
   const path = plane.namespaces.pathOf(network.id);
   const view = plane.namespaces.view(path);

@@ -35,8 +35,6 @@ export interface KernelNamespaces extends Namespaces {
   view(path: string): KernelView;
   /** Which rules were last loaded there, see `markOf`; empty without any. */
   mark(path: string): string;
-  /** A socket bound inside that does not listen; `port` 0 is any. */
-  socket(path: string, protocol: 'udp' | 'tcp', address: string, port: number): number;
 }
 
 const MS_BIND = 4096;

@@ -3,6 +3,7 @@ import type { NodeNetwork } from '@swarmd/model';
 import { SwarmdError } from '@swarmd/model';
 import type { NetworkMembers } from '../parts.js';
 import { canonicalAddress, familyOf, macAddressFor } from './addresses.js';
+import { type RangeEntry, type RangeTable, rangeTable } from './ranges.js';
 import { baseRules } from './rules.js';
 
 /** What follows from the members of a network and stands in the kernel, inside its namespace. */
@@ -26,6 +27,11 @@ export interface NetworkTables {
   dispatch: Map<string, string>;
   /** Backends on this node: they may reach themselves. */
   selves: Set<string>;
+  /**
+   * What the ranges of other nodes lead to, beyond all above, but for MAC addresses of this node's containers (`own`);
+   * absent without ranges, and in what was read: there it is among the rest.
+   */
+  ranges?: { table: RangeTable; own: ReadonlySet<string> };
   /** Digest of the rules that do not depend on members; empty unless they are all there. */
   base: string;
 }
@@ -45,20 +51,39 @@ export function emptyTables(): NetworkTables {
   };
 }
 
-/** What should stand in the kernel of the node with the data path address `ownAddr`. */
-export function tablesFor(network: NodeNetwork, members: NetworkMembers, ownAddr: string): NetworkTables {
+/**
+ * What should stand in the kernel of the node with the data path address `ownAddr`. `previous`: of the same network, what
+ * followed from its ranges lately.
+ */
+export function tablesFor(
+  network: NodeNetwork,
+  members: NetworkMembers,
+  ownAddr: string,
+  previous?: RangeTable,
+): NetworkTables {
   const tables = emptyTables();
   tables.base = baseRules(network).digest;
-  addRemotes(tables, members, ownAddr);
+  const own = ownAddresses(members, ownAddr);
+  addRemotes(tables, members, ownAddr, own);
+  const table = rangeTable(members.blocks ?? new Map(), ownAddr, previous);
+  if (table.entries.size > 0) tables.ranges = { table, own };
   addServices(tables, members, ownAddr);
   return tables;
 }
 
-function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: string): void {
-  const own = new Set<string | undefined>();
-  for (const endpoint of members.endpoints.values()) {
-    if (endpoint.nodeAddr === ownAddr) own.add(macAddressFor(endpoint.addresses));
-  }
+/** MAC addresses of the containers of this node. */
+function ownAddresses(members: NetworkMembers, ownAddr: string): Set<string> {
+  const own = new Set<string>();
+  const add = (addresses: readonly string[]): void => {
+    const mac = macAddressFor(addresses);
+    if (mac !== undefined) own.add(mac);
+  };
+  for (const endpoint of members.endpoints.values()) if (endpoint.nodeAddr === ownAddr) add(endpoint.addresses);
+  for (const address of members.here ?? []) add([address]);
+  return own;
+}
+
+function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: string, own: ReadonlySet<string>): void {
   for (const endpoint of members.endpoints.values()) {
     const mac = macAddressFor(endpoint.addresses);
     // A container that is here is here, whoever else is still said to have had its address.
@@ -72,6 +97,42 @@ function addRemotes(tables: NetworkTables, members: NetworkMembers, ownAddr: str
       tables.neighbours.set(canonicalAddress(address), mac);
     }
   }
+}
+
+/** Adds what the ranges lead to, of `only` these MAC addresses when given; a container and an endpoint go before a range. */
+function withRanges(tables: NetworkTables, only?: ReadonlySet<string>): NetworkTables {
+  if (tables.ranges === undefined) return tables;
+  const { table, own } = tables.ranges;
+  const { ranges: _added, ...rest } = tables;
+  const tunnels = new Map(tables.tunnels);
+  const bridged = new Set(tables.bridged);
+  const neighbours = new Map(tables.neighbours);
+  const add = (mac: string, { address, node }: RangeEntry): void => {
+    if (own.has(mac) || tables.tunnels.has(mac)) return;
+    tunnels.set(mac, node);
+    bridged.add(mac);
+    neighbours.set(address, mac);
+  };
+  if (only === undefined) for (const [mac, entry] of table.entries) add(mac, entry);
+  for (const mac of only ?? []) {
+    const entry = table.entries.get(mac);
+    if (entry !== undefined) add(mac, entry);
+  }
+  return { ...rest, tunnels, bridged, neighbours };
+}
+
+/**
+ * The tables to be compared, with what the ranges lead to among the rest. Where both have the same ranges only those
+ * addresses of them are there that may differ.
+ */
+export function comparable(from: NetworkTables, to: NetworkTables): [NetworkTables, NetworkTables] {
+  if (from.ranges?.table !== to.ranges?.table) return [withRanges(from), withRanges(to)];
+  const only = new Set<string>();
+  for (const { tunnels, ranges } of [from, to]) {
+    for (const mac of tunnels.keys()) only.add(mac);
+    for (const mac of ranges?.own ?? []) only.add(mac);
+  }
+  return [withRanges(from, only), withRanges(to, only)];
 }
 
 function addServices(tables: NetworkTables, members: NetworkMembers, ownAddr: string): void {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isIPv4 } from 'node:net';
+import { isIP, isIPv4 } from 'node:net';
 import type { NodeNetwork } from '@swarmd/model';
 import { canonicalAddress } from '../kernel/addresses.js';
 
@@ -14,9 +14,17 @@ export function meshMac(dataPathAddress: string): string {
   return `0e:${hexBytes([...digest.subarray(0, 5)])}`;
 }
 
-/** The network's first IPv4 subnet; the mesh is IPv4 only. */
-export function ipv4Subnet(network: NodeNetwork): { subnet: string; gateway: string } | undefined {
-  return network.subnets.find((candidate) => isIPv4(candidate.gateway));
+/** A version of IP. */
+export type Family = 4 | 6;
+
+/** The network's first subnet of a version of IP. */
+export function subnetOf(network: NodeNetwork, family: Family): { subnet: string; gateway: string } | undefined {
+  return network.subnets.find(({ gateway }) => isIP(gateway) === family);
+}
+
+/** `ip` or `ip6`, as nft says. */
+export function protocolOf(family: Family): 'ip' | 'ip6' {
+  return family === 4 ? 'ip' : 'ip6';
 }
 
 function hexBytes(bytes: readonly number[]): string {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Commands } from '../kernel/commands.js';
 import type { Namespaces } from '../parts.js';
+import { type Family, protocolOf } from './addresses.js';
 import { HOST_LINK } from './node-rules.js';
 
 /** Of connections that the mesh leads into the ingress network, and of what comes back: all that a firewall must let pass. */
@@ -22,10 +23,15 @@ export interface ForwardChain {
  * Resolves with a sentence for each other firewall that drops them, with the command that changes it; nothing of
  * those is touched.
  */
-export async function openFirewall(commands: Commands, namespaces: Namespaces, host: string): Promise<string[]> {
+export async function openFirewall(
+  commands: Commands,
+  namespaces: Namespaces,
+  host: string,
+  family: Family = 4,
+): Promise<string[]> {
   const problems: string[] = [];
-  const chains = forwardChains(await commands.run(host, ['nft', 'list', 'chains']));
-  for (const iptables of iptablesInUse(namespaces, host, chains)) {
+  const chains = forwardChains(await commands.run(host, ['nft', 'list', 'chains']), family);
+  for (const iptables of iptablesInUse(namespaces, host, chains, family)) {
     const rules = await commands.run(host, [iptables, '-w', '-S']).catch(() => '');
     if (/^-N DOCKER-USER$/m.test(rules)) {
       for (const rule of acceptRules) {
@@ -46,8 +52,11 @@ export async function openFirewall(commands: Commands, namespaces: Namespaces, h
 
 /** Removes what {@link openFirewall} added. */
 export async function closeFirewall(commands: Commands, namespaces: Namespaces, host: string): Promise<void> {
-  const chains = forwardChains(await commands.run(host, ['nft', 'list', 'chains']));
-  for (const iptables of iptablesInUse(namespaces, host, chains)) {
+  const listing = await commands.run(host, ['nft', 'list', 'chains']);
+  const variants = ([4, 6] as const).flatMap((family) =>
+    iptablesInUse(namespaces, host, forwardChains(listing, family), family),
+  );
+  for (const iptables of variants) {
     const rules = await commands.run(host, [iptables, '-w', '-S']).catch(() => '');
     for (const rule of acceptRules) {
       if (rules.includes(`-A DOCKER-USER ${rule}`))
@@ -60,8 +69,8 @@ export async function closeFirewall(commands: Commands, namespaces: Namespaces, 
 export function iptablesProblem(rules: string, iptables: string): string[] {
   const drops = /^-P FORWARD (DROP|REJECT)$/m.test(rules);
   if (!drops || acceptRules.every((rule) => rules.includes(rule))) return [];
-  if (/^-N ufw-/m.test(rules)) {
-    if (new RegExp(`^-A ufw-user-forward .*-o ${HOST_LINK} .*-j ACCEPT$`, 'm').test(rules)) return [];
+  if (/^-N ufw6?-/m.test(rules)) {
+    if (new RegExp(`^-A ufw6?-user-forward .*-o ${HOST_LINK} .*-j ACCEPT$`, 'm').test(rules)) return [];
     return [`ufw drops what published ports lead to other nodes: run \`ufw route allow out on ${HOST_LINK}\``];
   }
   const repair = acceptRules.map((rule) => `${iptables} -I FORWARD ${rule}`).join(' && ');
@@ -82,11 +91,11 @@ export function nftProblem(chain: ForwardChain, listing: string): string[] {
   return [`the chain ${place} drops what published ports lead to other nodes: run \`${repair}\``];
 }
 
-/** The chains of IPv4 that decide on forwarded packets, in what `nft list chains` says. */
-export function forwardChains(listing: string): ForwardChain[] {
+/** The chains that decide on forwarded packets of a version of IP, in what `nft list chains` says. */
+export function forwardChains(listing: string, version: Family = 4): ForwardChain[] {
   const chains: ForwardChain[] = [];
   for (const [, family = '', table = '', body = ''] of listing.matchAll(/^table (\S+) (\S+) \{\n([\s\S]*?)^\}/gm)) {
-    if (family !== 'ip' && family !== 'inet') continue;
+    if (family !== protocolOf(version) && family !== 'inet') continue;
     for (const [, name = '', text = ''] of body.matchAll(/^\tchain (\S+) \{\n([\s\S]*?)^\t\}/gm)) {
       const [, policy] = /type filter hook forward priority [^;]*; policy (\w+);/.exec(text) ?? [];
       if (policy !== undefined) chains.push({ family, table, name, policy });
@@ -97,23 +106,29 @@ export function forwardChains(listing: string): ForwardChain[] {
 
 /** Chains of iptables, the engine's among them, are looked at as such. */
 function isIptables(chain: ForwardChain): boolean {
-  return chain.family === 'ip' && chain.table === 'filter' && chain.name === 'FORWARD';
+  return chain.family !== 'inet' && chain.table === 'filter' && chain.name === 'FORWARD';
 }
 
 /**
  * The variants of iptables that have rules here: only those are asked, as the mere question makes tables where there
  * are none.
  */
-function iptablesInUse(namespaces: Namespaces, host: string, chains: readonly ForwardChain[]): string[] {
+function iptablesInUse(
+  namespaces: Namespaces,
+  host: string,
+  chains: readonly ForwardChain[],
+  family: Family,
+): string[] {
+  const tool = `${protocolOf(family)}tables`;
   const variants: string[] = [];
-  if (chains.some(isIptables)) variants.push('iptables-nft');
+  if (chains.some(isIptables)) variants.push(`${tool}-nft`);
   const legacy = namespaces.inside(host, () => {
     try {
-      return readFileSync('/proc/net/ip_tables_names', 'utf8');
+      return readFileSync(`/proc/net/${protocolOf(family)}_tables_names`, 'utf8');
     } catch {
       return '';
     }
   });
-  if (legacy.split('\n').includes('filter')) variants.push('iptables-legacy');
+  if (legacy.split('\n').includes('filter')) variants.push(`${tool}-legacy`);
   return variants;
 }

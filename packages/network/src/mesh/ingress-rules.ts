@@ -1,4 +1,5 @@
 import { canonicalAddress } from '../kernel/addresses.js';
+import { type Family, protocolOf } from './addresses.js';
 import { TABLE } from './node-rules.js';
 
 /** The ingress network's end of the pair of interfaces, a port of its bridge. */
@@ -36,13 +37,13 @@ export function assignIndexes(known: ReadonlyMap<string, number>, macs: Iterable
  * by (`ct mark`), and answers are sent to that node's MAC address, whatever the container addressed. The zone keeps equal
  * addresses and ports of a client that come by two nodes apart: the empty NAT chain gives the later another port.
  */
-export function ingressTables(indexes: ReadonlyMap<string, number>): string[] {
+export function ingressTables(indexes: ReadonlyMap<string, number>, families: readonly Family[]): string[] {
   const entries = [...indexes];
   const byMac = entries.map(([mac, index]) => `${mac} : ${index}`);
-  return [
-    `table ip ${TABLE}`,
-    `delete table ip ${TABLE}`,
-    `table ip ${TABLE} {`,
+  const remembering = (ip: string): string[] => [
+    `table ${ip} ${TABLE}`,
+    `delete table ${ip} ${TABLE}`,
+    `table ${ip} ${TABLE} {`,
     `  map zones { typeof ether saddr : ct zone; ${elements(byMac)} }`,
     `  map marks { type ether_addr : mark; ${elements(byMac)} }`,
     '  chain zone {',
@@ -58,6 +59,9 @@ export function ingressTables(indexes: ReadonlyMap<string, number>): string[] {
     '    type nat hook postrouting priority srcnat;',
     '  }',
     '}',
+  ];
+  return [
+    ...families.map(protocolOf).flatMap(remembering),
     `table bridge ${TABLE}`,
     `delete table bridge ${TABLE}`,
     `table bridge ${TABLE} {`,
@@ -76,7 +80,11 @@ export function ingressTables(indexes: ReadonlyMap<string, number>): string[] {
 }
 
 /** Commands of nft that lead from the tables of `before` to those of `after`; none when they are equal. */
-export function ingressDifference(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): string[] {
+export function ingressDifference(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+  families: readonly Family[],
+): string[] {
   const gone = [...before].filter(([mac, index]) => after.get(mac) !== index);
   const fresh = [...after].filter(([mac, index]) => before.get(mac) !== index);
   const change = (verb: 'add' | 'delete', entries: readonly (readonly [string, number])[]): string[] => {
@@ -84,8 +92,12 @@ export function ingressDifference(before: ReadonlyMap<string, number>, after: Re
     const byMac = entries.map(([mac, index]) => `${mac} : ${index}`).join(', ');
     const byIndex = entries.map(([mac, index]) => `${index} : ${mac}`).join(', ');
     return [
-      `${verb} element ip ${TABLE} zones { ${byMac} }`,
-      `${verb} element ip ${TABLE} marks { ${byMac} }`,
+      ...families
+        .map(protocolOf)
+        .flatMap((ip) => [
+          `${verb} element ${ip} ${TABLE} zones { ${byMac} }`,
+          `${verb} element ${ip} ${TABLE} marks { ${byMac} }`,
+        ]),
       `${verb} element bridge ${TABLE} nodes { ${byIndex} }`,
     ];
   };

@@ -1,7 +1,7 @@
 import type { DataPathConfig, NodeNetwork } from '@swarmd/model';
 import type { Commands } from '../kernel/commands.js';
 import type { Namespaces } from '../parts.js';
-import { meshMac } from './addresses.js';
+import { type Family, meshMac, protocolOf, subnetOf } from './addresses.js';
 import {
   assignIndexes,
   ingressDifference,
@@ -34,11 +34,12 @@ export function createIngressSide(deps: { commands: Commands; namespaces: Namesp
   /** `undefined`: not known, to be read from the kernel. */
   let ways: PeerWays | undefined;
 
-  const nameNodes = async (inside: string, macs: Iterable<string>): Promise<void> => {
+  const nameNodes = async (inside: string, families: readonly Family[], macs: Iterable<string>): Promise<void> => {
     const next = assignIndexes(indexes, macs);
-    const lines = (await present(commands, inside)) ? ingressDifference(indexes, next) : ingressTables(next);
+    const all = ingressTables(next, families);
+    const lines = (await present(commands, inside, families)) ? ingressDifference(indexes, next, families) : all;
     // A difference fails when somebody changed the tables: all of them do not.
-    await commands.nft(inside, lines).catch(() => commands.nft(inside, ingressTables(next)));
+    await commands.nft(inside, lines).catch(() => commands.nft(inside, all));
     indexes = next;
   };
   const leadTo = async (inside: string, peers: ReadonlyMap<string, string>): Promise<void> => {
@@ -63,7 +64,8 @@ export function createIngressSide(deps: { commands: Commands; namespaces: Namesp
       const own = meshMac(config.addr);
       const peers = new Map(config.peers.map((peer) => [meshMac(peer), peer]));
       peers.delete(own);
-      await nameNodes(inside, [own, ...peers.keys()]);
+      const families = ([4, 6] as const).filter((family) => family === 4 || subnetOf(ingress, family) !== undefined);
+      await nameNodes(inside, families, [own, ...peers.keys()]);
       await leadTo(inside, peers);
       const made = await ensureLink(commands, namespaces, { host, inside, ingress, mac: own });
       applied = wanted;
@@ -77,12 +79,9 @@ export function createIngressSide(deps: { commands: Commands; namespaces: Namesp
       applied = path = ways = undefined;
       indexes = new Map();
       if (inside === undefined) return;
-      const lines = ['ip', 'bridge'].flatMap((family) => [
-        `table ${family} ${TABLE}`,
-        `delete table ${family} ${TABLE}`,
-      ]);
-      // The network may be gone, and all this with it.
-      await commands.nft(inside, lines).catch(() => {});
+      // The network may be gone, and all this with it; or never have had IPv6.
+      for (const family of ['ip', 'ip6', 'bridge'])
+        await commands.nft(inside, [`table ${family} ${TABLE}`, `delete table ${family} ${TABLE}`]).catch(() => {});
       await leadTo(inside, new Map()).catch(() => {});
       ways = undefined;
     },
@@ -95,7 +94,7 @@ async function readIndexes(commands: Commands, inside: string): Promise<Map<stri
   return parseIndexes(listing);
 }
 
-async function present(commands: Commands, inside: string): Promise<boolean> {
+async function present(commands: Commands, inside: string, families: readonly Family[]): Promise<boolean> {
   const listing = await commands.run(inside, ['nft', 'list', 'tables']);
-  return listing.includes(`table ip ${TABLE}\n`) && listing.includes(`table bridge ${TABLE}\n`);
+  return [...families.map(protocolOf), 'bridge'].every((ip) => listing.includes(`table ${ip} ${TABLE}\n`));
 }

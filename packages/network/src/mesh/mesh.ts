@@ -2,15 +2,17 @@ import type { Clock, DataPathConfig, NodeNetwork, PublishedService } from '@swar
 import type { Logger } from 'pino';
 import { createCommands } from '../kernel/commands.js';
 import type { Mesh, Namespaces, NetworkMembers } from '../parts.js';
+import { type Family, subnetOf } from './addresses.js';
 import { closeFirewall, openFirewall } from './firewall.js';
 import { createIngressSide, type IngressSide } from './ingress-side.js';
 import { overlappingRoutes, removeLink } from './link.js';
-import { createNodeSide, type NodeSide, sourceOf } from './node-side.js';
+import { createNodeSide, type NodeSide } from './node-side.js';
 import { createPlaceholders, type Placeholders } from './placeholders.js';
 import { openPorts, reachable } from './ports.js';
 import { reservedPorts } from './reserved.js';
 import { createRuns } from './runs.js';
 import { prepareSandbox } from './sandbox.js';
+import { readSetting } from './settings.js';
 import { type Watch, watchRemovals } from './watch.js';
 
 /** What a mesh is made of. */
@@ -70,12 +72,14 @@ export function createMesh(deps: MeshDeps): Mesh {
       parts.ingressSide.doubt();
       if (!(await parts.nodeSide.intact())) logger.warn('rules of the routing mesh were gone: made again');
     }
-    const own = await bringAbout({ ...deps, ...parts }, { ingress, members, published }, config);
-    around ??= [
-      ...(await overlappingRoutes(commands, host, ingress)),
-      ...(await openFirewall(commands, namespaces, host)),
-    ];
-    const found = [...own, ...around];
+    const { families, lacking } = familiesOf(namespaces, host, ingress);
+    const own = await bringAbout({ ...deps, ...parts }, { ingress, members, published }, config, families);
+    if (around === undefined) {
+      const walls = [];
+      for (const family of families) walls.push(...(await openFirewall(commands, namespaces, host, family)));
+      around = [...(await overlappingRoutes(commands, host, ingress)), ...walls];
+    }
+    const found = [...own, ...lacking, ...around];
     for (const problem of found.filter((sentence) => !problems.includes(sentence))) logger.warn(problem);
     problems = found;
   };
@@ -143,6 +147,25 @@ export function createMesh(deps: MeshDeps): Mesh {
   };
 }
 
+/**
+ * The versions of IP that ports are published by. Forwarding makes a host a router, of which it is to be asked: the
+ * engine has done that for IPv4. Without it there is a sentence in `lacking`.
+ */
+function familiesOf(
+  namespaces: Namespaces,
+  host: string,
+  ingress: NodeNetwork,
+): { families: Family[]; lacking: string[] } {
+  if (subnetOf(ingress, 6) === undefined) return { families: [4], lacking: [] };
+  if (readSetting(namespaces, host, 'ipv6/conf/all/forwarding') === '1') return { families: [4, 6], lacking: [] };
+  const repair = 'sysctl -w net.ipv6.conf.all.forwarding=1';
+  const why = 'this host does not forward it';
+  return {
+    families: [4],
+    lacking: [`published ports do not answer by IPv6 on this node, as ${why}: run \`${repair}\``],
+  };
+}
+
 interface Parts extends MeshDeps {
   nodeSide: NodeSide;
   ingressSide: IngressSide;
@@ -154,14 +177,15 @@ async function bringAbout(
   parts: Parts,
   wanted: Wanted & { ingress: NodeNetwork },
   config: DataPathConfig,
+  families: readonly Family[],
 ): Promise<string[]> {
   const { nodeSide, ingressSide, placeholders } = parts;
   const members = wanted.members ?? { endpoints: new Map(), services: new Map() };
-  const { ports, refused } = openPorts(members, wanted.published, reservedPorts(config.port, parts.sshPorts));
+  const { ports, refused } = openPorts(members, wanted.published, reservedPorts(config.port, parts.sshPorts), families);
   if (await ingressSide.apply(wanted.ingress, config)) nodeSide.linkRenewed();
   const { held, busy } = await placeholders.hold(ports);
   const masquerade = parts.masquerade ?? false;
-  const options = { source: sourceOf(config.addr), masquerade };
+  const options = { families, source: config.addr, masquerade };
   const released = await nodeSide.apply(options, held, reachable(members, wanted.published));
   // Only when no rule leads past them any more.
   placeholders.keep(new Set(held.map((port) => port.key)));

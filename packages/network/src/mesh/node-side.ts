@@ -1,18 +1,21 @@
-import { isIPv4 } from 'node:net';
-import { macAddressOf } from '../kernel/addresses.js';
 import type { Commands } from '../kernel/commands.js';
 import { releaseAttempts } from '../kernel/release.js';
+import { protocolOf } from './addresses.js';
 import { HOST_LINK, type NodeRulesOptions, nodeDifference, nodeTable, TABLE } from './node-rules.js';
 import type { OpenPort } from './ports.js';
 
 /** The rules and neighbours in the host's namespace. */
 export interface NodeSide {
   /**
-   * Leads `ports` to their backends, and makes `neighbours` reachable; one transaction, of what differs where that is
+   * Leads `ports` to their backends, and makes `neighbours` (address → MAC address) reachable; one transaction, of what differs where that is
    * known. Attempts that were led to addresses which are not in `neighbours` any more are let go; resolves with a
    * sentence when that cannot be done.
    */
-  apply(options: NodeRulesOptions, ports: readonly OpenPort[], neighbours: ReadonlySet<string>): Promise<string[]>;
+  apply(
+    options: NodeRulesOptions,
+    ports: readonly OpenPort[],
+    neighbours: ReadonlyMap<string, string>,
+  ): Promise<string[]>;
   /** Whether the rules that it has made are still there; if not, the next `apply` makes all of them. */
   intact(): Promise<boolean>;
   /** The link was made anew: it has no neighbours. */
@@ -23,7 +26,7 @@ export interface NodeSide {
 /** The node's side in the namespace `host`; it knows nothing of what stands there yet. */
 export function createNodeSide(commands: Commands, host: string): NodeSide {
   let applied: { options: string; ports: Map<string, OpenPort> } | undefined;
-  let neighbours = new Set<string>();
+  let neighbours: ReadonlyMap<string, string> = new Map();
   const load = async (options: NodeRulesOptions, after: Map<string, OpenPort>): Promise<void> => {
     const key = JSON.stringify(options);
     const before = applied;
@@ -31,21 +34,23 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
     const difference = before?.options === key ? nodeDifference(before.ports, after) : undefined;
     // A difference fails when somebody changed the rules: all of them do not.
     const done = difference !== undefined && (await attempt(() => commands.nft(host, difference)));
-    if (!done) await commands.nft(host, nodeTable(options, after.values()));
+    if (!done) {
+      await commands.nft(host, nodeTable(options, after.values()));
+      // Left from an ingress network that had both; there is none where the kernel has no IPv6.
+      if (!options.families.includes(6)) await removeTable(commands, host, 'ip6').catch(() => {});
+    }
     applied = { options: key, ports: after };
   };
   return {
     async apply(options, ports, wanted) {
       const before = applied?.ports;
       const after = new Map(ports.map((port) => [port.key, port]));
-      const fresh = [...wanted].filter((address) => !neighbours.has(address));
-      const gone = [...neighbours].filter((address) => !wanted.has(address));
+      const fresh = [...wanted].filter(([address, mac]) => neighbours.get(address) !== mac);
+      const gone = [...neighbours.keys()].filter((address) => !wanted.has(address));
       await commands.batch(
         host,
         'ip',
-        fresh.map(
-          (address) => `neigh replace ${address} lladdr ${macAddressOf(address)} dev ${HOST_LINK} nud permanent`,
-        ),
+        fresh.map(([address, mac]) => `neigh replace ${address} lladdr ${mac} dev ${HOST_LINK} nud permanent`),
       );
       await load(options, after);
       await commands.batch(
@@ -53,7 +58,7 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
         'ip',
         gone.map((address) => `-neigh del ${address} dev ${HOST_LINK}`),
       );
-      neighbours = new Set(wanted);
+      neighbours = new Map(wanted);
       try {
         await releaseAttempts(commands, host, gone);
         await releaseUndirected(commands, host, before, after);
@@ -65,18 +70,21 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
     },
     async intact() {
       if (applied === undefined) return true;
-      const listing = await commands.run(host, ['nft', 'list', 'chain', 'ip', TABLE, 'prerouting']).catch(() => '');
-      if (listing.includes('jump published')) return true;
-      applied = undefined;
-      return false;
+      const { families } = JSON.parse(applied.options) as NodeRulesOptions;
+      for (const ip of families.map(protocolOf)) {
+        const listing = await commands.run(host, ['nft', 'list', 'chain', ip, TABLE, 'prerouting']).catch(() => '');
+        if (!listing.includes('jump published')) applied = undefined;
+      }
+      return applied !== undefined;
     },
     linkRenewed() {
-      neighbours = new Set();
+      neighbours = new Map();
     },
     async remove() {
       applied = undefined;
-      neighbours = new Set();
-      await commands.nft(host, [`table ip ${TABLE}`, `delete table ip ${TABLE}`]);
+      neighbours = new Map();
+      await removeTable(commands, host, 'ip');
+      await removeTable(commands, host, 'ip6').catch(() => {});
     },
   };
 }
@@ -93,9 +101,13 @@ async function releaseUndirected(
 ): Promise<void> {
   const lines = [...after.values()]
     .filter((port) => port.protocol === 'udp' && port.backends.length > 0 && !before?.get(port.key)?.backends.length)
-    .map((port) => `-D -p udp --orig-port-dst ${port.port} --reply-port-src ${port.port}`);
+    .map((port) => `-D -f ipv${port.family} -p udp --orig-port-dst ${port.port} --reply-port-src ${port.port}`);
   if (lines.length > 0 && before !== undefined)
     await commands.run(host, ['sh', '-c', 'cat | conntrack -R -'], `${lines.join('\n')}\n`);
+}
+
+function removeTable(commands: Commands, host: string, ip: 'ip' | 'ip6'): Promise<void> {
+  return commands.nft(host, [`table ${ip} ${TABLE}`, `delete table ${ip} ${TABLE}`]);
 }
 
 async function attempt(work: () => Promise<void>): Promise<boolean> {
@@ -105,9 +117,4 @@ async function attempt(work: () => Promise<void>): Promise<boolean> {
   } catch {
     return false;
   }
-}
-
-/** Own address for connections from 127.0.0.0/8: any address does, as answers find this node by its MAC address. */
-export function sourceOf(dataPathAddress: string): string | undefined {
-  return isIPv4(dataPathAddress) ? dataPathAddress : undefined;
 }

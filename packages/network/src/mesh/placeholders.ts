@@ -47,8 +47,13 @@ export function createPlaceholders(deps: { namespaces: Namespaces; commands: Com
       if (failed.length === 0) return { held, busy: [] };
       // Whose it is is good to know, but not needed.
       const listeners = parseListeners(await commands.run(host, ['ss', '-Hlntup']).catch(() => ''));
-      const busy = failed.map(({ port, error }) => {
-        const other = held.find(({ protocol, port: number }) => protocol === port.protocol && number === port.port);
+      // Whoever has a port of both versions of IP is told once.
+      const told = failed.filter(
+        ({ port }) =>
+          port.family === 4 || !failed.some((other) => sameNumber(other.port, port) && other.port.family === 4),
+      );
+      const busy = told.map(({ port, error }) => {
+        const other = held.find((one) => one.family === port.family && sameNumber(one, port));
         if (other === undefined) return whyBusy(port, error, listeners);
         return `port ${portName(port)} is not published on this node: ${portName(other)} is published, too`;
       });
@@ -66,13 +71,22 @@ export function createPlaceholders(deps: { namespaces: Namespaces; commands: Com
 
 /** Binds the port; what it returns lets go of it. */
 function take(namespaces: Namespaces, host: string, port: OpenPort): () => void {
-  const descriptor = namespaces.listen(host, port.protocol, port.hostIp || '0.0.0.0', port.port);
+  const descriptor = namespaces.listen(
+    host,
+    port.protocol,
+    port.hostIp || (port.family === 4 ? '0.0.0.0' : '::'),
+    port.port,
+  );
   if (port.protocol === 'udp') return () => closeSync(descriptor);
   // Only while the rules are missing does anybody get here: better turned away than left waiting.
   const server = createServer((socket) => socket.on('error', () => {}).resetAndDestroy());
   server.on('error', () => {}).listen({ fd: descriptor });
   server.unref();
   return () => server.close();
+}
+
+function sameNumber(a: OpenPort, b: OpenPort): boolean {
+  return a.protocol === b.protocol && a.port === b.port;
 }
 
 /** What `ss -Hlntup` says. */
@@ -97,14 +111,18 @@ function whyBusy(port: OpenPort, error: unknown, listeners: readonly Listener[])
   const sentence = `port ${portName(port)} is not published on this node:`;
   const holder = listeners.find(
     (listener) =>
-      listener.protocol === port.protocol &&
-      listener.port === port.port &&
-      (port.hostIp === '' || !isIPv4(listener.address) || ['0.0.0.0', port.hostIp].includes(listener.address)),
+      listener.protocol === port.protocol && listener.port === port.port && isInTheWay(listener.address, port),
   );
   if (holder?.program) return `${sentence} ${holder.program} uses it`;
   if (holder !== undefined || (error instanceof SwarmdError && error.code === 'in-use'))
     return `${sentence} another program uses it`;
   return `${sentence} ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** A socket of IPv6's `*` or `[::]` may have the port of IPv4, too. */
+function isInTheWay(address: string, { family, hostIp }: OpenPort): boolean {
+  if (family === 6) return !isIPv4(address) && (hostIp === '' || ['*', '[::]', `[${hostIp}]`].includes(address));
+  return hostIp === '' || !isIPv4(address) || ['0.0.0.0', hostIp].includes(address);
 }
 
 function ownAddresses(): Set<string> {

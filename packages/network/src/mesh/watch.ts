@@ -10,6 +10,7 @@ export interface Watch {
 }
 
 const restartMs = 5_000;
+const OURS = new RegExp(`delete table ip6? ${TABLE}\\b`);
 
 /**
  * Calls `onRemoved` whenever a table of ours is removed in the namespace `host`, by `nft flush ruleset` for instance. When
@@ -40,7 +41,7 @@ export function watchRemovals(
     started.stdout.setEncoding('utf8').on('data', (chunk: string) => {
       const lines = `${line}${chunk}`.split('\n');
       line = (lines.pop() ?? '').slice(0, 1_000);
-      if (lines.some((text) => text.includes(`delete table ip ${TABLE}`))) onRemoved();
+      if (lines.some((text) => OURS.test(text))) onRemoved();
     });
     let ended = false;
     const again = (): void => {

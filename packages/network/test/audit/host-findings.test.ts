@@ -6,7 +6,8 @@ import { type HostFacts, parseUfw } from '../../src/audit/host-facts.js';
 import { below, type HostExpectation, hostFindings } from '../../src/audit/host-findings.js';
 
 const network = (over: Partial<NodeNetwork> = {}): NodeNetwork => ({
-  ...{ id: 'n1', name: 'front', vni: 2 ** 20, mtu: 1450, internal: false, ingress: false, addressBlocks: [] },
+  ...{ id: 'n1', name: 'front', vni: 2 ** 20, mtu: 1450, internal: false, ingress: false, attachable: false },
+  addressBlocks: [],
   subnets: [{ subnet: '10.0.1.0/24', gateway: '10.0.1.1' }],
   ...over,
 });

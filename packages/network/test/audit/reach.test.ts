@@ -12,7 +12,8 @@ const id = (name: string): string => `swd${name}${process.pid}`;
 const path = (name: string): string => `/run/netns/${id(name)}`;
 const NAMES = ['other', 'net', 'box', 'net2', 'box2'];
 const network: NodeNetwork = {
-  ...{ id: 'n1', name: 'front', vni: 2 ** 20, mtu: 1450, internal: false, ingress: false, addressBlocks: [] },
+  ...{ id: 'n1', name: 'front', vni: 2 ** 20, mtu: 1450, internal: false, ingress: false, attachable: false },
+  addressBlocks: [],
   subnets: [{ subnet: '10.0.1.0/24', gateway: '10.0.1.1' }],
 };
 const local: LocalEndpoint = {

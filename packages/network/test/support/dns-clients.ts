@@ -88,7 +88,7 @@ export function messages(...packets: Packet[]): Buffer {
 /** What a server of the world does with a question: answers bytes, or is silent. */
 export type Behaviour = (asked: Reply, via: 'udp' | 'tcp') => Packet | Buffer | undefined;
 
-/** A name server of the world outside, on port 53 of a loopback address of the host. */
+/** A name server on port 53 of a loopback address of the host, or inside a namespace. */
 export interface WorldServer {
   address: string;
   /** What it was asked, and over what. */
@@ -99,9 +99,13 @@ export interface WorldServer {
   close(): Promise<void>;
 }
 
-export async function worldServer(behave: Behaviour, tcp = true): Promise<WorldServer> {
+export async function worldServer(
+  behave: Behaviour,
+  tcp = true,
+  inside?: { namespaces: TestNamespaces; path: string; address: string },
+): Promise<WorldServer> {
   const byte = (): number => 1 + Math.floor(Math.random() * 250);
-  const address = `127.${byte()}.${byte()}.${byte()}`;
+  const address = inside?.address ?? `127.${byte()}.${byte()}.${byte()}`;
   const waiting = new Set<() => void>();
   const server: Omit<WorldServer, 'close'> = {
     address,
@@ -124,8 +128,10 @@ export async function worldServer(behave: Behaviour, tcp = true): Promise<WorldS
     const answer = treat(bytes, 'udp');
     if (answer !== undefined) udp.send(answer, from.port, from.address);
   });
-  udp.bind(53, address);
-  await once(udp, 'listening');
+  const listening = once(udp, 'listening');
+  if (inside === undefined) udp.bind(53, address);
+  else udp.bind({ fd: inside.namespaces.listen(inside.path, 'udp', address, 53), exclusive: true });
+  await listening;
   const clients = new Set<Socket>();
   const listener = createServer((socket) => {
     clients.add(socket);
@@ -140,7 +146,8 @@ export async function worldServer(behave: Behaviour, tcp = true): Promise<WorldS
     });
   });
   if (tcp) {
-    listener.listen(53, address);
+    if (inside === undefined) listener.listen(53, address);
+    else listener.listen({ fd: inside.namespaces.listen(inside.path, 'tcp', address, 53), exclusive: true });
     await once(listener, 'listening');
   }
   return Object.assign(server, {

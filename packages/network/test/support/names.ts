@@ -14,6 +14,7 @@ export function network(name: string, octet: number, over: Partial<NodeNetwork> 
     mtu: 1450,
     internal: false,
     ingress: false,
+    attachable: true,
     addressBlocks: [],
     ...over,
   };

@@ -7,6 +7,7 @@ export function aNetwork(id: string, subnet: string, more: Partial<NodeNetwork> 
   const start = subnet.replace(/\.0\/24$/, '');
   return {
     ...{ id, name: `net-${id}`, vni: 2 ** 20 + id.charCodeAt(0), mtu: 1450, internal: false, ingress: false },
+    attachable: true,
     subnets: [{ subnet, gateway: `${start}.1` }],
     addressBlocks: [`${start}.128/25`],
     ...more,

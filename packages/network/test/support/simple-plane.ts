@@ -52,7 +52,7 @@ export function simpleParts(logFile: string): KernelParts {
 
 /** A name server that answers nothing. */
 export function noNames(): NameServer {
-  return { serve: async () => {}, stop: async () => {}, close: async () => {} };
+  return { serve: async () => {}, redirect: async () => {}, stop: async () => {}, close: async () => {} };
 }
 
 /** A mesh that publishes nothing. */
