@@ -51,6 +51,8 @@ export class AgentHost {
   readonly #disk = new Map<string, unknown>();
   process: Process;
   #core: AgentCore | undefined;
+  #networks: NodeNetworking | undefined;
+  #engineUp: (() => void) | undefined;
   #manager = '';
 
   constructor(
@@ -90,6 +92,21 @@ export class AgentHost {
     this.process.kill();
     this.#core?.worker.close();
     this.engine.onContainer = undefined;
+  }
+
+  /** The engine ends, and its containers with it. */
+  stopEngine(): void {
+    this.engine.up = false;
+    this.engine.endContainers();
+    if (!this.process.alive) return;
+    this.#networks?.engineDown();
+    this.#core?.worker.onDown();
+  }
+
+  startEngine(): void {
+    if (this.engine.up) return;
+    this.engine.up = true;
+    if (this.process.alive) this.#engineUp?.();
   }
 
   boot(): void {
@@ -137,13 +154,17 @@ export class AgentHost {
       ...{ clock: process.clock, random, logger },
     });
     this.#core = core;
+    this.#networks = networking;
+    this.#engineUp = () => {
+      core.worker.onUp(client, engine.containers);
+      networking.engineUp(client);
+    };
     core.worker.restore();
     engine.onContainer = (id, taskId, exists) => {
       process.clock.after(0, () => core.worker.onContainer(id, taskId, exists));
     };
     process.clock.after(0, () => {
-      core.worker.onUp(client, engine.containers);
-      networking.engineUp(client);
+      if (engine.up) this.#engineUp?.();
       void networking.run(new AbortController().signal);
       void core.sessions.run(new AbortController().signal);
     });

@@ -53,6 +53,8 @@ export class SimulatedEngine {
   #made = 0;
   #hung: (() => void)[] | undefined;
   full = false;
+  /** Whether it runs at all. */
+  up = true;
   /** What the agent that runs is told of containers. */
   onContainer: ((id: string, taskId: string, exists: boolean) => void) | undefined;
 
@@ -109,6 +111,11 @@ export class SimulatedEngine {
   /** All containers end with the host. */
   losePower(): void {
     this.onContainer = undefined;
+    this.endContainers();
+  }
+
+  /** All containers end with the engine, and nobody is told. */
+  endContainers(): void {
     this.unhang();
     for (const container of this.#containers.values()) {
       container.life++;
@@ -149,6 +156,7 @@ export class SimulatedEngine {
 
   async #take(ms: number): Promise<void> {
     if (ms > 0) await new Promise<void>((resolve) => void this.#world.clock.after(roundUp(ms), resolve));
+    if (!this.up) throw new SwarmdError('unavailable', 'the engine cannot be reached');
     if (this.#hung !== undefined) await new Promise<void>((resolve) => void this.#hung?.push(resolve));
   }
 

@@ -150,6 +150,14 @@ const FAULTS: readonly Fault[] = [
       () => engine.hang(),
       () => engine.unhang(),
     ),
+  (world, { agent, forMs }) =>
+    lasting(
+      world,
+      forMs,
+      `the engine of ${agent.id} is restarted`,
+      () => agent.stopEngine(),
+      () => agent.startEngine(),
+    ),
   (world, { agent: { id, engine }, forMs }) =>
     switched(world, forMs, `the disk of ${id} is full`, (on) => {
       engine.full = on;

@@ -327,6 +327,7 @@ class ControlPlane {
     for (const agent of this.#agents.values()) {
       agent.engine.full = false;
       agent.engine.unhang();
+      agent.startEngine();
       agent.swarmdNet.busy = false;
       agent.swarmdNet.boot((id) => agent.engine.hasEndpoint(id));
       agent.boot();

@@ -101,22 +101,17 @@ export class SimulatedSwarmdNet {
 
   /** It as one agent sees it; what was asked for is done even when the agent has died meanwhile. */
   api(process: Process): NodeNetworks {
-    const call = <T>(work: () => T, signal?: AbortSignal): Promise<T> => this.#call(process, work, signal);
+    // Signals of agents are of real time: nothing is given up here before swarmd-net is gone.
+    const call = <T>(work: () => T): Promise<T> => this.#call(process, work);
     return {
-      status: (signal) =>
-        call(
-          () => ({
-            ...{ protocol: NODE_NETWORKS_PROTOCOL, version: 'simulated', epoch: String(this.#epoch), problems: [] },
-            ...{ networks: [...this.networks.keys()], endpoints: [...this.endpoints.values()] },
-          }),
-          signal,
-        ),
-      localEndpoints: async (after, signal) => {
+      status: () =>
+        call(() => ({
+          ...{ protocol: NODE_NETWORKS_PROTOCOL, version: 'simulated', epoch: String(this.#epoch), problems: [] },
+          ...{ networks: [...this.networks.keys()], endpoints: [...this.endpoints.values()] },
+        })),
+      localEndpoints: async (after) => {
         await this.#news(process, after);
-        return call(
-          () => ({ revision: `${this.#life}/${this.#revision}`, endpoints: [...this.endpoints.values()] }),
-          signal,
-        );
+        return call(() => ({ revision: `${this.#life}/${this.#revision}`, endpoints: [...this.endpoints.values()] }));
       },
       configure: (config) =>
         call(() => {
@@ -137,7 +132,7 @@ export class SimulatedSwarmdNet {
   }
 
   /** One call after the other; each is done at its end, or not at all, and the answer may be lost. */
-  #call<T>(process: Process, work: () => T, signal?: AbortSignal): Promise<T> {
+  #call<T>(process: Process, work: () => T): Promise<T> {
     const life = this.#life;
     const answer = new Promise<T>((resolve, reject) => {
       const gone = (): void => {
@@ -149,7 +144,6 @@ export class SimulatedSwarmdNet {
         return;
       }
       this.#onGone.add(gone);
-      signal?.addEventListener('abort', gone, { once: true });
       const mine = async (): Promise<void> => {
         await this.#pause(this.#dice.int(0, this.busy ? 10 * CALL_GRAINS : CALL_GRAINS));
         if (life !== this.#life) return;

@@ -148,6 +148,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
     this.#listed = new Map(containers.map((container) => [container.taskId, container.id]));
     for (const runner of this.#runners.values()) runner.listed(this.#listed.get(runner.id));
     if (this.#complete) this.#sweep();
+    this.#releaseNetworks();
   }
 
   onDown(): void {
