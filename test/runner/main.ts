@@ -22,7 +22,7 @@ const STAGES: readonly Stage[] = [
     concurrency: 2,
     groups: [{ name: 'unit', patterns: ['packages/*/dist/test/**/*.test.js'], timeoutMs: 240_000 }],
   },
-  { concurrency: 2, groups: [{ name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], timeoutMs: 300_000 }] },
+  { concurrency: 2, groups: [{ name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], timeoutMs: 900_000 }] },
   // Hosts mostly wait for one another. The longest file comes first.
   {
     concurrency: 2,

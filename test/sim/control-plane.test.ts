@@ -7,7 +7,7 @@ const FIRST_SEED = process.env['SIM_SEED'];
 const RUNS = Number(process.env['SIM_RUNS'] ?? (FIRST_SEED === undefined ? 1_000 : 1));
 const MIN_FAULTS = 5;
 
-t.setTimeout(280_000);
+t.setTimeout(880_000);
 
 /** The story of a run that failed, and how to see it again. */
 function tell(t: Test, { seed, problems, transcript }: ControlPlaneResult): void {
@@ -46,7 +46,7 @@ t.test('control plane › the same seed is the same run, to the last byte', asyn
 });
 
 /** How many seeds it may take until a defect shows. */
-const SEARCHED = 100;
+const SEARCHED = 200;
 
 function finds(defect: string, sabotage: SabotageName): void {
   t.test(`control plane › it finds ${defect}`, async (t) => {
