@@ -50,7 +50,9 @@ async function main(names: readonly string[]): Promise<number> {
     const wanted = groups.filter(({ name }) => names.length === 0 || names.includes(name));
     results.push(...(await runStage(wanted, concurrency)));
   }
-  for (const file of names.filter((name) => name.endsWith('.js'))) results.push(await runFile(file, 900_000));
+  for (const file of names.filter((name) => name.endsWith('.js'))) {
+    results.push(await runAndTell(file, { name: 'file', timeoutMs: 900_000 }));
+  }
   return report(results);
 }
 
@@ -64,17 +66,20 @@ async function runStage(groups: readonly Group[], concurrency: number): Promise<
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const { file, group } = next;
-      const result = await runFile(file, group.timeoutMs);
-      results.push(result);
-      const verdict = result.failed > 0 ? 'FAILED' : 'ok';
-      console.log(
-        `[${group.name}] ${verdict} ${file.replace('/dist/', '/')} (${result.passed} passed, ${(result.durationMs / 1000).toFixed(1)} s)`,
-      );
-      for (const failure of result.failures) console.log(failure.replace(/^/gm, '    '));
+      results.push(await runAndTell(file, group));
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));
   return results;
+}
+
+async function runAndTell(file: string, group: Pick<Group, 'name' | 'timeoutMs'>): Promise<FileResult> {
+  const result = await runFile(file, group.timeoutMs);
+  const verdict = result.failed > 0 ? 'FAILED' : 'ok';
+  const tookS = (result.durationMs / 1000).toFixed(1);
+  console.log(`[${group.name}] ${verdict} ${file.replace('/dist/', '/')} (${result.passed} passed, ${tookS} s)`);
+  for (const failure of result.failures) console.log(failure.replace(/^/gm, '    '));
+  return result;
 }
 
 function report(results: readonly FileResult[]): number {

@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { connect } from 'node:tls';
 import t from 'tap';
 import { readWal } from '../src/data/wal.js';
-import { commitEtcdLog, createEtcdCa, type EtcdMember, inspectEtcdData, takeVote } from '../src/index.js';
+import { commitEtcdLog, createEtcdCa, type EtcdMember, findEtcd, inspectEtcdData, takeVote } from '../src/index.js';
 import {
   callJson,
   get,
@@ -58,6 +59,19 @@ t.test('etcd member › killed, is started again with what it had, on the same p
   await running.ready(soon());
   t.equal(running.clientEndpoint, endpoint);
   t.equal(await get(running, 'key'), 'kept');
+});
+
+t.test('etcd member › that cannot serve where it was to is started on another port', needsEtcd, async (t) => {
+  const cluster = await TestCluster.create(t);
+  const failsOnce = join(cluster.root, 'etcd-that-fails-once');
+  const marker = join(cluster.root, 'failed');
+  const script = `#!/bin/sh\n[ -e ${marker} ] || { touch ${marker}; exit 1; }\nexec ${(await findEtcd()).path} "$@"\n`;
+  writeFileSync(failsOnce, script, { mode: 0o755 });
+  const { running } = await cluster.start('a', { etcdPath: failsOnce });
+  const first = running.clientEndpoint;
+  await running.ready(soon());
+  t.not(running.clientEndpoint, first);
+  await put(running, 'key', 'value');
 });
 
 t.test('etcd member › without a quorum starts and waits; ready can be given up', needsEtcd, async (t) => {

@@ -204,7 +204,7 @@ class SupervisedMember implements EtcdMember {
 
   async #spawn(): Promise<EtcdProcess> {
     const options = this.#options;
-    const port = await freePort(this.#port);
+    const port = await this.#choosePort();
     const isOther = this.#port !== 0 && port !== this.#port;
     this.#port = port;
     this.#quotaBytes = options.quotaBytes ?? (await quotaBytesIn(options.dataDir));
@@ -221,6 +221,15 @@ class SupervisedMember implements EtcdMember {
     else this.#become('starting');
     if (isOther) options.onEndpoint?.(this.clientEndpoint);
     return this.#process;
+  }
+
+  /**
+   * The port of before, so that clients find it again; another when etcd did not come to serve there, as what was free a
+   * moment before may have been taken since, and never that of the peers.
+   */
+  async #choosePort(): Promise<number> {
+    const failed = this.#readySinceMs === undefined ? [this.#port] : [];
+    return await freePort(this.#port, [Number(new URL(this.#options.listenPeerUrl).port), ...failed]);
   }
 
   #endInOrder(): void {

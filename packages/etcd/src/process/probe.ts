@@ -27,19 +27,21 @@ export function servesClients(port: number, tls: EtcdTls, signal: AbortSignal): 
   });
 }
 
-/** A TCP port of 127.0.0.1 that nobody has: `wanted` if it is free. */
-export async function freePort(wanted = 0): Promise<number> {
+/** A TCP port of 127.0.0.1 that nobody has, none of `unwanted`: `wanted` if it is free. */
+export async function freePort(wanted = 0, unwanted: readonly number[] = []): Promise<number> {
+  if (wanted !== 0 && unwanted.includes(wanted)) return await freePort(0, unwanted);
   const server = createServer();
   try {
-    return await new Promise<number>((resolve, reject) => {
+    const port = await new Promise<number>((resolve, reject) => {
       server.on('error', reject);
       server.listen({ host: '127.0.0.1', port: wanted, exclusive: true }, () => {
         resolve((server.address() as { port: number }).port);
       });
     });
+    return unwanted.includes(port) ? await freePort(0, unwanted) : port;
   } catch (thrown) {
     if (wanted === 0) throw thrown;
-    return await freePort();
+    return await freePort(0, unwanted);
   } finally {
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }

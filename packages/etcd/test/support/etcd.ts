@@ -33,7 +33,13 @@ export const realClock: Clock = {
 
 export const realRandom: Random = { bytes: (n) => randomBytes(n), float: () => Math.random() };
 
-export const testLogger = pino({ level: process.env['TEST_LOG'] ?? 'silent' });
+/** What etcd and its supervision said; a test that fails prints it. */
+const said: string[] = [];
+
+export const testLogger = pino(
+  { level: process.env['TEST_LOG'] ?? 'info' },
+  { write: (line: string) => void said.push(line.trim()) },
+);
 
 /** For `t.test`: skips by name when the host has no etcd. */
 export const needsEtcd: { skip: string } | Record<string, never> = await findEtcd().then(
@@ -63,6 +69,12 @@ export interface TestMember {
   gone: Promise<GoneReason>;
 }
 
+/** What {@link TestCluster} wants of tap's test. */
+interface TestOfCluster {
+  teardown(fn: () => Promise<void>): unknown;
+  passing(): boolean;
+}
+
 /** etcd members on loopback, with TLS, of one CA. All are ended when the test is. */
 export class TestCluster {
   readonly root = mkdtempSync(join(tmpdir(), 'swarmd-etcd-'));
@@ -75,9 +87,11 @@ export class TestCluster {
     this.ca = ca;
   }
 
-  static async create(t: { teardown(fn: () => Promise<void>): unknown }): Promise<TestCluster> {
+  static async create(t: TestOfCluster): Promise<TestCluster> {
+    const from = said.length;
     const cluster = new TestCluster(await createEtcdCa(Date.now(), realRandom));
     t.teardown(async () => {
+      if (!t.passing()) for (const line of said.slice(from)) console.error(line);
       for (const admin of cluster.#admins) admin.close();
       await Promise.all(cluster.members.map(({ running }) => running.stop()));
       rmSync(cluster.root, { recursive: true, force: true });
