@@ -10,7 +10,8 @@ const fixtures = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..',
 export interface Answers {
   answered: number;
   failed: number;
-  errors: Record<string, string>;
+  /** The first ones: when it was asked (milliseconds since the epoch), and what came after how many milliseconds. */
+  failures: { what: string; beganAt: number; afterMs: number }[];
   /** Answers by host name of the container. */
   hosts: Record<string, number>;
   /** Answers by the client's address as the server saw it. */
@@ -70,6 +71,33 @@ export async function askFromOutside({ lab }: Pick<Cluster, 'lab'>, url: string,
   const { code, stdout, stderr } = await lab.client(program, { timeoutMs: 300_000 });
   if (code !== 0) throw new Error(`asking ${url}: ${stderr}`);
   return JSON.parse(stdout) as Answers;
+}
+
+/** Has many requests made, in portions, until `done` has settled and `count` were made; resolves with all answers. */
+export async function askThroughout(
+  askSome: (count: number) => Promise<Answers>,
+  count: number,
+  done: Promise<unknown>,
+): Promise<Answers> {
+  let isDone = false;
+  const noted = () => {
+    isDone = true;
+  };
+  done.then(noted, noted);
+  const total: Answers = { answered: 0, failed: 0, failures: [], hosts: {}, peers: {}, slowestMs: 0 };
+  const add = (to: Record<string, number>, more: Record<string, number>): void => {
+    for (const [key, n] of Object.entries(more)) to[key] = (to[key] ?? 0) + n;
+  };
+  while (!isDone || total.answered + total.failed < count) {
+    const some = await askSome(Math.min(2_000, count));
+    total.answered += some.answered;
+    total.failed += some.failed;
+    total.failures.push(...some.failures);
+    total.slowestMs = Math.max(total.slowestMs, some.slowestMs);
+    add(total.hosts, some.hosts);
+    add(total.peers, some.peers);
+  }
+  return total;
 }
 
 /** ID of the one running container of a service on a host. */
