@@ -1,7 +1,15 @@
 import { availableEngines, type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
 import { type Cluster, createCluster } from './support/cluster.js';
-import { type Answers, ask, askFromOutside, askThroughout, createNodeService } from './support/network-services.js';
+import {
+  type Answers,
+  askFrom,
+  askFromOutside,
+  askThroughout,
+  containerOf,
+  createNodeService,
+  mounts,
+} from './support/network-services.js';
 import { nodeState, placesOf, serviceOf, waitForExactly, waitForRunning } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
@@ -10,6 +18,7 @@ const skip = whyNoHosts() ?? false;
 t.setTimeout(900_000);
 
 const CONCURRENCY = 8;
+const SLEEP = ['busybox:latest', 'sleep', '3600'];
 
 // Three managers on three engine releases, which run the tasks as well.
 const cluster = shareCluster(t, async () => {
@@ -37,11 +46,25 @@ async function leaderAndOthers({ hosts, tryDocker }: Cluster, manager: Host): Pr
   return [leader!, one, two];
 }
 
-/** Requests from a task on a host by name, and from outside by the host's published port, until `done`; 10,000 at least. */
-function requests(shared: Cluster, host: Host, service: string, port: number, done: Promise<unknown>) {
-  const byName = (count: number) => ask(host, 'asker', `http://${service}:8080/`, count);
-  const byPort = (count: number) => askFromOutside(shared, `http://${host.ip}:${port}/`, count);
-  return Promise.all([byName, byPort].map((asking) => askThroughout(asking, 10_000, done)));
+/** What is asked for at once: a service by its name from a host, and by its published port on that host from outside. */
+interface Asked {
+  host: Host;
+  /** Container on the host that asks; the task of `asker` unless told. */
+  from?: string;
+  service: string;
+  port: number;
+  /** At least so many requests each. */
+  count: number;
+}
+
+/** Asks until `done` has settled; resolves with the answers by name, and those by port. */
+async function requests(shared: Cluster, { host, from, service, port, count }: Asked, done: Promise<unknown>) {
+  const container = from ?? (await containerOf(host, 'asker'));
+  const byName = (some: number) => askFrom(host, container, `http://${service}:8080/`, some);
+  const byPort = (some: number) => askFromOutside(shared, `http://${host.ip}:${port}/`, some);
+  const [inner, outer] = await Promise.all([byName, byPort].map((asking) => askThroughout(asking, count, done)));
+  await done;
+  return [inner!, outer!] as const;
 }
 
 /** No packet of it comes any more, as when the power fails. */
@@ -81,13 +104,57 @@ t.test('network failures › a manager lost in the middle of an update loses no 
     await waitFor('the update is completed', () => isOver().catch(() => false));
     await waitFor('the lost one is down', async () => (await nodeState(one, leader.name)) === 'down');
   };
-  const worked = work();
-  const [inner, outer] = await requests(shared, two, 'steady', 8082, worked);
-  await worked;
-  t.equal(inner!.failed, 0, `through the VIP: ${JSON.stringify(inner)}`);
-  t.equal(outer!.failed, 0, `through the mesh: ${JSON.stringify(outer)}`);
+  const asked = { host: two, service: 'steady', port: 8082, count: 10_000 };
+  const [inner, outer] = await requests(shared, asked, work());
+  t.equal(inner.failed, 0, `through the VIP: ${JSON.stringify(inner)}`);
+  t.equal(outer.failed, 0, `through the mesh: ${JSON.stringify(outer)}`);
   await bringBack(shared, leader, one);
-  t.match(await tryDocker(leader, 'node', 'ls'), { code: 0 });
+  await waitFor('it serves', async () => (await tryDocker(leader, 'node', 'ls')).code === 0);
+  await docker(one, 'service', 'rm', 'steady');
+});
+
+t.test('network failures › swarmd and swarmd-net may die and start anew beneath traffic', { skip }, async (t) => {
+  const shared = await cluster(t);
+  const { hosts, docker, swarmd, startSwarmd } = shared;
+  const [manager, , host] = hosts as [Host, Host, Host];
+  await docker(manager, 'network', 'create', '-d', 'overlay', '--attachable', 'shared');
+  await createNodeService(shared, manager, 'lasting', [
+    ...['--replicas', '4', '--network', 'front', '--network', 'shared', '--publish', '8084:8080'],
+    ...['--constraint', `node.hostname!=${manager.name}`],
+  ]);
+  await waitForRunning(manager, 'lasting', 4);
+  await waitFor('it answers outside', async () => {
+    return (await askFromOutside(shared, `http://${host.ip}:8084/`, 1)).answered === 1;
+  });
+  // A task would be replaced when swarmd is away for longer than its heartbeat may be.
+  await host.run(['docker', 'run', '-d', '--name', 'plain', '--network', 'shared', ...mounts, ...SLEEP]);
+  const pidOfSwarmdNet = async (): Promise<string> => (await host.exec(['pgrep', '-f', 'network/bin'])).stdout.trim();
+  const askPlainly = ['run', '--rm', '--network', 'shared', 'busybox:latest', 'nslookup', 'lasting'];
+  const work = async (): Promise<void> => {
+    for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
+      const before = await pidOfSwarmdNet();
+      await host.run(['kill', `-${signal.slice(3)}`, ...before.split('\n')]);
+      await waitFor('swarmd has started another swarmd-net', async () => {
+        const asked = ['curl', '-sf', '--unix-socket', '/run/swarmd/net.sock', 'http://swarmd-net/status'];
+        return (await pidOfSwarmdNet()) !== before && (await host.exec(asked)).code === 0;
+      });
+      await swarmd(host).stop(signal);
+      t.match(await host.run(['docker', ...askPlainly]), /Address/, `without swarmd (${signal}) the engine goes on`);
+      await startSwarmd(host);
+    }
+    const before = await pidOfSwarmdNet();
+    await swarmd(host).stop();
+    await host.run(['kill', ...before.split('\n')]);
+    await host.startSwarmdNet();
+    await startSwarmd(host);
+    await waitFor('it is ready', async () => (await nodeState(manager, host.name)) === 'ready');
+  };
+  const asked = { host, from: 'plain', service: 'lasting', port: 8084, count: 2_000 };
+  const [inner, outer] = await requests(shared, asked, work());
+  t.equal(inner.failed, 0, `through the VIP: ${JSON.stringify(inner)}`);
+  t.equal(outer.failed, 0, `through the mesh: ${JSON.stringify(outer)}`);
+  await host.run(['docker', 'rm', '-f', 'plain']);
+  await docker(manager, 'service', 'rm', 'lasting');
 });
 
 t.test('network failures › a lost host takes only what it was answering with it', { skip }, async (t) => {
@@ -117,17 +184,16 @@ t.test('network failures › a lost host takes only what it was answering with i
       'its tasks run elsewhere',
     );
   };
-  const worked = work();
-  const [inner, outer] = await requests(shared, asking, 'spread', 8083, worked);
-  await worked;
+  const asked = { host: asking, service: 'spread', port: 8083, count: 2_000 };
+  const [inner, outer] = await requests(shared, asked, work());
   const check = ({ failures, failed, slowestMs }: Answers, way: string): void => {
     t.comment(`${way}: ${JSON.stringify(failures)}, slowest ${slowestMs} ms`);
     t.ok(failed <= CONCURRENCY, `${way}: ${failed} were lost`);
     const later = failures.filter(({ beganAt }) => beganAt > lostAt);
     t.same(later, [], `${way}: none that began after the host was lost at ${lostAt}`);
   };
-  check(inner!, 'through the VIP');
-  check(outer!, 'through the mesh');
+  check(inner, 'through the VIP');
+  check(outer, 'through the mesh');
   await bringBack(shared, lost, asking);
   await docker(asking, 'service', 'rm', 'spread');
 });

@@ -5,6 +5,7 @@ import {
   type ContainerFacts,
   GATE_TIMEOUT_MS,
   nextStep,
+  OWN_NETWORKS_TIMEOUT_MS,
   RETRY_DELAY_MS,
   type Step,
   type TaskObserved,
@@ -17,6 +18,7 @@ const wanted = (over: Partial<TaskWanted> = {}): TaskWanted => ({
   ended: false,
   missing: [],
   overlay: false,
+  networksBehind: false,
   drainMs: 0,
   ...over,
 });
@@ -325,6 +327,24 @@ const gates: [name: string, TaskWanted, TaskObserved, Step][] = [
     stopping({ drainMs: 10_000 }),
     seen('running', { container: running(), gates: { draining: { sinceMs: -10_500, settledMs: -10_000 } } }),
     stop,
+  ],
+  [
+    'is waited at while the node’s own networks are behind',
+    stopping({ networksBehind: true }),
+    seen('running', { container: running(), gates: { draining: { sinceMs: -14_950, settledMs: -12_000 } } }),
+    { kind: 'wait', untilMs: 50 },
+  ],
+  [
+    'opens by itself when the node’s own networks stay behind',
+    stopping({ networksBehind: true }),
+    seen('running', { container: running(), gates: { draining: { sinceMs: -OWN_NETWORKS_TIMEOUT_MS } } }),
+    stop,
+  ],
+  [
+    'is waited at when others know and the node’s own networks do not',
+    onOverlay({ desiredState: 'running', networksBehind: true }),
+    seen('starting', { container: created, gates: { reserved: { settledMs: -1_000 } } }),
+    { kind: 'hold', gate: 'reserved' },
   ],
   [
     'does not wait before it stops what is unhealthy',

@@ -15,8 +15,8 @@ const START_TIMEOUT_MS = 5_000;
 const POLL_MS = 50;
 /** One that does not answer is started, or looked at again, after this long: twice as long each time. */
 const RETRY_MS = { min: 1_000, max: 30_000 } as const;
-/** One that answers is looked at again after this long. */
-const LOOK_MS = 5_000;
+/** One that answers is looked at again after this long; sooner when it was started here and has ended. */
+const LOOK_MS = 1_000;
 const STATUS_TIMEOUT_MS = 5_000;
 /** It logs to a tmpfs: what is longer is cut off at the next start. */
 const MAX_LOG_BYTES = 8 * 1024 * 1024;
@@ -55,6 +55,7 @@ export async function keepNetworkProcess(
     return { networks, stop: async () => {} };
   }
   let child: ChildProcess | undefined;
+  let wake = new AbortController();
   const look = async (): Promise<boolean> => {
     const protocol = await protocolOf(networks);
     if (protocol === NODE_NETWORKS_PROTOCOL) return true;
@@ -65,14 +66,20 @@ export async function keepNetworkProcess(
     if (child !== undefined && child.exitCode === null && child.signalCode === null) return false;
     child = startDetached(config);
     child.once('error', (err) => logger.error({ err }, 'swarmd-net cannot be started'));
+    child.once('exit', (code, signal) => {
+      logger.warn({ code, signal }, 'swarmd-net has ended');
+      wake.abort();
+    });
     logger.info({ pid: child.pid, log: logFile(config.runDir) }, 'started swarmd-net');
     return false;
   };
   const keep = async (): Promise<void> => {
     let retryMs: number = RETRY_MS.min;
     while (!stopped.signal.aborted) {
+      wake = new AbortController();
       const answers = await look();
-      await pause(clock, answers ? LOOK_MS : retryMs, stopped.signal);
+      if (answers) await pause(clock, LOOK_MS, AbortSignal.any([stopped.signal, wake.signal]));
+      else await pause(clock, retryMs, stopped.signal);
       retryMs = answers ? RETRY_MS.min : Math.min(RETRY_MS.max, 2 * retryMs);
     }
   };

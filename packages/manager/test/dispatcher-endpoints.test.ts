@@ -143,11 +143,16 @@ t.test(
       ...{ serviceId: '', nodeId: b.nodeId, addresses: ['10.5.1.2'], phase: PHASE_READY, names: ['box'] },
     });
     t.same(test.node(b.nodeId)?.Attachments, [container], 'on attachable networks alone, with their addresses');
+    const { Status } = test.node(b.nodeId)!;
+    const phase = () => a.agent.networks.get('open')?.endpoints.get(ContainerID)?.phase;
+    await test.store.update((tx) => changeNode(tx, b.nodeId, { Status: { State: 'down', Addr: '' } }));
+    await a.agent.until(() => phase() === PHASE_DRAINING);
+    t.equal(a.agent.networks.get('open')?.blocks.size, 1, 'what is on a node that is down stays reachable');
+    await test.store.update((tx) => changeNode(tx, b.nodeId, { Status }));
+    await a.agent.until(() => phase() === PHASE_READY);
     b.agent.send({ $case: 'attachments', value: { attachments: Buffer.from('[]') } });
     await a.agent.until(() => a.agent.networks.get('open')?.endpoints.size === 0);
     t.equal(test.node(b.nodeId)?.Attachments, undefined);
-    await test.store.update((tx) => changeNode(tx, b.nodeId, { Status: { State: 'down', Addr: '' } }));
-    await a.agent.until(() => a.agent.networks.get('open')?.blocks.size === 0);
     t.same([old.agent.networks.size, old.agent.assigned.size], [0, 0]);
   },
 );

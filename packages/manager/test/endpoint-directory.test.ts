@@ -219,10 +219,15 @@ t.test('endpoints › a task is on its networks from assigned until it has ended
     t.equal(endpoint()?.phase, alive ? PHASE_RESERVED : expected, state);
   }
   await observe('running');
+  const { Status } = store.view.get('node', 'n1')!;
+  await store.update((tx) => changeNode(tx, 'n1', { Status: { State: 'down', Addr: '' } }));
+  t.equal(endpoint()?.phase, PHASE_DRAINING, 'reachable, but not sent to, on a node that is down');
+  await store.update((tx) => changeNode(tx, 'n1', { Status }));
+  t.equal(endpoint()?.phase, PHASE_READY);
   await store.update((tx) => void tx.put('task', { ...tx.get('task', 't1')!, DesiredState: 'shutdown' }));
   t.equal(endpoint()?.phase, PHASE_DRAINING);
-  await store.update((tx) => changeNode(tx, 'n1', { Status: { State: 'down', Addr: '' } }));
-  t.equal(endpoint(), undefined, 'not on a node that is down');
+  await store.update((tx) => void tx.delete('node', 'n1'));
+  t.equal(endpoint(), undefined, 'not on a node that is gone');
 });
 
 t.test(

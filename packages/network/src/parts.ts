@@ -7,6 +7,12 @@ import type {
   PublishedService,
 } from '@swarmd/model';
 
+/**
+ * Ports of a gateway's address where questions for names are answered: those meant for it, and those that were meant for
+ * the engine's server.
+ */
+export const NAME_PORTS = { own: 53, redirected: 5311 } as const;
+
 /** Who is on a network, as this node was told. */
 export interface NetworkMembers {
   /** By ID: those of this node too. */

@@ -83,6 +83,27 @@ t.test('virtual IPs', { skip: unfit }, async (t) => {
     t.equal(await answer, `a ${client.address}`);
   });
 
+  await t.test('do not refuse questions for names that nobody answers at the moment', async (t) => {
+    const { bed, client, apply } = await twoTasks(t);
+    await apply([]);
+    const refused: number[] = [];
+    const asking = async (port: number): Promise<void> => {
+      const socket = await bed.datagrams(client);
+      await new Promise<void>((resolve) => socket.connect(port, '10.1.0.1', resolve));
+      const failed = new Promise<void>((resolve) => {
+        socket.on('error', () => {
+          refused.push(port);
+          resolve();
+        });
+      });
+      socket.send('?');
+      // Another port of the same address is refused, and later than these would have been.
+      if (port === 54) await failed;
+    };
+    for (const port of [53, 5311, 54]) await asking(port);
+    t.same(refused, [54]);
+  });
+
   await t.test('let go of attempts that hang at a backend that left', async (t) => {
     const { bed, h1, h2, a, client, apply } = await twoTasks(t);
     // On the other host, but nobody has its address there.

@@ -20,7 +20,8 @@ export interface Answers {
 }
 
 const folders = ['/usr', '/lib', '/lib64', fixtures];
-const mounts = folders.flatMap((folder) => ['--mount', `type=bind,source=${folder},target=${folder},readonly`]);
+/** Options that put the machine's node and the fixtures into a container. */
+export const mounts = folders.flatMap((folder) => ['--mount', `type=bind,source=${folder},target=${folder},readonly`]);
 const quick = ['--no-resolve-image', '--detach', '--restart-delay', '100ms', '--stop-grace-period', '20s'];
 
 /** Without it a task counts as running before its program listens, and is sent connections that nobody takes. */
@@ -61,8 +62,12 @@ export function askingArgv(container: string, url: string, count: number, concur
 
 /** Has a container of a service on a host ask a URL many times, a connection each. */
 export async function ask(host: Host, service: string, url: string, count: number): Promise<Answers> {
-  const out = await host.run(askingArgv(await containerOf(host, service), url, count), { timeoutMs: 300_000 });
-  return JSON.parse(out) as Answers;
+  return askFrom(host, await containerOf(host, service), url, count);
+}
+
+/** Has a container, by ID or name, ask a URL many times, a connection each. */
+export async function askFrom(host: Host, container: string, url: string, count: number): Promise<Answers> {
+  return JSON.parse(await host.run(askingArgv(container, url, count), { timeoutMs: 300_000 })) as Answers;
 }
 
 /** Has a machine outside the cluster do the same. */

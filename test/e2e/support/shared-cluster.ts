@@ -36,12 +36,26 @@ export function tellOnFailure(t: Test, cluster: Pick<Cluster, 'lab' | 'hosts'>):
     if (t.passing()) return;
     const kept = join(tmpdir(), `swarmd-e2e-${cluster.lab.name}`);
     cpSync(join(cluster.lab.directory, 'logs'), kept, { recursive: true });
+    keepNetworkLogs(cluster, kept);
     const tasks = await describeTasks(cluster.hosts[0]!).catch((error: Error) => `no tasks: ${error.message}`);
     const logs = logsOf(cluster).map(([name, text]) => storyOf(name, text.slice(before.get(name) ?? 0)));
     const share = Math.floor((maxStoryLength - 1_000) / logs.length);
     const parts = [`all logs: ${kept}`, tasks.slice(0, 900), ...logs.map((log) => log.slice(-share))];
     console.error(parts.join('\n'));
   });
+}
+
+/** What swarmd-net said, whoever started it. */
+function keepNetworkLogs({ lab, hosts }: Pick<Cluster, 'lab' | 'hosts'>, folder: string): void {
+  for (const host of hosts) {
+    const logs = {
+      'by-swarmd': host.path('/run/swarmd/swarmd-net.log'),
+      'by-itself': join(lab.directory, host.name, 'swarmd-net.log'),
+    };
+    for (const [started, log] of Object.entries(logs)) {
+      if (existsSync(log)) cpSync(log, join(folder, `${host.name}.swarmd-net.${started}.log`));
+    }
+  }
 }
 
 function logsOf(cluster: Pick<Cluster, 'lab'>): [name: string, text: string][] {

@@ -64,11 +64,17 @@ export class NetworkLink {
   #asked = Number.NEGATIVE_INFINITY;
   /** Why it is not there; empty while it is. */
   #down = '';
+  #behind = false;
   #work = 0;
 
   constructor(deps: NetworkLinkDeps) {
     this.#deps = deps;
     this.#networks = new ToldNetworks(deps.nodeNetworks, deps.logger);
+  }
+
+  /** Whether swarmd-net did not take what it was told last. */
+  get behind(): boolean {
+    return this.#behind;
   }
 
   /** Whether swarmd-net answers, in a protocol that both know. */
@@ -149,6 +155,7 @@ export class NetworkLink {
         // What a manager says in one go is told in one go, and acknowledged as one.
         await new Promise((resolve) => setImmediate(resolve));
         await this.#pass(signal);
+        this.#behind = false;
         this.#changes.tell();
         await this.#idle(work, signal);
       } catch (thrown) {
@@ -240,6 +247,7 @@ export class NetworkLink {
   #fell({ message }: SwarmdError): void {
     if (message !== this.#down) this.#deps.logger.warn({ reason: message }, 'swarmd-net is not there');
     this.#down = message;
+    this.#behind = true;
     // One that comes back may be another one.
     this.#toldConfig = '';
   }

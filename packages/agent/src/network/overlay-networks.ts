@@ -36,6 +36,8 @@ export interface NetworkProvider {
   release(client: EngineClient, networkId: string): Promise<boolean>;
   /** Removes every network of our cluster that `keep` does not want. Resolves with those that containers are on. */
   sweep(client: EngineClient, keep: (networkId: string) => boolean): Promise<readonly string[]>;
+  /** Whether the data plane does not answer, so that it is not as managers say. */
+  behind(): boolean;
   /** The engine came up: it may have lost networks. */
   engineUp(client: EngineClient): void;
   /** Removes all networks of ours from this host, whoever is on them: this node leaves. */
@@ -50,7 +52,7 @@ export function engineNetwork(name: string): TaskNetwork {
 /** What {@link createOverlayNetworks} needs. */
 export interface OverlayNetworksDeps {
   clusterId: string;
-  link: Pick<NetworkLink, 'want' | 'drop' | 'sweep' | 'ready' | 'answers' | 'reset'>;
+  link: Pick<NetworkLink, 'want' | 'drop' | 'sweep' | 'ready' | 'answers' | 'behind' | 'reset'>;
   clock: Clock;
   logger: Logger;
 }
@@ -124,6 +126,10 @@ class OverlayNetworks implements NetworkProvider {
     this.#client = client;
     this.#made.clear();
     this.#makeAttachable();
+  }
+
+  behind(): boolean {
+    return this.#deps.link.behind;
   }
 
   async leave(client: EngineClient): Promise<void> {

@@ -140,6 +140,7 @@ export class TaskRunner {
           ended: this.#assignment.ended,
           missing: this.#deps.missing(this.#assignment, this.#spec),
           overlay: isOnOverlay(this.#assignment),
+          networksBehind: this.#deps.networksBehind(),
           drainMs: (this.#spec && drainGraceMs(this.#spec.spec)) ?? 0,
         },
         this.#observed,

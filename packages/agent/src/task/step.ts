@@ -47,6 +47,8 @@ export interface TaskWanted {
   missing: readonly string[];
   /** It is on overlay networks: it passes {@link Gate}s. */
   overlay: boolean;
+  /** The node's own networks are not yet as managers say: they may still lead to what is to stop. */
+  networksBehind: boolean;
   /** How long it still serves after nothing new is led to it, in ms. */
   drainMs: number;
 }
@@ -96,6 +98,10 @@ export const RETRY_DELAY_MS = 1_000;
  * the next is usually found in time, and tasks that are stopped just then are still being led to.
  */
 export const GATE_TIMEOUT_MS = 3_000;
+/** The node's own networks are waited for this long: they are behind while swarmd-net starts anew. */
+export const OWN_NETWORKS_TIMEOUT_MS = 15_000;
+/** While they are behind, they are looked at again after this long. */
+const OWN_NETWORKS_RETRY_MS = 100;
 
 const WAIT: Step = { kind: 'wait' };
 
@@ -138,12 +144,16 @@ function unlessJustFailed(step: Step & { kind: Operation }, observed: TaskObserv
 /**
  * What to do instead of passing a gate; `undefined` when it may be passed, `graceMs` after it opened. It opens when
  * others know, or when it has been waited for long enough: without a manager too, as the next one may be there at once.
+ * The node's own networks are to know as well, which takes longer when swarmd-net is just being started anew.
  */
 function held(gate: Gate, wanted: TaskWanted, { gates }: TaskObserved, now: number, graceMs = 0): Step | undefined {
   if (!wanted.overlay) return undefined;
   const { sinceMs, settledMs = Number.POSITIVE_INFINITY } = gates[gate] ?? {};
   if (sinceMs === undefined) {
-    return settledMs <= now && graceMs === 0 ? undefined : { kind: 'hold', gate };
+    return settledMs <= now && graceMs === 0 && !wanted.networksBehind ? undefined : { kind: 'hold', gate };
+  }
+  if (wanted.networksBehind && now < sinceMs + OWN_NETWORKS_TIMEOUT_MS) {
+    return { kind: 'wait', untilMs: Math.min(now + OWN_NETWORKS_RETRY_MS, sinceMs + OWN_NETWORKS_TIMEOUT_MS) };
   }
   const untilMs = Math.min(settledMs, sinceMs + GATE_TIMEOUT_MS) + graceMs;
   return now >= untilMs ? undefined : { kind: 'wait', untilMs };

@@ -3,12 +3,9 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { type NodeNetwork, SwarmdError } from '@swarmd/model';
 import type { Commands, KernelNamespaces } from '../kernel/index.js';
-import type { LocalPort } from '../parts.js';
+import { type LocalPort, NAME_PORTS } from '../parts.js';
 import { isInside } from './resolve.js';
 import { ENGINE_ASKER, ENGINE_SERVER } from './upstreams.js';
-
-/** Port of the gateway's address where questions arrive that were meant for the engine's server. */
-export const REDIRECTED_PORT = 5311;
 
 /** Named as that in the namespaces of networks: what is loaded is told by the same mark. */
 const TABLE = 'inet swarmd';
@@ -72,8 +69,8 @@ function redirectRules(gateway: string): string[] {
     `add chain ${TABLE} postrouting { type nat hook postrouting priority 50; }`,
     `add chain ${TABLE} prerouting { type filter hook prerouting priority -310; }`,
     ...['udp', 'tcp'].flatMap((protocol) => [
-      `add rule ${TABLE} output ${asked} ${protocol} dport 53 dnat ip to ${gateway}:${REDIRECTED_PORT}`,
-      `add rule ${TABLE} postrouting ${redirected} ${protocol} dport ${REDIRECTED_PORT} masquerade`,
+      `add rule ${TABLE} output ${asked} ${protocol} dport 53 dnat ip to ${gateway}:${NAME_PORTS.redirected}`,
+      `add rule ${TABLE} postrouting ${redirected} ${protocol} dport ${NAME_PORTS.redirected} masquerade`,
     ]),
     // That it may receive for 127.0.0.0/8 must let nobody else in.
     `add rule ${TABLE} prerouting iifname != "lo" ip daddr 127.0.0.0/8 drop`,

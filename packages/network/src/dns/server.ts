@@ -3,13 +3,13 @@ import { isIPv4 } from 'node:net';
 import { type Clock, type NodeNetwork, type Random, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
 import { createCommands, type KernelNamespaces } from '../kernel/index.js';
-import type { NameServer, NameSource } from '../parts.js';
+import { NAME_PORTS, type NameServer, type NameSource } from '../parts.js';
 import { decide } from './decide.js';
 import { createForwarder } from './forwarder.js';
 import { type Handler, type Listener, serveTcp, serveUdp } from './listeners.js';
 import { machineClock, machineRandom } from './machine.js';
 import { createNameTables } from './name-table.js';
-import { REDIRECTED_PORT, redirect } from './redirect.js';
+import { redirect } from './redirect.js';
 import { hostServers } from './resolv-conf.js';
 
 const DNS_PORT = 53;
@@ -66,8 +66,8 @@ export function createNameServer(deps: NameServerDeps): NameServer {
     const opened: Listener[] = [];
     try {
       for (const { gateway } of network.subnets) {
-        for (const port of isIPv4(gateway) ? [DNS_PORT, REDIRECTED_PORT] : [DNS_PORT]) {
-          const redirected = port === REDIRECTED_PORT;
+        for (const port of isIPv4(gateway) ? Object.values(NAME_PORTS) : [NAME_PORTS.own]) {
+          const redirected = port === NAME_PORTS.redirected;
           const udp = namespaces.listen(path, 'udp', gateway, port);
           opened.push(await serveUdp(udp, gateway, handler(network.id, 'udp', redirected), logger));
           const tcp = namespaces.listen(path, 'tcp', gateway, port);

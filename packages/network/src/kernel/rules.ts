@@ -1,12 +1,13 @@
 import { createHash } from 'node:crypto';
 import { isIP } from 'node:net';
 import type { NodeNetwork } from '@swarmd/model';
+import { NAME_PORTS } from '../parts.js';
 import { subnetsOf } from './addresses.js';
 
 /** Table in the namespace of every network. */
 export const TABLE = 'inet swarmd';
 /** Chains that hold the rules of {@link baseRules}. */
-export const BASE_CHAINS: readonly string[] = ['prerouting', 'postrouting', 'input'];
+export const BASE_CHAINS: readonly string[] = ['prerouting', 'postrouting', 'input', 'output'];
 
 /** Chain that nothing passes: the comment of its only rule tells which rules there are. */
 export const MARK_CHAIN = 'applied';
@@ -19,9 +20,13 @@ export interface BaseRules {
   digest: string;
 }
 
+/** Where the port that was asked for stands in what a host sends back as not reachable, in bits: in the packet it repeats. */
+const REPEATED_PORT = { icmp: 8 * (8 + 20 + 2), icmpv6: 8 * (8 + 40 + 2) } as const;
+
 /**
  * Connections to a virtual IP are given a backend before they are routed, and keep their own address but for a task that
  * reaches itself. What still asks for a virtual IP after that found no backends: it is refused, so that it need not wait.
+ * Questions for names are not: while nobody answers them, because swarmd-net starts anew, they are asked again.
  */
 export function baseRules(network: NodeNetwork): BaseRules {
   const subnets = subnetsOf(network.subnets);
@@ -42,6 +47,10 @@ export function baseRules(network: NodeNetwork): BaseRules {
         `${match} meta l4proto { udp, sctp } reject with icmpx type port-unreachable`,
       ];
     }),
+    ...(['icmp', 'icmpv6'] as const).map((icmp) => {
+      const ports = `@th,${REPEATED_PORT[icmp]},16 { ${Object.values(NAME_PORTS).join(', ')} }`;
+      return `output ${icmp} type destination-unreachable ${icmp} code port-unreachable ${ports} drop`;
+    }),
   ];
   const digest = `${createHash('sha256').update(rules.join('\n')).digest('hex').slice(0, 16)}/${rules.length}`;
   return {
@@ -56,6 +65,7 @@ export function baseRules(network: NodeNetwork): BaseRules {
       `add chain ${TABLE} postrouting { type nat hook postrouting priority 100; }`,
       `add chain ${TABLE} ${MARK_CHAIN}`,
       `add chain ${TABLE} input { type filter hook input priority 0; }`,
+      `add chain ${TABLE} output { type filter hook output priority 0; }`,
       ...rules.map((rule) => `add rule ${TABLE} ${rule} comment "${digest}"`),
     ],
   };

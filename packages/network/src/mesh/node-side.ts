@@ -7,9 +7,9 @@ import type { OpenPort } from './ports.js';
 /** The rules and neighbours in the host's namespace. */
 export interface NodeSide {
   /**
-   * Leads `ports` to their backends, and makes `neighbours` (address → MAC address) reachable; one transaction, of what differs where that is
-   * known. Attempts that were led to addresses which are not in `neighbours` any more are let go; resolves with a
-   * sentence when that cannot be done.
+   * Leads `ports` to their backends, and makes `neighbours` (address → MAC address) reachable; one transaction, of what
+   * differs where that is known. Attempts that were led to addresses which are no backends any more are let go; resolves
+   * with a sentence when that cannot be done.
    */
   apply(
     options: NodeRulesOptions,
@@ -60,7 +60,9 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
       );
       neighbours = new Map(wanted);
       try {
-        await releaseAttempts(commands, host, gone);
+        const backends = backendsOf(after.values());
+        const left = [...backendsOf(before?.values() ?? [])].filter((address) => !backends.has(address));
+        await releaseAttempts(commands, host, left);
         await releaseUndirected(commands, host, before, after);
         return [];
       } catch (error) {
@@ -104,6 +106,10 @@ async function releaseUndirected(
     .map((port) => `-D -f ipv${port.family} -p udp --orig-port-dst ${port.port} --reply-port-src ${port.port}`);
   if (lines.length > 0 && before !== undefined)
     await commands.run(host, ['sh', '-c', 'cat | conntrack -R -'], `${lines.join('\n')}\n`);
+}
+
+function backendsOf(ports: Iterable<OpenPort>): Set<string> {
+  return new Set([...ports].flatMap(({ backends }) => backends));
 }
 
 function removeTable(commands: Commands, host: string, ip: 'ip' | 'ip6'): Promise<void> {

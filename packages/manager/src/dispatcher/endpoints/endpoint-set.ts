@@ -24,7 +24,8 @@ export interface EndpointSet {
 
 /**
  * Who is on a network by this state of the store: tasks that are assigned and have not ended, and other containers, on
- * nodes that are part of the data path and not down; the services they are found by; and the ranges of such nodes.
+ * nodes that are part of the data path; the services they are found by; and the ranges of such nodes. Of a node that is
+ * down nobody is sent to, but what is there stays reachable: perhaps only its swarmd does not run, and its containers do.
  */
 export function endpointsOf(view: ReadView, networkId: string): EndpointSet {
   const set: EndpointSet = { endpoints: new Map(), services: new Map(), blocks: new Map() };
@@ -50,7 +51,7 @@ export function taskEndpoint(view: ReadView, task: Task, networkId: string): Net
   const attachment = task.NetworksAttachments?.find(({ Network }) => Network.ID === networkId);
   if (attachment === undefined || task.NodeID === '') return undefined;
   if (compareStates(task.Status.State, 'assigned') < 0 || isTerminal(task.Status.State)) return undefined;
-  const nodeAddr = reachableAt(view.get('node', task.NodeID));
+  const nodeAddr = view.get('node', task.NodeID)?.DataPath?.Addr;
   if (nodeAddr === undefined) return undefined;
   return {
     id: task.ID,
@@ -67,31 +68,33 @@ export function taskEndpoint(view: ReadView, task: Task, networkId: string): Net
 export function taskPhase(view: ReadView, task: Task): NetworkEndpoint_Phase {
   const unwanted = compareStates(task.DesiredState, 'shutdown') >= 0;
   if (unwanted || view.get('service', task.ServiceID)?.PendingDelete) return NetworkEndpoint_Phase.PHASE_DRAINING;
+  if (isDown(view.get('node', task.NodeID))) return NetworkEndpoint_Phase.PHASE_DRAINING;
   if (task.Status.State === 'running') return NetworkEndpoint_Phase.PHASE_READY;
   return NetworkEndpoint_Phase.PHASE_RESERVED;
 }
 
 /** The containers besides tasks that a node has on a network. */
 export function foreignEndpoints(node: Node, networkId: string): NetworkEndpoint[] {
-  const nodeAddr = reachableAt(node);
+  const nodeAddr = node.DataPath?.Addr;
   if (nodeAddr === undefined) return [];
   const here = (node.Attachments ?? []).filter(({ NetworkID }) => NetworkID === networkId);
-  return here.map((attachment) => foreignEndpoint(node.ID, nodeAddr, attachment));
+  return here.map((attachment) => foreignEndpoint(node, nodeAddr, attachment));
 }
 
 function foreignEndpoint(
-  nodeId: string,
+  node: Node,
   nodeAddr: string,
   { ContainerID, Addresses, Names }: ForeignAttachment,
 ): NetworkEndpoint {
-  const phase = NetworkEndpoint_Phase.PHASE_READY;
+  const phase = isDown(node) ? NetworkEndpoint_Phase.PHASE_DRAINING : NetworkEndpoint_Phase.PHASE_READY;
+  const nodeId = node.ID;
   return { id: ContainerID, serviceId: '', nodeId, nodeAddr, addresses: [...Addresses], phase, names: [...Names] };
 }
 
 /** The ranges of a network that a node has to give; `undefined` when it has none. */
 export function nodeBlocks(node: Node, networkId: string): NodeBlocks | undefined {
   const ranges = node.AddressBlocks?.[networkId] ?? [];
-  const nodeAddr = reachableAt(node);
+  const nodeAddr = node.DataPath?.Addr;
   if (nodeAddr === undefined || ranges.length === 0) return undefined;
   return { nodeId: node.ID, nodeAddr, ranges: [...ranges] };
 }
@@ -135,9 +138,8 @@ export function specNetworks({ TaskTemplate, Networks }: ServiceSpec) {
   return TaskTemplate?.Networks ?? Networks ?? [];
 }
 
-/** Where a node takes part in overlays; `undefined` when it does not, is down or gone. */
-function reachableAt(node: Node | undefined): string | undefined {
-  return node === undefined || node.Status.State === 'down' ? undefined : node.DataPath?.Addr;
+function isDown(node: Node | undefined): boolean {
+  return node?.Status.State === 'down';
 }
 
 /** The container's name and hostname: those with a template only the node itself knows. */
