@@ -110,7 +110,7 @@ t.test('link › while swarmd-net is away changes gather, and are made once it i
   t.equal(link.behind, true);
   net.up = true;
   await net.until(() => applied.includes(49));
-  t.equal(link.behind, false);
+  await net.until(() => !link.behind);
   t.strictSame(on('n1'), ['a', 't49']);
   t.strictSame(renewed, [], 'it has kept what it knew');
 });
