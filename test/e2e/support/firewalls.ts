@@ -6,6 +6,8 @@ import { waitFor } from './wait.js';
 /** Software that rules a host's firewall, as a test switches it on and off. */
 export interface Firewall {
   name: string;
+  /** Tables of nft that are its own; where it shares them with the engine, all. */
+  tables: RegExp;
   /** Comes up as its maker ships it: nothing comes in, and nothing goes through, that is not allowed. */
   start(host: Host): Promise<void>;
   stop(host: Host): Promise<void>;
@@ -53,6 +55,7 @@ export function handWritten(): Firewall {
       .join(' && ');
   return {
     name: 'iptables, both of them,',
+    tables: /./,
     start: async (host) => void (await host.run(each('-A', 'DROP'))),
     stop: async (host) => void (await host.run(each('-D', 'ACCEPT'))),
     undo: (command) => command.replaceAll(' -I ', ' -D '),
@@ -62,6 +65,7 @@ export function handWritten(): Firewall {
 /** Debian's ufw, with its files copied into the host. */
 export const ufw: Firewall = {
   name: 'ufw',
+  tables: /./,
   async start(host) {
     await host.run(`mkdir /run/ufw && cp -a /etc/ufw /run/ufw/etc && cp /etc/default/ufw /run/ufw/default
       mount --bind /run/ufw/etc /etc/ufw && mount --bind /run/ufw/default /etc/default/ufw`);
@@ -75,6 +79,8 @@ export const ufw: Firewall = {
 /** Debian's firewalld, with its files copied into the host; the engine starts after it, as at boot. */
 export const firewalld: Firewall = {
   name: 'firewalld',
+  // Told something, it has the engine make its rules anew, which are not all the same then.
+  tables: /^table inet firewalld /,
   async start(host) {
     await startBus(host);
     await host.run('cp -a /etc/firewalld /run/firewalld-etc && mount --bind /run/firewalld-etc /etc/firewalld');
@@ -88,12 +94,13 @@ export const firewalld: Firewall = {
 };
 
 /** All rules on a host that are not swarmd's, sorted and without what they have counted. */
-export async function rulesOfOthers(host: Host): Promise<string> {
+export async function rulesOfOthers(host: Host, among = /./): Promise<string> {
   const listing = await host.run(['nft', '-s', 'list', 'ruleset']);
   const tables = listing.match(/^table [\s\S]*?^\}$/gm) ?? [];
-  const others = tables.filter((table) => !/^table \S+ swarmd(_mesh|_probe_\w+)? /.test(table)).join('\n');
+  const others = tables
+    .filter((table) => among.test(table) && !/^table \S+ swarmd(_mesh|_probe_\w+)? /.test(table))
+    .join('\n');
   const legacy = await host.run('grep -q filter /proc/net/ip_tables_names && iptables-legacy -S || true');
   const lines = `${others}\n${legacy}`.split('\n').filter((line) => !line.includes('swarmd-mesh'));
-  // An engine makes its own anew when firewalld is told something, in another order.
   return lines.sort().join('\n');
 }
