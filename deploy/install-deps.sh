@@ -47,6 +47,7 @@ install_test() {
   install_engine
   install_etcd
   install_packages busybox-static docker-registry etcd-client apache2-utils strace util-linux iproute2 iperf3 procps xz-utils e2fsprogs libfaketime
+  install_idle firewalld ufw
 }
 
 install_engines() {

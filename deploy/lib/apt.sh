@@ -45,6 +45,19 @@ install_packages() {
     >"$apt_log" 2>&1 || { tail -n 20 "$apt_log" >&2; return 1; }
 }
 
+# Installs those of the named packages that are missing, whose services of the same name start neither now nor at the
+# next boot: a firewall that the tests run in namespaces of theirs must not become this machine's.
+install_idle() {
+  local name
+  for name in "$@"; do
+    package_installed "$name" && continue
+    install_packages "$name"
+    if command -v systemctl >/dev/null; then
+      systemctl --no-reload disable "$name.service" >"$apt_log" 2>&1 || { tail -n 20 "$apt_log" >&2; return 1; }
+    fi
+  done
+}
+
 # The Debian mirror this machine's own apt reads its main archive from.
 debian_mirror() {
   apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |

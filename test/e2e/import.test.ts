@@ -5,7 +5,7 @@ import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
 import { type Cluster, createCluster, SWARMD_SOCKET } from './support/cluster.js';
 import { formDockerSwarm } from './support/docker-swarm.js';
-import { containersOn, waitForRunning } from './support/observe.js';
+import { containersOn, tasksOf, waitForRunning } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { type Told, whatWasTold } from './support/told.js';
 import { waitFor } from './support/wait.js';
@@ -104,6 +104,44 @@ t.test('export › of either cluster imports as nothing to do', { skip }, async 
   }
 });
 
+t.test(
+  'import › beside the Docker Swarm, published ports answer, and what clashes says what to run',
+  { skip },
+  async (t) => {
+    const shared = await cluster(t);
+    const { hosts, lab } = shared;
+    const serve = ['busybox:latest', 'sh', '-c', 'mkdir /w; hostname >/w/index.html; exec httpd -f -p 80 -h /w'];
+    const where = ['--constraint', `node.hostname==${manager(shared).name}`, '--publish', '9090:80'];
+    await shared.docker(
+      manager(shared),
+      'service',
+      'create',
+      '-d',
+      '--no-resolve-image',
+      '--name',
+      'entry',
+      ...where,
+      ...serve,
+    );
+    await waitForRunning(manager(shared), 'entry', 1);
+    for (const host of hosts) {
+      const ask = ['curl', '-sf', '--max-time', '3', `http://${host.ip}:9090/`];
+      await waitFor(`${host.name} answers`, async () => (await lab.client(ask)).code === 0);
+    }
+    const theirs = await swarmDocker(shared, 'network', 'ls', '--format', '{{.Name}} {{.Driver}}');
+    t.match(theirs, /^ingress overlay$/m);
+    t.match(theirs, /^swarmd-ingress swarmd$/m);
+    const ours = await shared.docker(manager(shared), 'network', 'ls', '--format', '{{.Name}} {{.Driver}}');
+    t.equal(ours.match(/^ingress overlay$/gm)?.length, 1, 'it is called as always, and theirs is not shown');
+    t.notMatch(ours, /swarmd/);
+    const tasks = await tasksOf(manager(shared), 'shop_web');
+    t.match(
+      tasks.map(({ Status }) => Status.Err).join('\n'),
+      /network shop_(front|back) of the Docker Swarm that it is still in: drain the node there and run `docker swarm leave` on it/,
+    );
+  },
+);
+
 t.test('import › once the engines have left the Docker Swarm, everything runs here', { skip }, async (t) => {
   const shared = await cluster(t);
   for (const host of [...shared.hosts].reverse()) await host.run(docker('swarm', 'leave', '--force'));
@@ -113,6 +151,11 @@ t.test('import › once the engines have left the Docker Swarm, everything runs 
     const log = await manager(shared).run(docker('logs', container!.Id));
     return log === 'the key\nthe configuration\n';
   });
+  t.equal(
+    (await shared.lab.client(['curl', '-sf', `http://${manager(shared).ip}:9090/`])).code,
+    0,
+    'and did all along',
+  );
 });
 
 const SERVICES = ['every', 'once', 'pinned', 'shop_cache', 'shop_web', 'somewhere', 'sweep'] as const;

@@ -23,17 +23,23 @@ t.test('networks › the engine’s end of a cluster’s network is that network
   };
   const other = { Id: 'end2', Name: 'gone', Scope: 'local', Driver: 'swarmd', Options: {}, Labels: {} };
   const bridge = { Id: 'b', Name: 'bridge', Scope: 'local', Driver: 'bridge' };
+  const theirs = { Id: 's', Name: 'ingress', Scope: 'swarm', Driver: 'overlay' };
   engine.onRequest = (request, response) => {
     const url = decodeURIComponent(request.url ?? '');
     response.setHeader('content-type', 'application/json');
     const inspected = { ...end, Containers: { c1: { Name: 'web.1' } } };
-    const listed = url.includes('"label"') ? [] : url.includes('"driver"') ? [other, end] : [other, end, bridge];
+    const listed = url.includes('"label"')
+      ? []
+      : url.includes('"driver"')
+        ? [other, end]
+        : [other, end, bridge, theirs];
     response.end(JSON.stringify(url.includes('/end1') ? inspected : listed));
   };
   const list = (await world.request('GET', '/v1.41/networks')).body as { Id: string }[];
   t.same(
     list.map(({ Id }) => Id),
     [id, 'b'],
+    'nor what a Docker Swarm has that the engine is in',
   );
   const one = await world.request('GET', '/v1.41/networks/n');
   t.match(one.body, { Id: id, Scope: 'swarm', Driver: 'overlay', Containers: { c1: { Name: 'web.1' } } });

@@ -176,7 +176,7 @@ t.test('doctor › ways that are not open are told once, at the end where the fa
   }));
   const outcome = (heard: Record<string, string[]>, over: Partial<ProbeOutcome> = {}) => {
     const all = new Map(Object.entries(heard).map(([id, from]) => [id, new Set(from)]));
-    const { findings, ...counts } = probeFindings({
+    const { findings, tried, ...counts } = probeFindings({
       plan,
       nodes,
       heard: all,
@@ -185,9 +185,12 @@ t.test('doctor › ways that are not open are told once, at the end where the fa
       packetBytes: new Map(),
       ...over,
     });
-    return { ...counts, found: findings.map(({ Hostname, Code, What }) => `${Hostname} ${Code}: ${What}`) };
+    const found = findings.map(({ Hostname, Code, What }) => `${Hostname} ${Code}: ${What}`);
+    return { ...counts, tried: [...tried].sort(), found, advice: findings.map(({ Do }) => Do) };
   };
-  t.same(outcome({ h1: ['h2', 'h3'], h2: ['h1', 'h3'], h3: ['h1', 'h2'] }), { sent: 6, heard: 6, found: [] });
+  const open = { h1: ['h2', 'h3'], h2: ['h1', 'h3'], h3: ['h1', 'h2'] };
+  t.match(outcome(open), { sent: 6, heard: 6, tried: ['h1', 'h2', 'h3'] });
+  t.same(outcome(open).found, []);
   t.match(outcome({ h1: [], h2: ['h1', 'h3'], h3: ['h1', 'h2'] }), {
     ...{ sent: 6, heard: 4 },
     found: [/^h1 vxlan: nothing that other nodes send to its UDP port 4789 arrives/],
@@ -200,6 +203,19 @@ t.test('doctor › ways that are not open are told once, at the end where the fa
     'everybody is deaf, nobody mute besides',
   );
   t.same(outcome({ h1: ['h2', 'h3'] }).sent, 2, 'who could not be listened at says nothing');
+  const deaf = { ...open, h1: [] };
+  const arrived = new Map([['h1', new Set(['h2', 'h3'])]]);
+  const walls = new Map([['h1', [{ name: 'ufw', command: 'ufw allow 4789/udp' }]]]);
+  t.match(outcome(deaf, { arrived, walls }), {
+    tried: ['h1', 'h2', 'h3'],
+    found: [/^h1 vxlan: what other nodes send to its UDP port 4789 gets to that host, and ufw drops it there, and so/],
+    advice: ['on that host: ufw allow 4789/udp'],
+  });
+  t.match(outcome(deaf, { arrived }), { tried: ['h2', 'h3'], advice: [/nft list ruleset/] }, 'by what is not known');
+  t.match(outcome(deaf, { arrived: new Map([['h1', new Set()]]), walls }), {
+    found: [/^h1 vxlan: nothing that other nodes send/],
+    advice: [/it does not get as far as that host's own firewall/],
+  });
   const pings = new Map([
     [
       'h1',

@@ -76,6 +76,7 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     const auditor = createAuditor({
       ...{ knowledge: state, plane: kernel.plane, run: runCommand, clock },
       pathOf: (networkId) => join(options.runDir, 'netns', networkId.slice(0, 12)),
+      check: () => kernel.mesh.check(),
       problems: () => keeper.problems(),
       portsOf: (networkId) => [...state.locals().values()].filter((local) => local.networkId === networkId),
       isOurs: (device) => device === HOST_LINK,

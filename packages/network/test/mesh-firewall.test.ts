@@ -1,3 +1,6 @@
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import t from 'tap';
 import { HOST_LINK } from '../src/mesh/node-rules.js';
 import { ingress, type MeshHost, makeMeshBed, membersOf, publishing, taskOf, unfit } from './mesh-bed.js';
@@ -45,6 +48,23 @@ t.test('mesh behind a firewall', { skip: unfit }, async (t) => {
     await sh('nft delete table inet strict');
   });
 
+  const noUfw = existsSync('/usr/sbin/ufw') ? false : 'needs ufw: run deploy/install-deps.sh test';
+  t.test('ufw, where no engine has rules: the command that is shown lets it through', { skip: noUfw }, async (t) => {
+    const own = mkdtempSync(join(tmpdir(), 'swarmd-ufw-'));
+    t.teardown(() => rmSync(own, { recursive: true }));
+    await sh(`cp -a /etc/ufw ${own}/etc; cp /etc/default/ufw ${own}/default`);
+    const mounts = `mount --bind ${own}/etc /etc/ufw; mount --bind ${own}/default /etc/default/ufw`;
+    const ufw = (script: string) => sh(`exec unshare --mount sh -ec '${mounts}; ${script}'`);
+    // Bare tables, as after a boot.
+    await sh('nft delete table ip filter; iptables-legacy -F; iptables-legacy -X');
+    await ufw('ufw allow 4789/udp; ufw --force enable');
+    await h1.mesh.check();
+    t.match(h1.mesh.problems(), [/ufw drops .*: run `ufw route allow out on swarmd-mesh`$/]);
+    await repair(t, ufw);
+    await ufw('ufw --force disable');
+    await sh('nft flush table ip filter; iptables-nft -P INPUT ACCEPT; iptables-nft -P FORWARD ACCEPT');
+  });
+
   t.test('firewalld and ufw are known', async (t) => {
     await sh(
       "nft 'add table inet firewalld; add chain inet firewalld filter_FORWARD { type filter hook forward priority 10; policy accept; }; add rule inet firewalld filter_FORWARD reject'",
@@ -75,11 +95,11 @@ t.test('mesh behind a firewall', { skip: unfit }, async (t) => {
     t.same(h1.mesh.problems(), []);
   });
 
-  async function repair(t: import('tap').Test): Promise<void> {
+  async function repair(t: import('tap').Test, run = sh): Promise<void> {
     const [problem = '', ...more] = h1.mesh.problems();
     t.same(more, []);
     const [, command = ''] = /`(.*)`/.exec(problem) ?? [];
-    await sh(command);
+    await run(command);
     t.equal(await bed.ask(bed.client, h1.addr, 8080), answer, command);
     await h1.mesh.check();
     t.same(h1.mesh.problems(), []);

@@ -3,12 +3,13 @@ import type Docker from 'dockerode';
 import type { Logger } from 'pino';
 import type { WantedNetwork } from '../convert/networks.js';
 import type { TaskNetwork } from '../convert/request.js';
-import { type EngineClient, READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, within } from '../engine/client.js';
+import { type EngineClient, WRITE_TIMEOUT_MS, within } from '../engine/client.js';
 import { engineError, isTemporary } from '../engine/errors.js';
 import { CLUSTER_LABEL, NETWORK_LABEL } from '../labels.js';
 import type { AssignedNetwork } from '../task/assignment.js';
+import { clashMessage, disconnectAll, listNetworks } from './engine-networks.js';
 import type { NetworkLink } from './link.js';
-import { isOverlay, networkRequest, type OverlayNetwork, taskNetwork, toNodeNetwork } from './overlay.js';
+import { engineNames, isOverlay, networkRequest, type OverlayNetwork, taskNetwork, toNodeNetwork } from './overlay.js';
 
 /** An attachable network that could not be made in the engine is tried again after this long. */
 const RETRY_MS = 2_000;
@@ -66,8 +67,10 @@ class OverlayNetworks implements NetworkProvider {
   readonly #deps: OverlayNetworksDeps;
   /** One thing at a time for each network: engines do not mind two networks of one name. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  /** Networks that the engine has. */
-  readonly #made = new Set<string>();
+  /** Networks that the engine has, by the cluster's IDs: what they are called there. */
+  readonly #made = new Map<string, string>();
+  /** Why attachable networks could not be made, by ID: said once. */
+  readonly #failed = new Map<string, string>();
   #assigned: ReadonlyMap<string, AssignedNetwork> = new Map();
   #client: EngineClient | undefined;
   #cancelRetry = () => {};
@@ -93,18 +96,18 @@ class OverlayNetworks implements NetworkProvider {
     if (!isOverlay(network)) {
       throw new SwarmdError('unavailable', `network ${network.spec.Name} has not been given addresses yet`);
     }
-    await this.#ensure(client, network, signal);
-    return taskNetwork(network, wanted, task);
+    return taskNetwork(network, wanted, task, await this.#ensure(client, network, signal));
   }
 
   async release(client: EngineClient, networkId: string): Promise<boolean> {
     return this.#inTurn(networkId, async () => {
       if (this.#assigned.has(networkId)) return true;
-      for (const { Id } of await this.#list(client, { label: this.#ours(networkId) })) {
+      for (const { Id } of await listNetworks(client, { label: this.#ours(networkId) })) {
         // It may have been assigned again meanwhile.
         if (this.#assigned.has(networkId)) return true;
         if (!(await this.#remove(client, Id, networkId))) return false;
       }
+      this.#failed.delete(networkId);
       this.#deps.link.drop(networkId);
       return true;
     });
@@ -112,7 +115,7 @@ class OverlayNetworks implements NetworkProvider {
 
   async sweep(client: EngineClient, keep: (networkId: string) => boolean): Promise<readonly string[]> {
     const stays = new Set<string>();
-    for (const { Id, Labels } of await this.#list(client, { label: this.#ours() })) {
+    for (const { Id, Labels } of await listNetworks(client, { label: this.#ours() })) {
       const id = Labels?.[NETWORK_LABEL] ?? '';
       const goes = (): boolean => !keep(id) && !this.#assigned.has(id);
       const remove = async (): Promise<boolean> => !goes() || this.#remove(client, Id, id);
@@ -136,9 +139,9 @@ class OverlayNetworks implements NetworkProvider {
     const { link, logger } = this.#deps;
     this.#assigned = new Map();
     this.#cancelRetry();
-    const networks = await this.#list(client, { label: this.#ours() });
+    const networks = await listNetworks(client, { label: this.#ours() });
     for (const { Id, Labels } of networks) {
-      await this.#disconnectAll(client, Id);
+      await disconnectAll(client, Id);
       await this.#remove(client, Id, Labels?.[NETWORK_LABEL] ?? '');
     }
     if (await link.answers()) await link.reset();
@@ -154,50 +157,72 @@ class OverlayNetworks implements NetworkProvider {
       this.#ensure(client, network, new AbortController().signal).catch((thrown: unknown) => {
         if (!this.#assigned.has(network.id)) return;
         const reason = engineError(thrown).message;
-        this.#deps.logger.warn({ network: network.spec.Name, reason }, 'an attachable network could not be made');
+        // It is tried again for as long as it is there, which may be days.
+        const level = this.#failed.get(network.id) === reason ? 'debug' : 'warn';
+        this.#failed.set(network.id, reason);
+        this.#deps.logger[level]({ network: network.spec.Name, reason }, 'an attachable network could not be made');
         this.#cancelRetry();
         this.#cancelRetry = this.#deps.clock.after(RETRY_MS, () => this.#makeAttachable());
       });
     }
   }
 
-  async #ensure(client: EngineClient, network: OverlayNetwork, signal: AbortSignal): Promise<void> {
+  /** Resolves with what the engine calls it. */
+  async #ensure(client: EngineClient, network: OverlayNetwork, signal: AbortSignal): Promise<string> {
     await this.#deps.link.ready(network.id, signal);
-    await this.#inTurn(network.id, async () => {
-      if (this.#made.has(network.id)) return;
+    return this.#inTurn(network.id, async () => {
+      const made = this.#made.get(network.id);
+      if (made !== undefined) return made;
       // It may have gone meanwhile: nobody would remove it.
       if (!this.#assigned.has(network.id)) {
         throw new SwarmdError('failed-precondition', `network ${network.spec.Name} is not this node’s any more`);
       }
       try {
-        await this.#make(client, network);
+        const name = await this.#make(client, network);
+        this.#made.set(network.id, name);
+        this.#failed.delete(network.id);
+        return name;
       } catch (thrown) {
         throw engineError(thrown);
       }
-      this.#made.add(network.id);
     });
   }
 
-  async #make(client: EngineClient, network: OverlayNetwork): Promise<void> {
+  async #make(client: EngineClient, network: OverlayNetwork): Promise<string> {
     const { clusterId, logger } = this.#deps;
-    const { Name } = network.spec;
-    const existing = await this.#list(client, { name: [Name] });
-    const same = existing.find((candidate) => candidate.Name === Name);
-    if (same !== undefined) {
-      const id = same.Labels?.[NETWORK_LABEL];
-      if (id === network.id && same.Driver === NETWORK_DRIVER) return;
-      if (id === undefined || same.Labels?.[CLUSTER_LABEL] !== clusterId) {
-        throw new SwarmdError('already-exists', `this node has a network ${Name} already that is not the cluster's`);
+    const there = await listNetworks(client, { label: this.#ours(network.id) });
+    const same = there.find(({ Driver }) => Driver === NETWORK_DRIVER);
+    if (same !== undefined) return same.Name;
+    let clash: Docker.NetworkInspectInfo | undefined;
+    for (const name of engineNames(network)) {
+      clash = await this.#clear(client, network, name);
+      if (clash === undefined) {
+        const request = { ...networkRequest(network, clusterId, name), abortSignal: within(WRITE_TIMEOUT_MS) };
+        await client.docker.createNetwork(request);
+        logger.info({ network: network.spec.Name, networkId: network.id, name }, 'made a network');
+        return name;
       }
+    }
+    throw new SwarmdError('already-exists', clashMessage(clash!));
+  }
+
+  /** Removes what is left of ours under a name that a network is to get; resolves with whose is not ours and has it. */
+  async #clear(
+    client: EngineClient,
+    network: OverlayNetwork,
+    name: string,
+  ): Promise<Docker.NetworkInspectInfo | undefined> {
+    const named = await listNetworks(client, { name: [name] });
+    for (const other of named.filter(({ Name }) => Name === name)) {
+      const id = other.Labels?.[NETWORK_LABEL];
+      if (id === undefined || other.Labels?.[CLUSTER_LABEL] !== this.#deps.clusterId) return other;
       // One of an earlier swarmd, or one of this name that is on its way out.
-      if (!(await this.#remove(client, same.Id, id))) {
-        throw new SwarmdError('unavailable', `containers are still on an older network ${Name} of this node`);
+      if (!(await this.#remove(client, other.Id, id))) {
+        throw new SwarmdError('unavailable', `containers are still on an older network ${name} of this node`);
       }
       if (id !== network.id) this.#deps.link.drop(id);
     }
-    const request = { ...networkRequest(network, clusterId), abortSignal: within(WRITE_TIMEOUT_MS) };
-    await client.docker.createNetwork(request);
-    logger.info({ network: Name, networkId: network.id }, 'made a network');
+    return undefined;
   }
 
   /** Removes a network from the engine; `false` when containers are on it. Throws while the engine does not answer. */
@@ -212,29 +237,6 @@ class OverlayNetworks implements NetworkProvider {
       if (error.code === 'not-found') return true;
       this.#deps.logger.debug({ networkId, reason: error.message }, 'a network stays');
       return false;
-    }
-  }
-
-  /** Takes the containers that are no tasks off a network. */
-  async #disconnectAll({ docker }: EngineClient, engineId: string): Promise<void> {
-    try {
-      const network = docker.getNetwork(engineId);
-      const inspect = network.inspect.bind(network) as (options: object) => Promise<Docker.NetworkInspectInfo>;
-      const { Containers } = await inspect({ abortSignal: within(READ_TIMEOUT_MS) });
-      for (const Container of Object.keys(Containers ?? {})) {
-        await network.disconnect({ Container, Force: true, abortSignal: within(WRITE_TIMEOUT_MS) });
-      }
-    } catch (thrown) {
-      const error = engineError(thrown);
-      if (error.code !== 'not-found') throw error;
-    }
-  }
-
-  async #list(client: EngineClient, filters: Record<string, string[]>): Promise<Docker.NetworkInspectInfo[]> {
-    try {
-      return await client.docker.listNetworks({ filters, abortSignal: within(READ_TIMEOUT_MS) } as object);
-    } catch (thrown) {
-      throw engineError(thrown);
     }
   }
 

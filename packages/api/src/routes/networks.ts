@@ -119,8 +119,11 @@ async function listNetworks(context: ApiContext, query: Query): Promise<unknown[
   const own = control && !onlyOthers(scopes, 'swarm') ? (await control.listNetworks(given)).map(toHttp) : [];
   if (onlyOthers(scopes, 'local') && onlyOthers(scopes, 'global')) return own;
   const others = await engineNetworks(context, given);
-  // What stands for a swarm-scoped network on this host is that network to users, not a second one.
-  const shown = control ? others.filter((network) => standsFor(network) === undefined) : others;
+  // What stands for a swarm-scoped network on this host is that network to users, not a second one; and those of a Docker
+  // Swarm that the engine may be in are none of the cluster's.
+  const isShown = (network: Record<string, unknown>): boolean =>
+    standsFor(network) === undefined && network['Scope'] !== 'swarm';
+  const shown = control ? others.filter(isShown) : others;
   return [...own, ...shown];
 }
 

@@ -78,7 +78,9 @@ async function examineNodes(
   );
   const ways = await probeWays(deps, answering, about?.ID, signal);
   const findings = [
-    ...meant.flatMap((one) => one.findings),
+    ...meant
+      .flatMap((one) => one.findings)
+      .filter(({ Code, NodeID }) => Code !== 'firewall' || !ways.tried.has(NodeID)),
     ...(await stayingDifferences(deps, meant, signal)),
     ...ways.findings,
     ...(await probeContainers(deps, answering, about?.ID, signal)),

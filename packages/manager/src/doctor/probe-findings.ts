@@ -12,6 +12,10 @@ export interface ProbeOutcome {
   nodes: ReadonlyMap<string, Node>;
   /** By receiver: the nodes that were heard there. */
   heard: ReadonlyMap<string, ReadonlySet<string>>;
+  /** By receiver, where it is known: the nodes whose datagrams got to its host, heard or not. */
+  arrived?: ReadonlyMap<string, ReadonlySet<string>>;
+  /** By receiver: firewalls of its host that keep something out, and what lets it in. */
+  walls?: ReadonlyMap<string, NonNullable<ProbeResult['walls']>>;
   /** By sender, then receiver. */
   pings: ReadonlyMap<string, ReadonlyMap<string, Pick<NonNullable<ProbeResult['pings']>[number], 'small' | 'full'>>>;
   /** UDP. */
@@ -20,16 +24,25 @@ export interface ProbeOutcome {
   packetBytes: ReadonlyMap<string, number>;
 }
 
+/** What probes came to. */
+export interface ProbeReport {
+  findings: DoctorFinding[];
+  sent: number;
+  heard: number;
+  /** Nodes of which it is known by trial what their own firewalls let in: how their rules read says nothing more. */
+  tried: ReadonlySet<string>;
+}
+
 /** Ways that are not open, each fault once: at its receiver or its sender where nothing gets through there. Pure. */
-export function probeFindings(outcome: ProbeOutcome): { findings: DoctorFinding[]; sent: number; heard: number } {
+export function probeFindings(outcome: ProbeOutcome): ProbeReport {
   const { nodes, heard, port } = outcome;
   const ways = waysOf(outcome);
   const lost = new Set(ways.filter(({ from, to }) => !heard.get(to)!.has(from)));
   const [deaf, mute] = [allLost(ways, lost, 'to'), allLost(ways, lost, 'from')];
   const findings: DoctorFinding[] = [];
   for (const id of deaf) {
-    const what = `nothing that other nodes send to its UDP port ${port} arrives, and so nothing for its containers`;
-    findings.push(nodeFinding(nodes.get(id)!, 'error', 'vxlan', what, openPort(outcome, id)));
+    const from = ways.filter(({ to }) => to === id).map((way) => way.from);
+    findings.push(closedPort(outcome, id, from, 'other nodes send', ', and so nothing for its containers'));
   }
   for (const id of mute) {
     // Where nobody hears anything, that says it all.
@@ -41,14 +54,20 @@ export function probeFindings(outcome: ProbeOutcome): { findings: DoctorFinding[
   }
   const single = [...lost].filter(({ from, to }) => !deaf.has(to) && !mute.has(from));
   for (const { from, to } of single.slice(0, MAX_NAMED)) {
-    const what = `nothing that node ${nameOf(nodes.get(from)!)} sends to its UDP port ${port} arrives`;
-    findings.push(nodeFinding(nodes.get(to)!, 'error', 'vxlan', what, openPort(outcome, to)));
+    findings.push(closedPort(outcome, to, [from], `node ${nameOf(nodes.get(from)!)} sends`));
   }
   if (single.length > MAX_NAMED) {
     const what = `and ${single.length - MAX_NAMED} more ways between nodes are not open for UDP port ${port}`;
     findings.push({ Level: 'error', Code: 'vxlan', What: what, Do: '', NodeID: '', Hostname: '' });
   }
-  return { findings: [...findings, ...sizeFindings(outcome)], sent: ways.length, heard: ways.length - lost.size };
+  const closed = new Set([...lost].map(({ to }) => to));
+  const tried = new Set(ways.map(({ to }) => to).filter((id) => !closed.has(id) || outcome.walls?.get(id)?.length));
+  return {
+    findings: [...findings, ...sizeFindings(outcome)],
+    sent: ways.length,
+    heard: ways.length - lost.size,
+    tried,
+  };
 }
 
 interface Way {
@@ -84,9 +103,32 @@ function sizeFindings({ nodes, pings, packetBytes }: ProbeOutcome): DoctorFindin
   return findings;
 }
 
-function openPort({ nodes, port }: ProbeOutcome, id: string): string {
-  const from = [...nodes.values()].filter(({ ID }) => ID !== id).length;
-  return `open UDP port ${port} on that host for the ${from === 1 ? 'other node' : 'other nodes'}, and in the network between them: nft, iptables, firewall-cmd --add-port=${port}/udp, ufw allow ${port}/udp, or the provider's security group`;
+/** A port that does not let in what `from` send: at the host's own firewall where that is known to keep it out. */
+function closedPort(
+  { nodes, port, arrived, walls }: ProbeOutcome,
+  id: string,
+  from: readonly string[],
+  sent: string,
+  consequence = '',
+): DoctorFinding {
+  const finding = (what: string, advice: string): DoctorFinding =>
+    nodeFinding(nodes.get(id)!, 'error', 'vxlan', what, advice);
+  const nothing = `nothing that ${sent} to its UDP port ${port} arrives${consequence}`;
+  const there = arrived?.get(id);
+  if (there === undefined)
+    return finding(nothing, `open UDP port ${port} in that host's firewall, and in the network between the nodes`);
+  if (!from.some((one) => there.has(one))) {
+    const advice = `open UDP port ${port} in the network between the nodes: it does not get as far as that host's own firewall (the provider's security group, a router, the sender's firewall)`;
+    return finding(nothing, advice);
+  }
+  const names = walls?.get(id) ?? [];
+  const by = names.length > 0 ? names.map(({ name }) => name).join(' and ') : 'a firewall';
+  return finding(
+    `what ${sent} to its UDP port ${port} gets to that host, and ${by} ${names.length > 1 ? 'drop' : 'drops'} it there${consequence}`,
+    names.length > 0
+      ? `on that host: ${names.map(({ command }) => command).join(' && ')}`
+      : `let UDP port ${port} in on that host: nft list ruleset and iptables-legacy -S there say what drops it`,
+  );
 }
 
 function nameOf({ ID, Description }: Node): string {

@@ -13,7 +13,7 @@ import { whatSucceeds } from './at-once.js';
 import { nodeFinding } from './compare.js';
 import type { ExpectedNode } from './expected.js';
 import { type ProbePlan, probePairs } from './pairs.js';
-import { probeFindings } from './probe-findings.js';
+import { type ProbeReport, probeFindings } from './probe-findings.js';
 
 /** Nodes listen for at most this long: time for thousands to send. */
 const LISTEN_MS = 120_000;
@@ -43,7 +43,7 @@ export async function probeWays(
   answering: readonly Answering[],
   about: string | undefined,
   signal: AbortSignal,
-): Promise<{ findings: DoctorFinding[]; sent: number; heard: number }> {
+): Promise<ProbeReport> {
   const taking = answering.filter(
     ({ audit, expected }) => audit.dataPath !== undefined && expected.node.DataPath !== undefined,
   );
@@ -74,12 +74,13 @@ export async function probeWays(
   const heard = await whatSucceeds([...listening.keys()], (id) => askProbe(ask, id, { do: 'heard', token }, signal));
   signal.throwIfAborted();
   const idByAddr = new Map(taking.map(({ audit, expected }) => [audit.dataPath!.addr, expected.node.ID]));
+  const idsOf = (addrs: readonly string[]): Set<string> => new Set(addrs.flatMap((addr) => idByAddr.get(addr) ?? []));
   return probeFindings({
     ...{ plan: plan.filter((one) => sent.has(one)), port },
     nodes: new Map(taking.map(({ expected }) => [expected.node.ID, expected.node])),
-    heard: new Map(
-      [...heard].map(([id, result]) => [id, new Set((result.heard ?? []).flatMap((addr) => idByAddr.get(addr) ?? []))]),
-    ),
+    heard: new Map([...heard].map(([id, result]) => [id, idsOf(result.heard ?? [])])),
+    arrived: new Map([...heard].flatMap(([id, { arrived }]) => (arrived === undefined ? [] : [[id, idsOf(arrived)]]))),
+    walls: new Map([...heard].map(([id, { walls = [] }]) => [id, walls])),
     pings: new Map(
       [...sent].map(([{ from }, { pings = [] }]) => [
         from,

@@ -116,8 +116,12 @@ export const ForwardingSchema = z.object({
 
 /** What a probe found. Absent parts were not tried. */
 export const ProbeResultSchema = z.object({
-  /** Of `heard`: source addresses. */
+  /** Of `heard`: source addresses of what got through all firewalls of the node. */
   heard: z.array(z.string()).optional(),
+  /** Of `heard`: source addresses of what got to the node at all; absent from nodes of older versions. */
+  arrived: z.array(z.string()).optional(),
+  /** Of `heard`: the node's firewalls that keep something out, with the commands that let it in. */
+  walls: z.array(z.object({ name: z.string(), command: z.string() })).optional(),
   /** Of `send`: whether small and full packets were answered; `undefined` when that could not be tried. */
   pings: z.array(z.object({ addr: z.string(), small: z.boolean(), full: z.boolean() })).optional(),
   forwarding: ForwardingSchema.optional(),

@@ -7,6 +7,7 @@ import {
   type NetworkAudits,
   type NetworkFinding,
   type NodeNetwork,
+  type ProbeResult,
   SwarmdError,
 } from '@swarmd/model';
 import type { LocalPort, NetworkPlane } from '../parts.js';
@@ -14,17 +15,19 @@ import type { Run } from './command.js';
 import { readHostFacts } from './host-facts.js';
 import { hostFindings } from './host-findings.js';
 import type { NetworkKnowledge } from './knowledge.js';
-import { createProbeListeners } from './listeners.js';
+import { createProbeListeners, type Heard } from './listeners.js';
 import { reach, readForwarding, resolveNames } from './reach.js';
 import { pingTargets, sendProbes } from './send.js';
+import { readWalls } from './walls.js';
 
-const DEFAULT_PORT = 4789;
 const MAX_NAMED = 20;
 
 /** What an {@link Auditor} needs. */
 export interface AuditorDependencies {
   knowledge: NetworkKnowledge;
   plane: Pick<NetworkPlane, 'audit'>;
+  /** Looks at published ports at once, and mends them. */
+  check(): Promise<void>;
   /** What stands in the way of published ports, for people. */
   problems(): readonly string[];
   pathOf(networkId: string): string;
@@ -63,7 +66,7 @@ export function createAuditor(deps: AuditorDependencies): Auditor {
           await listeners.listen(probe.token, probe.port, probe.forMs);
           return {};
         case 'heard':
-          return { heard: await listeners.heard(probe.token) };
+          return heard(deps, await listeners.heard(probe.token), signal);
         case 'send': {
           await sendProbes(ownAddress(), probe.token, probe.port, probe.targets);
           const pings = await pingTargets(run, ownAddress(), probe.targets, signal);
@@ -81,6 +84,18 @@ export function createAuditor(deps: AuditorDependencies): Auditor {
   };
 }
 
+/** Firewalls are named where they have kept something out. */
+async function heard(
+  { knowledge, run }: AuditorDependencies,
+  sources: Heard,
+  signal: AbortSignal | undefined,
+): Promise<ProbeResult> {
+  const config = knowledge.config();
+  if (config === undefined || sources.arrived.every((addr) => sources.heard.includes(addr))) return { ...sources };
+  const walls = await readWalls(run, config, signal);
+  return { ...sources, walls: walls.map(({ name, command }) => ({ name, command })) };
+}
+
 async function audit(
   deps: AuditorDependencies,
   { repair }: AuditOptions,
@@ -89,8 +104,10 @@ async function audit(
   const { knowledge, clock } = deps;
   const config = knowledge.config();
   const networks = [...knowledge.networks().values()];
-  const facts = await readHostFacts(deps.run, config?.port ?? DEFAULT_PORT, signal);
+  const facts = await readHostFacts(deps.run, config, signal);
   const findings = hostFindings(facts, { config, networks, isOurs: deps.isOurs });
+  // What fails is among the problems.
+  if (repair) await deps.check().catch(() => {});
   for (const What of deps.problems()) findings.push({ Level: 'warning', Code: 'problem', What, Do: '' });
   for (const network of networks) {
     signal?.throwIfAborted();

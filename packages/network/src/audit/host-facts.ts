@@ -1,5 +1,7 @@
 import { release } from 'node:os';
+import type { DataPathConfig } from '@swarmd/model';
 import { type Run, runJson } from './command.js';
+import { readWalls, type Wall } from './walls.js';
 
 /** A link of the host, as far as audits care. */
 export interface HostLink {
@@ -19,8 +21,8 @@ export interface HostFacts {
   links: HostLink[];
   /** Destinations in CIDR notation, the default routes left out. */
   routes: { destination: string; device: string }[];
-  firewalld?: { allowsDataPath: boolean };
-  ufw?: { allowsDataPath: boolean };
+  /** Firewalls that keep the port of the overlays shut, none where there are no overlays. */
+  walls: Wall[];
   /** Such as `6.1.0-18-amd64` and `1.0.6`; empty when it is not there. */
   kernel: string;
   nft: string;
@@ -46,16 +48,18 @@ interface IpRoute {
 /** Tools whose absence makes networks fail, or a part of the audit. */
 const TOOLS = ['ip', 'bridge', 'nft', 'nsenter', 'ping'] as const;
 
-/** Looks at the host; what cannot be read is left empty. `port`: of the overlays, UDP. */
-export async function readHostFacts(run: Run, port: number, signal?: AbortSignal): Promise<HostFacts> {
+/** Looks at the host; what cannot be read is left empty. `config`: of the overlays, if it takes part. */
+export async function readHostFacts(
+  run: Run,
+  config: Pick<DataPathConfig, 'addr' | 'port'> | undefined,
+  signal?: AbortSignal,
+): Promise<HostFacts> {
   const options = { signal };
-  const [links, addresses, routes, routes6, firewalld, ufw, nft, missingTools] = await Promise.all([
+  const [links, addresses, routes, routes6, nft, missingTools] = await Promise.all([
     runJson<IpLink[]>(run, ['ip', '-j', '-d', 'link', 'show'], options),
     runJson<IpAddress[]>(run, ['ip', '-j', 'address', 'show'], options),
     runJson<IpRoute[]>(run, ['ip', '-j', '-4', 'route', 'show', 'table', 'main'], options),
     runJson<IpRoute[]>(run, ['ip', '-j', '-6', 'route', 'show', 'table', 'main'], options),
-    readFirewalld(run, port, signal),
-    readUfw(run, port, signal),
     run(['nft', '--version'], options),
     missing(run, signal),
   ]);
@@ -63,8 +67,7 @@ export async function readHostFacts(run: Run, port: number, signal?: AbortSignal
     links: (links ?? []).map((link) => hostLink(link, addresses ?? [])),
     routes: [...(routes ?? []), ...(routes6 ?? [])].flatMap(hostRoute),
     missingTools,
-    ...(firewalld === undefined ? {} : { firewalld }),
-    ...(ufw === undefined ? {} : { ufw }),
+    walls: config === undefined ? [] : await readWalls(run, config, signal),
     kernel: release(),
     nft: /v(\d[\d.]*)/.exec(nft.stdout)?.[1] ?? '',
   };
@@ -85,25 +88,6 @@ function hostRoute({ dst, dev, type }: IpRoute): HostFacts['routes'] {
   if (dst.startsWith('fe80:') || dst.startsWith('ff00:')) return [];
   const destination = dst.includes('/') ? dst : `${dst}/${dst.includes(':') ? 128 : 32}`;
   return [{ destination, device: dev }];
-}
-
-async function readFirewalld(run: Run, port: number, signal: AbortSignal | undefined): Promise<HostFacts['firewalld']> {
-  const { stdout } = await run(['firewall-cmd', '--state'], { signal });
-  if (stdout.trim() !== 'running') return undefined;
-  const { code } = await run(['firewall-cmd', `--query-port=${port}/udp`], { signal });
-  return { allowsDataPath: code === 0 };
-}
-
-async function readUfw(run: Run, port: number, signal: AbortSignal | undefined): Promise<HostFacts['ufw']> {
-  const { stdout } = await run(['ufw', 'status'], { signal });
-  return parseUfw(stdout, port);
-}
-
-/** What `ufw status` says of a UDP port; `undefined` when it is not active. */
-export function parseUfw(status: string, port: number): HostFacts['ufw'] {
-  if (!/^Status: active$/m.test(status)) return undefined;
-  const rule = new RegExp(`^${port}(/udp)?\\s+(\\(v6\\)\\s+)?ALLOW`, 'm');
-  return { allowsDataPath: rule.test(status) || /^Anywhere\s+ALLOW/m.test(status) };
 }
 
 async function missing(run: Run, signal: AbortSignal | undefined): Promise<string[]> {

@@ -144,28 +144,12 @@ export function dataPathLink(links: readonly HostLink[], addr: string): HostLink
   return links.find(({ addresses }) => addresses.includes(addr));
 }
 
-function firewallFindings({ firewalld, ufw }: HostFacts, { config }: HostExpectation): NetworkFinding[] {
-  const found: NetworkFinding[] = [];
-  if (config === undefined) return found;
-  if (firewalld?.allowsDataPath === false) {
-    const advice = `firewall-cmd --permanent --add-port=${config.port}/udp && firewall-cmd --reload`;
-    found.push(
-      finding(
-        'error',
-        'firewall',
-        `firewalld runs and keeps UDP port ${config.port} shut, on which nodes reach each other's containers`,
-        advice,
-      ),
-    );
-  }
-  if (ufw?.allowsDataPath === false)
-    found.push(
-      finding(
-        'error',
-        'firewall',
-        `ufw is active and keeps UDP port ${config.port} shut, on which nodes reach each other's containers`,
-        `ufw allow ${config.port}/udp`,
-      ),
-    );
-  return found;
+function firewallFindings({ walls }: HostFacts, { config }: HostExpectation): NetworkFinding[] {
+  if (config === undefined) return [];
+  return walls
+    .filter(({ certain }) => certain)
+    .map(({ name, command }) => {
+      const what = `${name} keeps UDP port ${config.port} shut, on which nodes reach each other's containers`;
+      return finding('error', 'firewall', what, command);
+    });
 }

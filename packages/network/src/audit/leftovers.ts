@@ -1,9 +1,11 @@
 import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { filterChains } from '../mesh/filter-chains.js';
 import { HOST_LINK, TABLE as MESH_TABLE } from '../mesh/node-rules.js';
 import { type Run, runJson } from './command.js';
 import { PROBE_TABLE_PREFIX } from './listeners.js';
+import { iptablesVariants } from './walls.js';
 
 /** Something of swarmd's networks on this host. */
 export interface Leftover {
@@ -40,12 +42,21 @@ async function attempt(run: Run, argv: readonly string[], options?: Parameters<R
 
 async function rules(run: Run): Promise<Leftover[]> {
   const found: Leftover[] = [];
-  for (const iptables of ['iptables-nft', 'iptables-legacy']) {
+  const text = async (...argv: string[]): Promise<string> => (await run(argv)).stdout;
+  const listing = await text('nft', 'list', 'chains');
+  const [four, six] = await Promise.all(
+    ([4, 6] as const).map((version) => iptablesVariants(text, filterChains(listing, 'forward', version), version)),
+  );
+  for (const iptables of [...four!, ...six!]) {
     const { stdout } = await run([iptables, '-w', '-S', 'DOCKER-USER']);
     for (const line of stdout.split('\n')) {
       if (!line.startsWith('-A DOCKER-USER ') || !line.includes(` ${HOST_LINK} `)) continue;
       const words = line.split(' ').slice(1);
-      found.push({ kind: 'rule', name: line, remove: () => attempt(run, [iptables, '-w', '-D', ...words]) });
+      found.push({
+        kind: 'rule',
+        name: `${iptables} ${line}`,
+        remove: () => attempt(run, [iptables, '-w', '-D', ...words]),
+      });
     }
   }
   return found;

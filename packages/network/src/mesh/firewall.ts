@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Commands } from '../kernel/commands.js';
 import type { Namespaces } from '../parts.js';
 import { type Family, protocolOf } from './addresses.js';
+import { type FilterChain, filterChains, isIptables } from './filter-chains.js';
 import { HOST_LINK } from './node-rules.js';
 
 /** Of connections that the mesh leads into the ingress network, and of what comes back: all that a firewall must let pass. */
@@ -9,14 +10,6 @@ const acceptRules = [
   `-o ${HOST_LINK} -m conntrack --ctstate DNAT -j ACCEPT`,
   `-i ${HOST_LINK} -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`,
 ];
-
-/** A chain of nft that decides on forwarded packets. */
-export interface ForwardChain {
-  family: string;
-  table: string;
-  name: string;
-  policy: string;
-}
 
 /**
  * Lets the mesh's packets through the engine's own firewall: rules in `DOCKER-USER`, where the engine leaves them alone.
@@ -30,7 +23,7 @@ export async function openFirewall(
   family: Family = 4,
 ): Promise<string[]> {
   const problems: string[] = [];
-  const chains = forwardChains(await commands.run(host, ['nft', 'list', 'chains']), family);
+  const chains = filterChains(await commands.run(host, ['nft', 'list', 'chains']), 'forward', family);
   for (const iptables of iptablesInUse(namespaces, host, chains, family)) {
     const rules = await commands.run(host, [iptables, '-w', '-S']).catch(() => '');
     if (/^-N DOCKER-USER$/m.test(rules)) {
@@ -54,7 +47,7 @@ export async function openFirewall(
 export async function closeFirewall(commands: Commands, namespaces: Namespaces, host: string): Promise<void> {
   const listing = await commands.run(host, ['nft', 'list', 'chains']);
   const variants = ([4, 6] as const).flatMap((family) =>
-    iptablesInUse(namespaces, host, forwardChains(listing, family), family),
+    iptablesInUse(namespaces, host, filterChains(listing, 'forward', family), family),
   );
   for (const iptables of variants) {
     const rules = await commands.run(host, [iptables, '-w', '-S']).catch(() => '');
@@ -67,18 +60,20 @@ export async function closeFirewall(commands: Commands, namespaces: Namespaces, 
 
 /** What to say of the output of `iptables -S` on a host without Docker's chain. */
 export function iptablesProblem(rules: string, iptables: string): string[] {
-  const drops = /^-P FORWARD (DROP|REJECT)$/m.test(rules);
-  if (!drops || acceptRules.every((rule) => rules.includes(rule))) return [];
+  const [how] = /^-P FORWARD DROP$|^-A FORWARD -j (DROP|REJECT)\b.*$/m.exec(rules) ?? [];
+  if (how === undefined || acceptRules.every((rule) => rules.includes(rule))) return [];
+  // firewalld's, and others that let pass what was led elsewhere.
+  if (/^-A FORWARD -m conntrack --ctstate \S*DNAT\S* -j ACCEPT$/m.test(rules)) return [];
   if (/^-N ufw6?-/m.test(rules)) {
     if (new RegExp(`^-A ufw6?-user-forward .*-o ${HOST_LINK} .*-j ACCEPT$`, 'm').test(rules)) return [];
     return [`ufw drops what published ports lead to other nodes: run \`ufw route allow out on ${HOST_LINK}\``];
   }
   const repair = acceptRules.map((rule) => `${iptables} -I FORWARD ${rule}`).join(' && ');
-  return [`the firewall drops what published ports lead to other nodes (policy of FORWARD): run \`${repair}\``];
+  return [`the firewall drops what published ports lead to other nodes (${how}): run \`${repair}\``];
 }
 
 /** What to say of a chain that may drop forwarded packets; `listing` is what nft says of it, of firewalld the table. */
-export function nftProblem(chain: ForwardChain, listing: string): string[] {
+export function nftProblem(chain: FilterChain, listing: string): string[] {
   if (listing.includes(HOST_LINK) || listing.includes('ct status dnat accept')) return [];
   if (chain.table === 'firewalld') {
     const repair = `firewall-cmd --permanent --zone=trusted --add-interface=${HOST_LINK} && firewall-cmd --reload`;
@@ -91,34 +86,11 @@ export function nftProblem(chain: ForwardChain, listing: string): string[] {
   return [`the chain ${place} drops what published ports lead to other nodes: run \`${repair}\``];
 }
 
-/** The chains that decide on forwarded packets of a version of IP, in what `nft list chains` says. */
-export function forwardChains(listing: string, version: Family = 4): ForwardChain[] {
-  const chains: ForwardChain[] = [];
-  for (const [, family = '', table = '', body = ''] of listing.matchAll(/^table (\S+) (\S+) \{\n([\s\S]*?)^\}/gm)) {
-    if (family !== protocolOf(version) && family !== 'inet') continue;
-    for (const [, name = '', text = ''] of body.matchAll(/^\tchain (\S+) \{\n([\s\S]*?)^\t\}/gm)) {
-      const [, policy] = /type filter hook forward priority [^;]*; policy (\w+);/.exec(text) ?? [];
-      if (policy !== undefined) chains.push({ family, table, name, policy });
-    }
-  }
-  return chains;
-}
-
-/** Chains of iptables, the engine's among them, are looked at as such. */
-function isIptables(chain: ForwardChain): boolean {
-  return chain.family !== 'inet' && chain.table === 'filter' && chain.name === 'FORWARD';
-}
-
 /**
  * The variants of iptables that have rules here: only those are asked, as the mere question makes tables where there
  * are none.
  */
-function iptablesInUse(
-  namespaces: Namespaces,
-  host: string,
-  chains: readonly ForwardChain[],
-  family: Family,
-): string[] {
+function iptablesInUse(namespaces: Namespaces, host: string, chains: readonly FilterChain[], family: Family): string[] {
   const tool = `${protocolOf(family)}tables`;
   const variants: string[] = [];
   if (chains.some(isIptables)) variants.push(`${tool}-nft`);

@@ -42,6 +42,7 @@ function auditorOf(
       locals: () => new Map(locals),
     },
     plane: host.plane,
+    check: async () => {},
     problems: () => ['port 80 is taken'],
     pathOf: (id) => host.namespaces.pathOf(id),
     portsOf: () => containers.map(({ port }) => port),

@@ -2,7 +2,7 @@ import type { NodeNetwork } from '@swarmd/model';
 import fc from 'fast-check';
 import t from 'tap';
 import { overlap } from '../../src/audit/cidr.js';
-import { type HostFacts, parseUfw } from '../../src/audit/host-facts.js';
+import type { HostFacts } from '../../src/audit/host-facts.js';
 import { below, type HostExpectation, hostFindings } from '../../src/audit/host-findings.js';
 
 const network = (over: Partial<NodeNetwork> = {}): NodeNetwork => ({
@@ -21,6 +21,7 @@ const healthy: HostFacts = {
   kernel: '6.1.0-18-amd64',
   nft: '1.0.6',
   missingTools: [],
+  walls: [],
 };
 
 const found = (facts: Partial<HostFacts>, expected: Partial<HostExpectation> = {}): string[] =>
@@ -88,20 +89,10 @@ t.test('host findings › networks that are too large for the data path', async 
   t.match(found({ links: [] }), [/^error data-path: no interface of this host has 192\.0\.2\.1/]);
 });
 
-t.test('host findings › firewalls, with the command that opens them', async (t) => {
-  t.match(found({ firewalld: { allowsDataPath: false } }), [/^error firewall: firewalld/]);
-  t.match(found({ ufw: { allowsDataPath: false } }), [/^error firewall: ufw/]);
-  t.same(found({ ufw: { allowsDataPath: true }, firewalld: { allowsDataPath: true } }), []);
-});
-
-t.test('host findings › what ufw says', async (t) => {
-  t.same(parseUfw('Status: inactive\n', 4789), undefined);
-  t.same(parseUfw('', 4789), undefined);
-  const active = (rules: string): string => `Status: active\n\nTo     Action   From\n--     ------   ----\n${rules}\n`;
-  t.same(parseUfw(active('22/tcp   ALLOW   Anywhere'), 4789), { allowsDataPath: false });
-  t.same(parseUfw(active('4789/udp   ALLOW   192.0.2.0/24'), 4789), { allowsDataPath: true });
-  t.same(parseUfw(active('Anywhere   ALLOW   192.0.2.2'), 4789), { allowsDataPath: true });
-  t.same(parseUfw(active('4789/tcp   ALLOW   Anywhere'), 4789), { allowsDataPath: false });
+t.test('host findings › firewalls, with the command that opens them, where there is no doubt', async (t) => {
+  const wall = { name: 'ufw', command: 'ufw allow 4789/udp' };
+  t.match(found({ walls: [{ ...wall, certain: true }] }), [/^error firewall: ufw keeps UDP port 4789 shut/]);
+  t.same(found({ walls: [{ ...wall, certain: false }] }), []);
 });
 
 t.test('host findings › versions and tools below the floor', async (t) => {

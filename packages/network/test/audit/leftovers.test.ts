@@ -15,6 +15,7 @@ function tests(): void {
 
   t.test('leftovers › a host without any has none', async (t) => {
     t.same(await found(), []);
+    t.equal(await script('nft list tables; cat /proc/net/ip_tables_names 2>&- || true'), '', 'looking makes none');
   });
 
   t.test('leftovers › only what is ours is found, and all of it can be removed', async (t) => {
@@ -31,13 +32,17 @@ function tests(): void {
       ip link add vc0123456789ab type veth peer name vcother
       for table in 'inet swarmd' 'ip swarmd_mesh' 'inet swarmd_probe_00000a' 'inet swarmd_of_others'; do nft add table $table; done
       iptables-nft -N DOCKER-USER
+      iptables-nft -A FORWARD -j DOCKER-USER
       iptables-nft -A DOCKER-USER -j RETURN
-      iptables-nft -I DOCKER-USER -i swarmd-mesh -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT`);
+      iptables-nft -I DOCKER-USER -i swarmd-mesh -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+      ip6tables-legacy -N DOCKER-USER
+      ip6tables-legacy -I DOCKER-USER -o swarmd-mesh -m conntrack --ctstate DNAT -j ACCEPT`);
     t.same((await found()).sort(), [
       'link swarmd-mesh',
       'link vc0123456789ab',
       `namespace ${namespace.replace(root, '')}`,
-      'rule -A DOCKER-USER -i swarmd-mesh -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+      'rule ip6tables-legacy -A DOCKER-USER -o swarmd-mesh -m conntrack --ctstate DNAT -j ACCEPT',
+      'rule iptables-nft -A DOCKER-USER -i swarmd-mesh -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
       'state /net',
       'table inet swarmd',
       'table inet swarmd_probe_00000a',

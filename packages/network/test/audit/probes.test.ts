@@ -4,6 +4,7 @@ import { type Run, runCommand } from '../../src/audit/command.js';
 import { readHostFacts } from '../../src/audit/host-facts.js';
 import { createProbeListeners } from '../../src/audit/listeners.js';
 import { pingTargets, sendProbes } from '../../src/audit/send.js';
+import { readWalls } from '../../src/audit/walls.js';
 import { inOwnNamespace, noNamespaces, script } from './own-namespace.js';
 
 const there = `swdprobe${process.pid}`;
@@ -33,8 +34,8 @@ function tests(): void {
     await listeners.listen('00000a', 4789, 60_000);
     await listeners.listen('00000b', 4789, 60_000);
     await sendProbes('192.0.2.1', '00000a', 4789, [{ addr: '192.0.2.2', packetBytes: 1500 }]);
-    t.same(await listeners.heard('00000a'), ['192.0.2.1']);
-    t.same(await listeners.heard('00000b'), [], 'another one heard nothing');
+    t.same(await listeners.heard('00000a'), { heard: ['192.0.2.1'], arrived: ['192.0.2.1'] });
+    t.same(await listeners.heard('00000b'), { heard: [], arrived: [] }, 'another one heard nothing');
     await t.rejects(listeners.heard('00000a'), { code: 'not-found' });
     t.notMatch((await runThere(['nft', 'list', 'tables'])).stdout, /swarmd_probe/, 'nothing stays');
   });
@@ -47,7 +48,14 @@ function tests(): void {
     const listeners = createProbeListeners(runThere, manualClock());
     await listeners.listen('00000a', 4789, 60_000);
     await sendProbes('192.0.2.1', '00000a', 4789, [{ addr: '192.0.2.2', packetBytes: 1500 }]);
-    t.same(await listeners.heard('00000a'), []);
+    t.same(await listeners.heard('00000a'), { heard: [], arrived: ['192.0.2.1'] });
+    t.same(await readWalls(runThere, { port: 4789, addr: '192.0.2.2' }), [
+      {
+        name: 'nftables (chain inet fw in)',
+        command: 'nft insert rule inet fw in udp dport 4789 accept',
+        certain: false,
+      },
+    ]);
     await runThere(['nft', 'delete', 'table', 'inet', 'fw']);
   });
 
@@ -57,12 +65,12 @@ function tests(): void {
     const listeners = createProbeListeners(runThere, manualClock());
     await listeners.listen('00000a', 4789, 60_000);
     await sendProbes('192.0.2.1', '00000a', 4789, [{ addr: '192.0.2.2', packetBytes: 1500 }]);
-    t.same(await listeners.heard('00000a'), ['192.0.2.1']);
+    t.match(await listeners.heard('00000a'), { heard: ['192.0.2.1'] });
     const [vx] = JSON.parse((await runThere(['ip', '-j', '-s', 'link', 'show', 'vx'])).stdout) as [
       { stats64: { rx: { packets: number } } },
     ];
     t.equal(vx.stats64.rx.packets, 0);
-    const facts = await readHostFacts(runThere, 4789);
+    const facts = await readHostFacts(runThere, undefined);
     t.match(
       facts.links.find(({ name }) => name === 'vx'),
       { kind: 'vxlan', vni: 7 },
@@ -108,7 +116,7 @@ function tests(): void {
   });
 
   t.test('host facts › links, addresses and routes are those of the host', async (t) => {
-    const facts = await readHostFacts(runThere, 4789);
+    const facts = await readHostFacts(runThere, undefined);
     t.match(
       facts.links.find(({ name }) => name === 'b0'),
       { mtu: 1500, kind: 'veth', addresses: ['192.0.2.2'] },
