@@ -1,17 +1,19 @@
-import { type Clock, NETWORK_DRIVER, SwarmdError } from '@swarmd/model';
-import type Docker from 'dockerode';
+import { type Clock, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { WantedNetwork } from '../convert/networks.js';
 import type { TaskNetwork } from '../convert/request.js';
-import { type EngineClient, READ_TIMEOUT_MS, WRITE_TIMEOUT_MS, within } from '../engine/client.js';
-import { engineError, isTemporary } from '../engine/errors.js';
-import { CLUSTER_LABEL, NETWORK_LABEL } from '../labels.js';
+import type { EngineClient } from '../engine/client.js';
+import { engineError } from '../engine/errors.js';
+import { NETWORK_LABEL } from '../labels.js';
 import type { AssignedNetwork } from '../task/assignment.js';
+import { EngineNetworks } from './engine-networks.js';
 import type { NetworkLink } from './link.js';
-import { isOverlay, networkRequest, type OverlayNetwork, taskNetwork, toNodeNetwork } from './overlay.js';
+import { isOverlay, type OverlayNetwork, taskNetwork, toNodeNetwork } from './overlay.js';
 
 /** An attachable network that could not be made in the engine is tried again after this long. */
 const RETRY_MS = 2_000;
+/** Whether a network's own name has become free is looked at this often. */
+const FREE_NAMES_MS = 10_000;
 
 /** A task that is to join networks. */
 export interface JoiningTask {
@@ -62,16 +64,23 @@ export function createOverlayNetworks(deps: OverlayNetworksDeps): NetworkProvide
 
 class OverlayNetworks implements NetworkProvider {
   readonly #deps: OverlayNetworksDeps;
+  readonly #engine: EngineNetworks;
   /** One thing at a time for each network: engines do not mind two networks of one name. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  /** Networks that the engine has. */
-  readonly #made = new Set<string>();
+  /** Names of the networks that the engine has, by the cluster's ID. */
+  readonly #made = new Map<string, string>();
   #assigned: ReadonlyMap<string, AssignedNetwork> = new Map();
   #client: EngineClient | undefined;
   #cancelRetry = () => {};
+  #cancelFreeing = () => {};
 
   constructor(deps: OverlayNetworksDeps) {
     this.#deps = deps;
+    const madeWay = (id: string): void => {
+      this.#made.delete(id);
+      deps.link.drop(id);
+    };
+    this.#engine = new EngineNetworks({ ...deps, madeWay });
   }
 
   assigned(client: EngineClient | undefined, networks: ReadonlyMap<string, AssignedNetwork>): void {
@@ -91,14 +100,14 @@ class OverlayNetworks implements NetworkProvider {
     if (!isOverlay(network)) {
       throw new SwarmdError('unavailable', `network ${network.spec.Name} has not been given addresses yet`);
     }
-    await this.#ensure(client, network, signal);
-    return taskNetwork(network, wanted, task);
+    const name = await this.#ensure(client, network, true, signal);
+    return { ...taskNetwork(network, wanted, task), name };
   }
 
   async release(client: EngineClient, networkId: string): Promise<boolean> {
     return this.#inTurn(networkId, async () => {
       if (this.#assigned.has(networkId)) return true;
-      for (const { Id } of await this.#list(client, { label: this.#ours(networkId) })) {
+      for (const { Id } of await this.#engine.ours(client, networkId)) {
         // It may have been assigned again meanwhile.
         if (this.#assigned.has(networkId)) return true;
         if (!(await this.#remove(client, Id, networkId))) return false;
@@ -110,7 +119,7 @@ class OverlayNetworks implements NetworkProvider {
 
   async sweep(client: EngineClient, keep: (networkId: string) => boolean): Promise<readonly string[]> {
     const stays = new Set<string>();
-    for (const { Id, Labels } of await this.#list(client, { label: this.#ours() })) {
+    for (const { Id, Labels } of await this.#engine.ours(client)) {
       const id = Labels?.[NETWORK_LABEL] ?? '';
       const goes = (): boolean => !keep(id) && !this.#assigned.has(id);
       const remove = async (): Promise<boolean> => !goes() || this.#remove(client, Id, id);
@@ -130,9 +139,10 @@ class OverlayNetworks implements NetworkProvider {
     const { link, logger } = this.#deps;
     this.#assigned = new Map();
     this.#cancelRetry();
-    const networks = await this.#list(client, { label: this.#ours() });
+    this.#cancelFreeing();
+    const networks = await this.#engine.ours(client);
     for (const { Id, Labels } of networks) {
-      await this.#disconnectAll(client, Id);
+      await this.#engine.disconnectAll(client, Id);
       await this.#remove(client, Id, Labels?.[NETWORK_LABEL] ?? '');
     }
     if (await link.answers()) await link.reset();
@@ -145,7 +155,7 @@ class OverlayNetworks implements NetworkProvider {
     if (client === undefined) return;
     for (const network of this.#assigned.values()) {
       if (!isOverlay(network) || !network.spec.Attachable || this.#made.has(network.id)) continue;
-      this.#ensure(client, network, new AbortController().signal).catch((thrown: unknown) => {
+      this.#ensure(client, network, false, new AbortController().signal).catch((thrown: unknown) => {
         if (!this.#assigned.has(network.id)) return;
         const reason = engineError(thrown).message;
         this.#deps.logger.warn({ network: network.spec.Name, reason }, 'an attachable network could not be made');
@@ -155,86 +165,44 @@ class OverlayNetworks implements NetworkProvider {
     }
   }
 
-  async #ensure(client: EngineClient, network: OverlayNetwork, signal: AbortSignal): Promise<void> {
+  /** The name under which the engine has the network; `needed`: a task waits for it. */
+  async #ensure(client: EngineClient, network: OverlayNetwork, needed: boolean, signal: AbortSignal): Promise<string> {
     await this.#deps.link.ready(network.id, signal);
-    await this.#inTurn(network.id, async () => {
-      if (this.#made.has(network.id)) return;
+    return this.#inTurn(network.id, async () => {
+      const known = this.#made.get(network.id);
+      if (known !== undefined) return known;
       // It may have gone meanwhile: nobody would remove it.
       if (!this.#assigned.has(network.id)) {
         throw new SwarmdError('failed-precondition', `network ${network.spec.Name} is not this node’s any more`);
       }
-      try {
-        await this.#make(client, network);
-      } catch (thrown) {
-        throw engineError(thrown);
-      }
-      this.#made.add(network.id);
+      const name = await this.#engine.make(client, network, needed);
+      this.#made.set(network.id, name);
+      if (name !== network.spec.Name) this.#freeNamesLater();
+      return name;
     });
   }
 
-  async #make(client: EngineClient, network: OverlayNetwork): Promise<void> {
-    const { clusterId, logger } = this.#deps;
-    const { Name } = network.spec;
-    const existing = await this.#list(client, { name: [Name] });
-    const same = existing.find((candidate) => candidate.Name === Name);
-    if (same !== undefined) {
-      const id = same.Labels?.[NETWORK_LABEL];
-      if (id === network.id && same.Driver === NETWORK_DRIVER) return;
-      if (id === undefined || same.Labels?.[CLUSTER_LABEL] !== clusterId) {
-        throw new SwarmdError('already-exists', `this node has a network ${Name} already that is not the cluster's`);
-      }
-      // One of an earlier swarmd, or one of this name that is on its way out.
-      if (!(await this.#remove(client, same.Id, id))) {
-        throw new SwarmdError('unavailable', `containers are still on an older network ${Name} of this node`);
-      }
-      if (id !== network.id) this.#deps.link.drop(id);
+  /** What holds the names of networks that had to be made under others goes as soon as nobody uses it. */
+  #freeNamesLater(): void {
+    this.#cancelFreeing();
+    this.#cancelFreeing = this.#deps.clock.after(FREE_NAMES_MS, () => {
+      this.#freeNames().catch(() => this.#freeNamesLater());
+    });
+  }
+
+  async #freeNames(): Promise<void> {
+    for (const [id, name] of this.#made) {
+      const network = this.#assigned.get(id);
+      const client = this.#client;
+      if (network === undefined || client === undefined || name === network.spec.Name) continue;
+      if (!(await this.#inTurn(id, () => this.#engine.freeName(client, network)))) this.#freeNamesLater();
     }
-    const request = { ...networkRequest(network, clusterId), abortSignal: within(WRITE_TIMEOUT_MS) };
-    await client.docker.createNetwork(request);
-    logger.info({ network: Name, networkId: network.id }, 'made a network');
   }
 
   /** Removes a network from the engine; `false` when containers are on it. Throws while the engine does not answer. */
   async #remove(client: EngineClient, engineId: string, networkId: string): Promise<boolean> {
     this.#made.delete(networkId);
-    try {
-      await client.docker.getNetwork(engineId).remove({ abortSignal: within(WRITE_TIMEOUT_MS) } as object);
-      return true;
-    } catch (thrown) {
-      const error = engineError(thrown);
-      if (isTemporary(error)) throw error;
-      if (error.code === 'not-found') return true;
-      this.#deps.logger.debug({ networkId, reason: error.message }, 'a network stays');
-      return false;
-    }
-  }
-
-  /** Takes the containers that are no tasks off a network. */
-  async #disconnectAll({ docker }: EngineClient, engineId: string): Promise<void> {
-    try {
-      const network = docker.getNetwork(engineId);
-      const inspect = network.inspect.bind(network) as (options: object) => Promise<Docker.NetworkInspectInfo>;
-      const { Containers } = await inspect({ abortSignal: within(READ_TIMEOUT_MS) });
-      for (const Container of Object.keys(Containers ?? {})) {
-        await network.disconnect({ Container, Force: true, abortSignal: within(WRITE_TIMEOUT_MS) });
-      }
-    } catch (thrown) {
-      const error = engineError(thrown);
-      if (error.code !== 'not-found') throw error;
-    }
-  }
-
-  async #list(client: EngineClient, filters: Record<string, string[]>): Promise<Docker.NetworkInspectInfo[]> {
-    try {
-      return await client.docker.listNetworks({ filters, abortSignal: within(READ_TIMEOUT_MS) } as object);
-    } catch (thrown) {
-      throw engineError(thrown);
-    }
-  }
-
-  #ours(id?: string): string[] {
-    const network = id === undefined ? NETWORK_LABEL : `${NETWORK_LABEL}=${id}`;
-    return [`${CLUSTER_LABEL}=${this.#deps.clusterId}`, network];
+    return this.#engine.remove(client, engineId, networkId);
   }
 
   #inTurn<T>(networkId: string, work: () => Promise<T>): Promise<T> {
