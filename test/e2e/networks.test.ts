@@ -2,7 +2,14 @@ import { availableEngines, importBusyboxImage, whyNoHosts } from '@swarmd/testki
 import t from 'tap';
 import { createCluster } from './support/cluster.js';
 import { ask, askFromOutside, createNodeService, inService } from './support/network-services.js';
-import { apiGet, runningTasks, waitForExactly, waitForNoContainers, waitForRunning } from './support/observe.js';
+import {
+  apiGet,
+  placesOf,
+  runningTasks,
+  waitForExactly,
+  waitForNoContainers,
+  waitForRunning,
+} from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
 
@@ -121,7 +128,7 @@ t.test('networks › a service without tasks is refused at once; dnsrr answers w
   await docker(manager, 'service', 'rm', 'none', 'turns');
 });
 
-t.test('networks › no request is lost while a service is updated, scaled and drained', { skip }, async (t) => {
+t.test('networks › no request is lost while a service is updated, scaled and moved', { skip }, async (t) => {
   const shared = await cluster(t);
   const { hosts, docker } = shared;
   const manager = hosts[0]!;
@@ -132,6 +139,8 @@ t.test('networks › no request is lost while a service is updated, scaled and d
     'front',
     '--publish',
     '8082:8080',
+    '--constraint',
+    'node.labels.leave!=yes',
   ]);
   await waitForRunning(manager, 'steady', 4);
   await waitFor('it answers everywhere', async () => {
@@ -152,6 +161,11 @@ t.test('networks › no request is lost while a service is updated, scaled and d
     '--force',
     'steady',
   );
+  const left = (await placesOf(manager, 'steady')).at(-1)!;
+  await docker(manager, 'node', 'update', '--label-add', 'leave=yes', left);
+  await waitFor('its tasks have left', async () => !(await placesOf(manager, 'steady')).includes(left));
+  await waitForRunning(manager, 'steady', 4);
+  await docker(manager, 'node', 'update', '--label-rm', 'leave', left);
   await docker(manager, 'node', 'update', '--availability', 'drain', 'h3');
   await waitForRunning(manager, 'steady', 4);
   await docker(manager, 'node', 'update', '--availability', 'active', 'h3');

@@ -81,6 +81,8 @@ t.test('services › pause keeps what runs, drain moves it, a lost label too', {
   );
   await waitForRunning(manager, 'narrow', 4);
   t.same(await placesOf(manager, 'narrow'), ['h1', 'h1', 'h1', 'h1']);
+  await says(manager, 'narrow', 'assigned node no longer meets constraints');
+  t.match(await docker(manager, 'service', 'ps', 'narrow'), /h2 +Shutdown +Rejected/);
   await docker(manager, 'node', 'update', '--label-add', 'zone=a', second.name);
   await docker(manager, 'service', 'rm', 'narrow', 'everywhere', 'workers', 'spread', 'few');
   await waitForNoContainers(hosts);

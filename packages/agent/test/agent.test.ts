@@ -354,6 +354,49 @@ if (why) {
     await node.end();
   });
 
+  t.test(
+    'agent › a task comes onto its network beside those that an earlier swarmd put on a bridge of its name',
+    async (t) => {
+      const node = await TestNode.start(engine);
+      node.manager.send(peers);
+      const Labels = { [CLUSTER_LABEL]: 'cluster1', [NETWORK_LABEL]: 'front' };
+      await engine.docker.createNetwork({ Name: 'front', Driver: 'bridge', Labels });
+      await engine.host.run('docker run -d --name old --network front busybox sleep 1000');
+      const networks = [on('front', '10.71.0.5')];
+      node.complete(
+        specChange(busybox(sleep)),
+        overlayChange('front', 'front', 71),
+        taskChange('a', 'running', { networks }),
+      );
+      await node.manager.state('a', 'running');
+      const names = "docker network ls --filter name=front --format '{{.Name}} {{.Driver}}' | sort";
+      t.equal(await engine.host.run(names), 'front bridge\nfront.front swarmd\n');
+      const address = `{{(index .NetworkSettings.Networks "front.front").IPAddress}}`;
+      t.equal(await engine.host.run(`docker inspect -f '${address}' web.1.a`), '10.71.0.5\n');
+
+      t.comment('the bridge goes when nobody is on it; what runs stays on the other name');
+      await engine.host.run('docker rm -f old; while docker network inspect front 2>/dev/null >&2; do sleep 0.1; done');
+      node.change(taskChange('b', 'running', { networks: [on('front', '10.71.0.6')], slot: 2 }));
+      await node.manager.state('b', 'running');
+      t.equal(await engine.host.run(names), 'front.front swarmd\n');
+      node.change(
+        taskChange('a', 'remove', { remove: true }),
+        taskChange('b', 'remove', { remove: true }),
+        overlayChange('front', 'front', 71, { remove: true }),
+      );
+      await engine.host.run(`while [ -n "$(${names})" ]; do sleep 0.1; done`);
+
+      t.comment('then the name is its own again');
+      node.change(
+        overlayChange('front', 'front', 71),
+        taskChange('c', 'running', { networks: [on('front', '10.71.0.7')] }),
+      );
+      await node.manager.state('c', 'running');
+      t.equal(await engine.host.run(names), 'front swarmd\n');
+      await node.end();
+    },
+  );
+
   t.test('agent › publishes ports and says which numbers the engine chose', async (t) => {
     const node = await TestNode.start(engine);
     const ports = [

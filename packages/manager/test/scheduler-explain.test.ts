@@ -72,13 +72,14 @@ t.test('explain › the error of a task counts nodes per reason, most frequent f
       ['ready', 1],
       ['resources', 2],
       ['plugins', 1],
+      ['overlay', 1],
       ['constraints', 1],
       ['platform', 1],
       ['host-ports', 1],
       ['max-replicas', 1],
     ),
     'no suitable node (insufficient resources on 2 nodes; 1 node not available for new tasks; missing plugin on 1 node; ' +
-      'scheduling constraints not satisfied on 1 node; unsupported platform on 1 node; ' +
+      'no overlay networks on 1 node; scheduling constraints not satisfied on 1 node; unsupported platform on 1 node; ' +
       'host-mode port already in use on 1 node; max replicas per node limit exceed)',
   );
   t.equal(

@@ -210,6 +210,26 @@ t.test('filters › constraints and platforms must match', async (t) => {
   ]);
 });
 
+t.test('filters › tasks with addresses on overlay networks need a node that takes part in them', async (t) => {
+  const attachedWith = (...Addresses: string[]) => ({ NetworksAttachments: [{ Network: { ID: 'net' }, Addresses }] });
+  const Session = { ID: 'x', BootNonce: 'y' };
+  const DataPath = { Addr: '192.168.0.1', MTU: 1500 };
+  const on = attachedWith('10.1.0.2/16');
+  check(t, [
+    { name: 'a node with a data path', task: on, node: { Session, DataPath } },
+    {
+      name: 'a node that registered without',
+      task: on,
+      node: { Session },
+      refusedBy: 'overlay',
+      reason: 'takes no part in overlay networks',
+    },
+    { name: 'a node that has said nothing yet', task: on },
+    { name: 'a task on no network', node: { Session } },
+    { name: 'a task on a network that every engine has by itself', task: attachedWith(), node: { Session } },
+  ]);
+});
+
 t.test('filters › ports and replicas of a node are limited', async (t) => {
   const port = { Protocol: 'tcp' as const, TargetPort: 80, PublishedPort: 8080, PublishMode: 'host' as const };
   const publishing = (...Ports: object[]) => ({ Endpoint: { Ports: Ports as never } });

@@ -83,6 +83,32 @@ t.test('scheduler › what an ended task frees goes to one that waits', async (t
 });
 
 t.test(
+  'scheduler › follows a node that loses and gains its part in overlays, and leaves what runs there',
+  async (t) => {
+    const world = await start(t);
+    const Session = { ID: 'first', BootNonce: '' };
+    const DataPath = { Addr: '192.168.0.1', MTU: 1500 };
+    const NetworksAttachments = [{ Network: { ID: 'net' }, Addresses: ['10.1.0.2/16'] }];
+    await world.addNode('n1', { Session, DataPath });
+    await world.addService('s');
+    await world.addService('plain');
+    await world.addTasks('s', ['t1'], { NetworksAttachments });
+    await world.reaches('t1', 'assigned');
+    await world.changeNode('n1', ({ DataPath: _, ...node }) => ({ ...node, Session: { ...Session, ID: 'second' } }));
+    await world.addTasks('s', ['t2'], { NetworksAttachments });
+    await world.addTasks('s', ['global'], { NetworksAttachments, NodeID: 'n1', Slot: 0 });
+    await world.addTasks('plain', ['p1']);
+    await world.explained('t2', 'no suitable node (no overlay networks on 1 node)');
+    await world.explained('global', 'no overlay networks on 1 node');
+    await world.reaches('p1', 'assigned');
+    t.match(world.task('t1'), { NodeID: 'n1', DesiredState: 'running', Status: { State: 'assigned' } });
+    await world.changeNode('n1', (node) => ({ ...node, DataPath }));
+    await world.reaches('t2', 'assigned');
+    await world.reaches('global', 'assigned');
+  },
+);
+
+t.test(
   'scheduler › a replica wanted shut down makes room for the next under a limit, but keeps its CPUs',
   async (t) => {
     const world = await start(t);

@@ -124,9 +124,12 @@ export class SimulatedNode {
     });
     this.#link = link;
     const about = { description: Buffer.alloc(0), bootNonce: `${this.id}-${this.#life}`, swarmdVersion: 'simulated' };
+    const addr = `192.168.0.${this.id.replace(/\D/g, '')}`;
+    // Now and then it comes without, as where swarmd-net does not run.
+    const dataPath = this.#world.dice.chance(0.1) ? undefined : { addr, mtu: 1500, encryption: false };
     link.send({
       $case: 'register',
-      value: { ...about, seenIndex: this.#seenIndex, advertiseAddr: '10.0.0.1', dataPath: undefined },
+      value: { ...about, seenIndex: this.#seenIndex, advertiseAddr: '10.0.0.1', dataPath },
     });
   }
 

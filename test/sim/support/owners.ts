@@ -59,7 +59,7 @@ const RIGHTS: Readonly<Record<Writer, Rights>> = {
     change: { task: ['NodeID', 'AssignedGenericResources', 'Status'] },
     taskState: (before, after) => waits(before) && (waits(after) || after === 'assigned' || after === 'shutdown'),
   },
-  enforcer: { change: { task: ['Status'] }, taskState: (_, after) => after === 'rejected' },
+  enforcer: { change: { task: ['RejectedAt'] } },
   reaper: { delete: ['task', 'spec', 'service'] },
   dispatcher: {
     change: {

@@ -10,7 +10,7 @@ import {
   specKey,
   type Task,
 } from '@swarmd/model';
-import { hostPorts, isLive } from './task-checks.js';
+import { hostPorts, isLive, lacksNetworks } from './task-checks.js';
 
 /** A node, as far as containers are concerned. */
 export interface RunningContainers {
@@ -183,6 +183,7 @@ function checkWaiting(view: ReadView, task: Task): string[] {
     if (task.NodeID !== '' && task.NodeID !== node.ID) continue;
     if (node.Status.State !== 'ready' || node.Spec.Availability !== 'active') continue;
     if (!nodeMatches(parseConstraints(spec?.Placement?.Constraints ?? []), node)) continue;
+    if (task.NetworksAttachments?.length && lacksNetworks(node)) continue;
     const holding = [...view.find('task', 'node', node.ID)].filter(({ Status }) => holdsResources(Status.State));
     const used = holding.reduce(
       (total, other) =>

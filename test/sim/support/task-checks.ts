@@ -66,6 +66,8 @@ export const checkPlacement: CommitCheck = (commit, view) => {
       wrong.push(`${name} was assigned to ${node.ID}, ${node.Status.State} and ${node.Spec.Availability}`);
     const constraints = parseConstraints(spec.TaskTemplate?.Placement?.Constraints ?? []);
     if (!nodeMatches(constraints, node)) wrong.push(`${name} is not allowed on ${node.ID}`);
+    if (task.NetworksAttachments?.length && lacksNetworks(node))
+      wrong.push(`${name} is on networks and ${node.ID} on none`);
     for (const problem of crowding(task, node, spec, view)) wrong.push(`${name} on ${node.ID}: ${problem}`);
   }
   return wrong;
@@ -91,6 +93,11 @@ function crowding(task: Task, node: Node, spec: ServiceSpec, view: ReadView): st
   const siblings = holding.filter((other) => other.ServiceID === task.ServiceID && isLive(other));
   if (most > 0 && siblings.length > most) wrong.push(`${siblings.length} replicas of ${most} allowed`);
   return wrong;
+}
+
+/** Whether a node has come without a data path; one that has not come yet may have one. */
+export function lacksNetworks({ Session, DataPath }: Node): boolean {
+  return Session !== undefined && DataPath === undefined;
 }
 
 /** The host-mode ports that a task publishes. */

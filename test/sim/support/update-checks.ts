@@ -101,8 +101,8 @@ function replacesByUpdate(
     const was = before.get(other.ID) ?? other;
     if (!isLive(was) || was.SpecVersion === task.SpecVersion) continue;
     const node = view.get('node', other.NodeID);
-    const leaves =
-      other.NodeID !== '' && (node?.Status.State === 'down' || node?.Spec.Availability === 'drain' || !node);
+    const lost = !node || node.Status.State === 'down' || node.Spec.Availability === 'drain';
+    const leaves = other.RejectedAt !== undefined || (other.NodeID !== '' && lost);
     if (!leaves && !isTerminal(was.Status.State)) return true;
   }
   return false;

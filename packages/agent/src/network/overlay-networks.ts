@@ -1,18 +1,19 @@
-import { type Clock, NETWORK_DRIVER, SwarmdError } from '@swarmd/model';
-import type Docker from 'dockerode';
+import { type Clock, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
 import type { WantedNetwork } from '../convert/networks.js';
 import type { TaskNetwork } from '../convert/request.js';
-import { type EngineClient, WRITE_TIMEOUT_MS, within } from '../engine/client.js';
-import { engineError, isTemporary } from '../engine/errors.js';
-import { CLUSTER_LABEL, NETWORK_LABEL } from '../labels.js';
+import type { EngineClient } from '../engine/client.js';
+import { engineError } from '../engine/errors.js';
+import { NETWORK_LABEL } from '../labels.js';
 import type { AssignedNetwork } from '../task/assignment.js';
-import { clashMessage, disconnectAll, listNetworks } from './engine-networks.js';
+import { EngineNetworks } from './engine-networks.js';
 import type { NetworkLink } from './link.js';
-import { engineNames, isOverlay, networkRequest, type OverlayNetwork, taskNetwork, toNodeNetwork } from './overlay.js';
+import { isOverlay, type OverlayNetwork, taskNetwork, toNodeNetwork } from './overlay.js';
 
 /** An attachable network that could not be made in the engine is tried again after this long. */
 const RETRY_MS = 2_000;
+/** Whether a network's own name has become free is looked at this often. */
+const FREE_NAMES_MS = 10_000;
 
 /** A task that is to join networks. */
 export interface JoiningTask {
@@ -65,18 +66,25 @@ export function createOverlayNetworks(deps: OverlayNetworksDeps): NetworkProvide
 
 class OverlayNetworks implements NetworkProvider {
   readonly #deps: OverlayNetworksDeps;
+  readonly #engine: EngineNetworks;
   /** One thing at a time for each network: engines do not mind two networks of one name. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  /** Networks that the engine has, by the cluster's IDs: what they are called there. */
+  /** Names of the networks that the engine has, by the cluster's ID. */
   readonly #made = new Map<string, string>();
   /** Why attachable networks could not be made, by ID: said once. */
   readonly #failed = new Map<string, string>();
   #assigned: ReadonlyMap<string, AssignedNetwork> = new Map();
   #client: EngineClient | undefined;
   #cancelRetry = () => {};
+  #cancelFreeing = () => {};
 
   constructor(deps: OverlayNetworksDeps) {
     this.#deps = deps;
+    const madeWay = (id: string): void => {
+      this.#made.delete(id);
+      deps.link.drop(id);
+    };
+    this.#engine = new EngineNetworks({ ...deps, madeWay });
   }
 
   assigned(client: EngineClient | undefined, networks: ReadonlyMap<string, AssignedNetwork>): void {
@@ -96,13 +104,14 @@ class OverlayNetworks implements NetworkProvider {
     if (!isOverlay(network)) {
       throw new SwarmdError('unavailable', `network ${network.spec.Name} has not been given addresses yet`);
     }
-    return taskNetwork(network, wanted, task, await this.#ensure(client, network, signal));
+    const name = await this.#ensure(client, network, true, signal);
+    return { ...taskNetwork(network, wanted, task), name };
   }
 
   async release(client: EngineClient, networkId: string): Promise<boolean> {
     return this.#inTurn(networkId, async () => {
       if (this.#assigned.has(networkId)) return true;
-      for (const { Id } of await listNetworks(client, { label: this.#ours(networkId) })) {
+      for (const { Id } of await this.#engine.ours(client, networkId)) {
         // It may have been assigned again meanwhile.
         if (this.#assigned.has(networkId)) return true;
         if (!(await this.#remove(client, Id, networkId))) return false;
@@ -115,7 +124,7 @@ class OverlayNetworks implements NetworkProvider {
 
   async sweep(client: EngineClient, keep: (networkId: string) => boolean): Promise<readonly string[]> {
     const stays = new Set<string>();
-    for (const { Id, Labels } of await listNetworks(client, { label: this.#ours() })) {
+    for (const { Id, Labels } of await this.#engine.ours(client)) {
       const id = Labels?.[NETWORK_LABEL] ?? '';
       const goes = (): boolean => !keep(id) && !this.#assigned.has(id);
       const remove = async (): Promise<boolean> => !goes() || this.#remove(client, Id, id);
@@ -139,9 +148,10 @@ class OverlayNetworks implements NetworkProvider {
     const { link, logger } = this.#deps;
     this.#assigned = new Map();
     this.#cancelRetry();
-    const networks = await listNetworks(client, { label: this.#ours() });
+    this.#cancelFreeing();
+    const networks = await this.#engine.ours(client);
     for (const { Id, Labels } of networks) {
-      await disconnectAll(client, Id);
+      await this.#engine.disconnectAll(client, Id);
       await this.#remove(client, Id, Labels?.[NETWORK_LABEL] ?? '');
     }
     if (await link.answers()) await link.reset();
@@ -154,7 +164,7 @@ class OverlayNetworks implements NetworkProvider {
     if (client === undefined) return;
     for (const network of this.#assigned.values()) {
       if (!isOverlay(network) || !network.spec.Attachable || this.#made.has(network.id)) continue;
-      this.#ensure(client, network, new AbortController().signal).catch((thrown: unknown) => {
+      this.#ensure(client, network, false, new AbortController().signal).catch((thrown: unknown) => {
         if (!this.#assigned.has(network.id)) return;
         const reason = engineError(thrown).message;
         // It is tried again for as long as it is there, which may be days.
@@ -167,82 +177,45 @@ class OverlayNetworks implements NetworkProvider {
     }
   }
 
-  /** Resolves with what the engine calls it. */
-  async #ensure(client: EngineClient, network: OverlayNetwork, signal: AbortSignal): Promise<string> {
+  /** The name under which the engine has the network; `needed`: a task waits for it. */
+  async #ensure(client: EngineClient, network: OverlayNetwork, needed: boolean, signal: AbortSignal): Promise<string> {
     await this.#deps.link.ready(network.id, signal);
     return this.#inTurn(network.id, async () => {
-      const made = this.#made.get(network.id);
-      if (made !== undefined) return made;
+      const known = this.#made.get(network.id);
+      if (known !== undefined) return known;
       // It may have gone meanwhile: nobody would remove it.
       if (!this.#assigned.has(network.id)) {
         throw new SwarmdError('failed-precondition', `network ${network.spec.Name} is not this node’s any more`);
       }
-      try {
-        const name = await this.#make(client, network);
-        this.#made.set(network.id, name);
-        this.#failed.delete(network.id);
-        return name;
-      } catch (thrown) {
-        throw engineError(thrown);
-      }
+      const name = await this.#engine.make(client, network, needed);
+      this.#made.set(network.id, name);
+      this.#failed.delete(network.id);
+      if (name !== network.spec.Name) this.#freeNamesLater();
+      return name;
     });
   }
 
-  async #make(client: EngineClient, network: OverlayNetwork): Promise<string> {
-    const { clusterId, logger } = this.#deps;
-    const there = await listNetworks(client, { label: this.#ours(network.id) });
-    const same = there.find(({ Driver }) => Driver === NETWORK_DRIVER);
-    if (same !== undefined) return same.Name;
-    let clash: Docker.NetworkInspectInfo | undefined;
-    for (const name of engineNames(network)) {
-      clash = await this.#clear(client, network, name);
-      if (clash === undefined) {
-        const request = { ...networkRequest(network, clusterId, name), abortSignal: within(WRITE_TIMEOUT_MS) };
-        await client.docker.createNetwork(request);
-        logger.info({ network: network.spec.Name, networkId: network.id, name }, 'made a network');
-        return name;
-      }
-    }
-    throw new SwarmdError('already-exists', clashMessage(clash!));
+  /** What holds the names of networks that had to be made under others goes as soon as nobody uses it. */
+  #freeNamesLater(): void {
+    this.#cancelFreeing();
+    this.#cancelFreeing = this.#deps.clock.after(FREE_NAMES_MS, () => {
+      this.#freeNames().catch(() => this.#freeNamesLater());
+    });
   }
 
-  /** Removes what is left of ours under a name that a network is to get; resolves with whose is not ours and has it. */
-  async #clear(
-    client: EngineClient,
-    network: OverlayNetwork,
-    name: string,
-  ): Promise<Docker.NetworkInspectInfo | undefined> {
-    const named = await listNetworks(client, { name: [name] });
-    for (const other of named.filter(({ Name }) => Name === name)) {
-      const id = other.Labels?.[NETWORK_LABEL];
-      if (id === undefined || other.Labels?.[CLUSTER_LABEL] !== this.#deps.clusterId) return other;
-      // One of an earlier swarmd, or one of this name that is on its way out.
-      if (!(await this.#remove(client, other.Id, id))) {
-        throw new SwarmdError('unavailable', `containers are still on an older network ${name} of this node`);
-      }
-      if (id !== network.id) this.#deps.link.drop(id);
+  async #freeNames(): Promise<void> {
+    for (const [id, name] of this.#made) {
+      const network = this.#assigned.get(id);
+      const client = this.#client;
+      if (network === undefined || client === undefined || name === network.spec.Name) continue;
+      if (!(await this.#inTurn(id, () => this.#engine.freeName(client, network)))) this.#freeNamesLater();
     }
-    return undefined;
   }
 
   /** Removes a network from the engine; `false` when containers are on it. Throws while the engine does not answer. */
   async #remove(client: EngineClient, engineId: string, networkId: string): Promise<boolean> {
     this.#made.delete(networkId);
-    try {
-      await client.docker.getNetwork(engineId).remove({ abortSignal: within(WRITE_TIMEOUT_MS) } as object);
-      return true;
-    } catch (thrown) {
-      const error = engineError(thrown);
-      if (isTemporary(error)) throw error;
-      if (error.code === 'not-found') return true;
-      this.#deps.logger.debug({ networkId, reason: error.message }, 'a network stays');
-      return false;
-    }
-  }
-
-  #ours(id?: string): string[] {
-    const network = id === undefined ? NETWORK_LABEL : `${NETWORK_LABEL}=${id}`;
-    return [`${CLUSTER_LABEL}=${this.#deps.clusterId}`, network];
+    return this.#engine.remove(client, engineId, networkId);
   }
 
   #inTurn<T>(networkId: string, work: () => Promise<T>): Promise<T> {

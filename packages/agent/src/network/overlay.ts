@@ -35,23 +35,14 @@ export function toNodeNetwork({ id, spec, allocation, addressBlocks }: OverlayNe
   };
 }
 
-/**
- * What an engine may call a network, the first that is free there: an engine that is in a Docker Swarm has an ingress
- * network already. Others keep their names, by which people attach containers.
- */
-export function engineNames({ spec }: AssignedNetwork): string[] {
-  return spec.Ingress ? [spec.Name, `swarmd-${spec.Name}`] : [spec.Name];
-}
-
-/** The engine's network that stands for the cluster's on this node: both drivers find it by its option, not by `name`. */
+/** The engine's network that stands for the cluster's on this node: both drivers find it by its option, whatever its name. */
 export function networkRequest(
   { id, spec, allocation }: OverlayNetwork,
   clusterId: string,
-  name = spec.Name,
 ): Docker.NetworkCreateOptions {
   const Options = { [NETWORK_OPTION]: id };
   return {
-    Name: name,
+    Name: spec.Name,
     CheckDuplicate: true,
     Driver: NETWORK_DRIVER,
     Internal: spec.Internal ?? false,
@@ -68,7 +59,7 @@ export function networkRequest(
 }
 
 /**
- * A task's way onto a network that the engine knows as `name`: with the addresses that it was given, and without aliases, which the engine's own DNS
+ * A task's way onto a network: with the addresses that it was given, and without aliases, which the engine's own DNS
  * would answer from what is on this node alone. The network's gateway answers names, but for the ingress network, on
  * which tasks look for nobody.
  */
@@ -76,14 +67,13 @@ export function taskNetwork(
   { spec, allocation }: OverlayNetwork,
   { addresses, driverOpts }: WantedNetwork,
   task: { id: string; nameservers: readonly string[] },
-  name = spec.Name,
 ): TaskNetwork {
   const given = addresses.map((address) => address.replace(/\/\d+$/, ''));
   const ipv4 = given.find((address) => !isIPv6(address));
   const ipv6 = given.find(isIPv6);
   const gateway = allocation.Subnets[0]?.Gateway;
   return {
-    name,
+    name: spec.Name,
     aliases: [],
     driverOpts: {
       ...driverOpts,

@@ -100,8 +100,10 @@ async function withContainers(context: ApiContext, network: Record<string, unkno
 }
 
 async function localEnd(context: ApiContext, id: string): Promise<Record<string, unknown> | undefined> {
-  const [labelled] = await engineNetworks(context, { label: [`${NETWORK_LABEL}=${id}`] });
-  if (labelled !== undefined) return labelled;
+  const labelled = await engineNetworks(context, { label: [`${NETWORK_LABEL}=${id}`] });
+  // A bridge of an earlier swarmd may still be beside it.
+  const end = labelled.find(({ Driver }) => Driver === NETWORK_DRIVER) ?? labelled[0];
+  if (end !== undefined) return end;
   const driven = await engineNetworks(context, { driver: [NETWORK_DRIVER] });
   return driven.find((network) => standsFor(network) === id);
 }

@@ -1,13 +1,14 @@
 import {
   type ApiObject,
+  isTerminal,
   type NetworkAttachment,
   type NetworkSpec,
+  REJECTION,
   type ReadView,
   type SpecRecord,
   specKey,
   type Task,
   type TaskSpec,
-  type TaskStatus,
 } from '@swarmd/model';
 import { ipamConfigOf, optionsOf } from './network-shapes.js';
 
@@ -43,7 +44,7 @@ function taskToApi(view: ReadView, task: Task, spec: TaskSpec): ApiObject {
   };
   if (task.Slot > 0) api['Slot'] = task.Slot;
   if (task.NodeID !== '') api['NodeID'] = task.NodeID;
-  api['Status'] = statusToApi(task.Status);
+  api['Status'] = statusToApi(task);
   api['DesiredState'] = task.DesiredState;
   if (task.NetworksAttachments?.length) {
     api['NetworksAttachments'] = task.NetworksAttachments.map((a) => attachmentToApi(view, a));
@@ -53,13 +54,15 @@ function taskToApi(view: ReadView, task: Task, spec: TaskSpec): ApiObject {
   return api;
 }
 
-function statusToApi(status: TaskStatus): Record<string, unknown> {
+function statusToApi({ Status: status, RejectedAt }: Task): Record<string, unknown> {
   const api: Record<string, unknown> = {
     Timestamp: status.Timestamp,
     State: status.State,
     Message: status.Message,
   };
-  if (status.Err) api['Err'] = status.Err;
+  // Why it leaves is told while it does.
+  const err = status.Err || (RejectedAt !== undefined && !isTerminal(status.State) ? REJECTION.Err : '');
+  if (err) api['Err'] = err;
   const container = status.ContainerStatus;
   if (container) {
     api['ContainerStatus'] = {

@@ -2,10 +2,12 @@ import {
   asSwarmdError,
   compareStates,
   type ErrorCode,
+  REJECTION,
   type ReadView,
   type Store,
   SwarmdError,
   TASK_STATE_ORDER,
+  type Task,
   type TaskState,
   type TaskStatus,
 } from '@swarmd/model';
@@ -54,12 +56,19 @@ export async function writeStatuses(store: Store, submissions: readonly StatusSu
       const task = tx.get('task', taskId)!;
       const runningAt = task.Status.RunningAt ?? (status.State === 'running' ? tx.now : undefined);
       const since = runningAt === undefined ? {} : { RunningAt: runningAt };
-      tx.put('task', { ...task, Status: { ...status, AppliedAt: tx.now, ...since } });
+      tx.put('task', { ...task, Status: { ...asEnded(task, status), AppliedAt: tx.now, ...since } });
     }
     return { rejected: folded.rejected, index: folded.statuses.size > 0 ? tx.index : undefined };
   });
   const storeIndex = results.index ?? store.index;
   return results.rejected.map((rejected) => ({ storeIndex, rejected }));
+}
+
+/** A task that its node does not suit any more was stopped for that, and is told so. */
+function asEnded({ RejectedAt }: Task, status: TaskStatus): TaskStatus {
+  return RejectedAt !== undefined && status.State === 'shutdown'
+    ? { ...status, State: 'rejected', ...REJECTION }
+    : status;
 }
 
 /** A writer into `store`: see {@link createStatusQueue}. */

@@ -1,7 +1,7 @@
 import { compareStates, isTerminal, type Node, type Task } from '@swarmd/model';
 import { nodeMatches, parseConstraints } from '../scheduler/constraint.js';
 import { type Action, earlier, type Plan } from './actions.js';
-import { groupSlots, isLive, mustLeave, type Observed, type Slot } from './observed.js';
+import { groupSlots, isEvicted, isLive, mustLeave, type Observed, type Slot } from './observed.js';
 import { decideRestart, heldUntil, holdsItsNode, startAfterOf, startDueMs } from './restart.js';
 
 /** What became of one slot (or node) of a job's present iteration. */
@@ -121,9 +121,7 @@ function standingOf(
 }
 
 function leaves(task: Task, observed: Observed): boolean {
-  return (
-    task.NodeID !== '' && compareStates(task.Status.State, 'assigned') >= 0 && mustLeave(observed.node(task.NodeID))
-  );
+  return compareStates(task.Status.State, 'assigned') >= 0 && isEvicted(task, observed);
 }
 
 function stop(task: Task, reason: string): Action {

@@ -59,6 +59,11 @@ export function byAge(a: Task, b: Task): number {
   return a.ID < b.ID ? -1 : 1;
 }
 
+/** Whether a task can be where it is no longer: its node can keep no tasks, or does not suit it any more. */
+export function isEvicted(task: Task, observed: Pick<Observed, 'node'>): boolean {
+  return task.RejectedAt !== undefined || (task.NodeID !== '' && mustLeave(observed.node(task.NodeID)));
+}
+
 /** Whether tasks may not stay on a node: it is gone, known to be down, or drained. Unknown nodes get their grace. */
 export function mustLeave(node: Node | undefined): boolean {
   return node === undefined || node.Status.State === 'down' || node.Spec.Availability === 'drain';

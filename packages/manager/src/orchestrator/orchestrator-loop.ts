@@ -84,6 +84,7 @@ function markServices(event: StoreEvent, view: ReadView, mark: (serviceId: strin
 
 function concerns(task: Task, previous: Task | undefined, view: ReadView): boolean {
   if (previous === undefined || task.DesiredState !== previous.DesiredState) return true;
+  if (task.RejectedAt !== previous.RejectedAt) return true;
   const { State } = task.Status;
   if (State === previous.Status.State || compareStates(State, 'running') < 0) return false;
   // That a task has come to run moves nothing but updates.

@@ -27,7 +27,8 @@ export function decideRestart(task: Task, slot: Slot, observed: Observed): Resta
  * only when that is over, or a missing image would be asked for without end. `undefined` when it is due.
  */
 export function heldUntil(task: Task, observed: Observed): number | undefined {
-  if (task.StartAfter === undefined || !isTerminal(task.Status.State) || isMoved(task, observed)) return undefined;
+  if (task.StartAfter === undefined || isMoved(task, observed)) return undefined;
+  if (!isTerminal(task.Status.State) && task.RejectedAt === undefined) return undefined;
   const untilMs = delayedUntilMs(task, observed);
   return untilMs > observed.now ? untilMs : undefined;
 }
@@ -57,7 +58,7 @@ function attemptsSpent(task: Task, slot: Slot, policy: RestartPolicy | undefined
   const maxAttempts = policy?.MaxAttempts ?? 0;
   if (maxAttempts === 0) return false;
   const windowMs = durationMs(policy?.Window, 0);
-  const endedMs = Date.parse(task.Status.AppliedAt ?? task.Status.Timestamp);
+  const endedMs = Date.parse(task.RejectedAt ?? task.Status.AppliedAt ?? task.Status.Timestamp);
   // Every task of this run of one spec but the first is a restart; what the spec did before another came is forgotten.
   const otherSpec = slot.tasks.findLastIndex((other) => other.SpecVersion !== task.SpecVersion);
   const restarts = slot.tasks.slice(otherSpec + 2).filter((other) => {

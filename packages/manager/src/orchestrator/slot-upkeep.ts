@@ -2,7 +2,7 @@ import { compareStates, isTerminal, type Task } from '@swarmd/model';
 import type { Action, Plan } from './actions.js';
 import { earlier } from './actions.js';
 import type { Observed, Slot } from './observed.js';
-import { mustLeave } from './observed.js';
+import { isEvicted, mustLeave } from './observed.js';
 import { decideRestart, heldUntil, holdsItsNode, startAfterOf, startDueMs, stillStopping } from './restart.js';
 
 /** What upkeep made of a slot. */
@@ -20,8 +20,7 @@ export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number
   if (isSteady(slot, observed)) return STEADY;
   const actions: Action[] = [];
   let wakeAtMs: number | undefined;
-  const ends = (task: Task): boolean =>
-    isTerminal(task.Status.State) || (task.NodeID !== '' && mustLeave(observed.node(task.NodeID)));
+  const ends = (task: Task): boolean => isTerminal(task.Status.State) || isEvicted(task, observed);
   const ending = slot.live.filter(ends);
   // A slot that holds two tasks in mid-update needs one replacement at most.
   let alive = slot.live.length - ending.length;
@@ -39,7 +38,7 @@ export function keepSlot(slot: Slot, observed: Observed, replace: { slot: number
       wakeAtMs = earlier(wakeAtMs, heldUntilMs);
       continue;
     }
-    const why = isTerminal(task.Status.State) ? `task ended (${task.Status.State})` : 'its node can keep no tasks';
+    const why = reasonOf(task);
     actions.push({ kind: 'set-desired', taskId: task.ID, desired: 'shutdown', reason: why });
     const decision = decideRestart(task, slot, observed);
     if (!decision.restart || alive > 0) continue;
@@ -67,14 +66,20 @@ const STEADY: SlotUpkeep = Object.freeze({ actions: [], wakeAtMs: undefined, tak
 /** The slots of a large service nearly all hold one task that may go on: looking at them must cost next to nothing. */
 function isSteady({ live: [task], live }: Slot, observed: Observed): boolean {
   if (task === undefined || live.length > 1 || task.DesiredState !== 'running') return false;
-  return !isTerminal(task.Status.State) && (task.NodeID === '' || !mustLeave(observed.node(task.NodeID)));
+  return !isTerminal(task.Status.State) && !isEvicted(task, observed);
+}
+
+function reasonOf({ Status: { State }, RejectedAt }: Task): string {
+  if (isTerminal(State)) return `task ended (${State})`;
+  return RejectedAt === undefined ? 'its node can keep no tasks' : 'its node does not suit it any more';
 }
 
 /** Whether the slot's newest task ended, or was sent off, under the current spec, with a policy against another try. */
 function restsByPolicy(slot: Slot, observed: Observed): boolean {
   const last = slot.tasks.at(-1);
   if (last === undefined || last.SpecVersion !== observed.service.SpecVersion) return false;
-  if (!isTerminal(last.Status.State) && !mustLeave(observed.node(last.NodeID))) return false;
+  const sentOff = last.RejectedAt !== undefined || mustLeave(observed.node(last.NodeID));
+  if (!isTerminal(last.Status.State) && !sentOff) return false;
   // A global service's task that was sent off is wanted again as soon as its node is.
   if (observed.service.Spec.Mode?.Global && last.Status.State === 'shutdown') return false;
   // A rollback makes its slots anew, whatever befell them before it began.

@@ -1,7 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Clock,
-  compareStates,
   isTerminal,
   type ReadView,
   type ServiceSpec,
@@ -27,8 +26,9 @@ const NODES_PER_TURN = 100;
 
 /**
  * Starts the constraint enforcer: when a node changes so that tasks on it are not allowed there any more or do not fit
- * any more, it sets their observed state to `rejected`. Their desired state stays the orchestrator's, which replaces
- * them by their restart policy and has the agent stop them.
+ * any more, it marks them as rejected (`Task.RejectedAt`). Their desired state stays the orchestrator's, which replaces
+ * them by their restart policy and has them leave as any other: nothing is led to them any more when they are stopped, and
+ * their addresses are theirs until then.
  */
 export function startConstraintEnforcer({
   store,
@@ -99,16 +99,7 @@ function reject(tx: WriteTx, nodeId: string): string[] {
   const victims = judge(tx, nodeId);
   for (const taskId of victims) {
     const task = tx.get('task', taskId)!;
-    if (compareStates(task.Status.State, 'rejected') >= 0) continue;
-    const status = {
-      ...task.Status,
-      State: 'rejected' as const,
-      Message: 'task rejected by constraint enforcer',
-      Err: 'assigned node no longer meets constraints',
-      Timestamp: tx.now,
-      AppliedAt: tx.now,
-    };
-    tx.put('task', { ...task, Status: status });
+    tx.put('task', { ...task, RejectedAt: tx.now });
   }
   return victims;
 }

@@ -1,12 +1,15 @@
 import { firstMismatch } from './constraint.js';
 import { freeUnits, hasEnough } from './generic.js';
 import type { NodeInfo, SpecEntry } from './node-info.js';
+import { lacksDataPath } from './task-place.js';
 
 /** What a group of equivalent tasks requires of a node: its spec version, and what the allocator added. */
 export interface Requirement {
   spec: SpecEntry;
   hostPorts: readonly string[];
   networkDrivers: readonly string[];
+  /** It was given addresses on overlay networks, the ingress network among them. */
+  overlay: boolean;
 }
 
 /** One condition on a node. Filters both decide and explain (swarmkit `manager/scheduler/filter.go`). */
@@ -74,6 +77,15 @@ const plugins: Filter = {
   reason: (node, need) => `has no plugin ${missingPlugin(node, need)}`,
 };
 
+const overlay: Filter = {
+  name: 'overlay',
+  changing: false,
+  applies: (need) => need.overlay,
+  passes: ({ node }) => node !== undefined && !lacksDataPath(node),
+  summary: (nodes) => (nodes === 1 ? 'no overlay networks on 1 node' : `no overlay networks on ${nodes} nodes`),
+  reason: () => 'takes no part in overlay networks',
+};
+
 const constraints: Filter = {
   name: 'constraints',
   changing: false,
@@ -132,7 +144,16 @@ const maxReplicas: Filter = {
 };
 
 /** All filters in the order in which they are asked. */
-export const FILTERS: readonly Filter[] = [ready, resources, plugins, constraints, platform, hostPorts, maxReplicas];
+export const FILTERS: readonly Filter[] = [
+  ready,
+  resources,
+  plugins,
+  overlay,
+  constraints,
+  platform,
+  hostPorts,
+  maxReplicas,
+];
 
 /** The filters that have a say on tasks with this requirement. */
 export function filtersFor(need: Requirement): Filter[] {

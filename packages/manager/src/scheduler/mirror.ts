@@ -103,7 +103,12 @@ export class ClusterMirror {
       load = new Map();
       this.#loads.set(serviceId, load);
     }
-    const entry: SpecEntry = { key, needs: readNeeds(serviceId, specVersion, spec), load };
+    const entry: SpecEntry = {
+      key,
+      overlayKey: `${key} overlay`,
+      needs: readNeeds(serviceId, specVersion, spec),
+      load,
+    };
     const versions = this.#specs.get(serviceId) ?? new Map<number, SpecEntry>();
     this.#specs.set(serviceId, versions.set(specVersion, entry));
     return entry;

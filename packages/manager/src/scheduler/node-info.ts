@@ -9,6 +9,8 @@ export type ServiceLoad = Map<number, number>;
 export interface SpecEntry {
   /** Key of the spec record. */
   key: string;
+  /** What tells its tasks on overlay networks from those that have none. */
+  overlayKey: string;
   needs: Needs;
   load: ServiceLoad;
 }

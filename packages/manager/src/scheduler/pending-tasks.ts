@@ -1,9 +1,9 @@
 import type { Task } from '@swarmd/model';
 import { type Filter, filtersFor, firstRefusal, type Requirement } from './filters.js';
-import { hostPortsOf, networkDriversOf } from './needs.js';
+import { hostPortsOf, isOnOverlay, networkDriversOf } from './needs.js';
 import type { NodeInfo, SpecEntry } from './node-info.js';
 
-/** Tasks that any node suits equally well or badly: one spec version, the same host ports and network drivers. */
+/** Tasks that any node suits equally well or badly: one spec version, the same needs of ports and networks. */
 export interface TaskGroup extends Requirement {
   key: string;
   tasks: Map<string, Task>;
@@ -27,7 +27,12 @@ const MAX_HELP_CHECKS = 20_000;
 
 /** The group that tasks like this one form, still empty. */
 export function groupFor(task: Task, spec: SpecEntry): TaskGroup {
-  const need: Requirement = { spec, hostPorts: hostPortsOf(task), networkDrivers: networkDriversOf(task) };
+  const need: Requirement = {
+    spec,
+    hostPorts: hostPortsOf(task),
+    networkDrivers: networkDriversOf(task),
+    overlay: isOnOverlay(task),
+  };
   const filters = filtersFor(need);
   const changingFilters = filters.filter((filter) => filter.changing);
   return { ...need, key: groupKey(task, spec), tasks: new Map(), filters, changingFilters };
@@ -174,9 +179,10 @@ export class PendingTasks {
   }
 }
 
-/** The spec's own key where nothing is added to it: the same string each time, so that its hash is computed once. */
+/** A key of the spec's own where nothing is added to it: the same string each time, so that its hash is computed once. */
 function groupKey(task: Task, spec: SpecEntry): string {
   const ports = hostPortsOf(task);
   const drivers = networkDriversOf(task);
-  return ports.length + drivers.length === 0 ? spec.key : `${spec.key} ${ports.join()} ${drivers.join()}`;
+  const key = isOnOverlay(task) ? spec.overlayKey : spec.key;
+  return ports.length + drivers.length === 0 ? key : `${key} ${ports.join()} ${drivers.join()}`;
 }

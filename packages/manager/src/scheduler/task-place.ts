@@ -31,12 +31,21 @@ export function taskStates(event: Extract<StoreEvent, { table: 'task' }>): [Task
   return event.kind === 'delete' ? [event.object, undefined] : [event.previous, event.object];
 }
 
+/**
+ * Whether a node has said that it takes no part in overlay networks: by registering without a data path, as agents do
+ * that have no swarmd-net, or have never heard of one. A node that has not registered yet has said nothing.
+ */
+export function lacksDataPath({ Session, DataPath }: Node): boolean {
+  return Session !== undefined && DataPath === undefined;
+}
+
 /** Whether a change of a node can change what fits on it; heartbeats and sessions cannot. */
 export function concernsPlacement(before: Node, after: Node): boolean {
   return (
     before.Spec !== after.Spec ||
     before.Description !== after.Description ||
     before.Status.State !== after.Status.State ||
-    before.Status.Addr !== after.Status.Addr
+    before.Status.Addr !== after.Status.Addr ||
+    lacksDataPath(before) !== lacksDataPath(after)
   );
 }

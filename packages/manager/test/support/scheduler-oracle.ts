@@ -6,6 +6,7 @@ interface Counted {
   labels: Record<string, string>;
   usable: boolean;
   web: boolean;
+  path: boolean;
   freeCpus: number;
   freeGib: number;
   portTaken: boolean;
@@ -33,11 +34,12 @@ export function expectedPlacements(scenario: Scenario): Map<string, string> {
 
 function count(scenario: Scenario): Counted[] {
   const zeros = scenario.services.map(() => 0);
-  const nodes = scenario.nodes.map(({ cpus, zone, rack, web, active }, i) => ({
+  const nodes = scenario.nodes.map(({ cpus, zone, rack, web, active, path = true }, i) => ({
     id: `n${i}`,
     labels: { rack, ...(zone === undefined ? {} : { zone }) },
     usable: active,
     web,
+    path,
     freeCpus: cpus,
     freeGib: 8,
     portTaken: false,
@@ -58,8 +60,8 @@ function take(node: Counted, scenario: Scenario, i: number, active: boolean): vo
 }
 
 function fits(node: Counted, scenario: Scenario, i: number): boolean {
-  const { cpus, web, maxReplicas, port } = scenario.services[i]!;
-  if (!node.usable || (web && !node.web) || (port && node.portTaken)) return false;
+  const { cpus, web, maxReplicas, port, overlay = false } = scenario.services[i]!;
+  if (!node.usable || (web && !node.web) || (port && node.portTaken) || (overlay && !node.path)) return false;
   if (maxReplicas > 0 && node.perService[i]! >= maxReplicas) return false;
   return cpus === 0 || (cpus <= node.freeCpus && node.freeGib >= 1);
 }

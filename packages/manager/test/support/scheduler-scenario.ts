@@ -5,13 +5,14 @@ import { specWith, type World } from './scheduler-world.js';
 
 /** A small cluster with work to do, as plain data. Nodes are `n0`…, services `s0`…, pending tasks `s0.1`…. */
 export interface Scenario {
-  nodes: { cpus: number; zone?: string; rack: string; web: boolean; active: boolean }[];
+  nodes: { cpus: number; zone?: string; rack: string; web: boolean; active: boolean; path?: boolean }[];
   services: {
     cpus: number;
     spreads: readonly string[];
     web: boolean;
     maxReplicas: number;
     port: boolean;
+    overlay?: boolean;
     pending: number;
   }[];
   /** Tasks that are there already; `wanted` ones count as active. */
@@ -26,6 +27,7 @@ const node = fc.record({
   rack: fc.constantFrom('1', '2', '3'),
   web: fc.boolean(),
   active: fc.integer({ min: 0, max: 5 }).map((n) => n > 0),
+  path: fc.integer({ min: 0, max: 3 }).map((n) => n > 0),
 });
 const service = fc.record({
   cpus: fc.integer({ min: 0, max: 2 }),
@@ -33,6 +35,7 @@ const service = fc.record({
   web: fc.boolean(),
   maxReplicas: fc.constantFrom(0, 0, 0, 1, 2),
   port: fc.integer({ min: 0, max: 4 }).map((n) => n === 0),
+  overlay: fc.boolean(),
   pending: fc.integer({ min: 0, max: 14 }),
 });
 
@@ -55,20 +58,24 @@ export const scenarios: fc.Arbitrary<Scenario> = fc
 
 const MINUTE_MS = 60_000;
 const GIB = 2 ** 30;
+const ON_NETWORK = [{ Network: { ID: 'net' }, Addresses: ['10.1.0.2/16'] }];
 
 /** Writes a scenario into a world; backwards when told, so that nothing comes in the same order. */
 export async function fill({ store, clock }: World, scenario: Scenario, backwards = false): Promise<void> {
   const writes: ((tx: WriteTx) => void)[] = [];
-  for (const [i, { cpus, zone, rack, web, active }] of scenario.nodes.entries()) {
+  for (const [i, { cpus, zone, rack, web, active, path = true }] of scenario.nodes.entries()) {
     const Labels = { rack, ...(zone === undefined ? {} : { zone }), ...(web ? { tier: 'web' } : {}) };
     const built = buildNode(`n${i}`, { Spec: { Role: 'worker', Availability: active ? 'active' : 'drain', Labels } });
+    built.Session = { ID: `session${i}`, BootNonce: '' };
+    if (path) built.DataPath = { Addr: `192.168.0.${i + 1}`, MTU: 1500 };
     built.Description!.Resources = { NanoCPUs: cpus * 1e9, MemoryBytes: 8 * GIB };
     writes.push((tx) => void tx.create('node', built));
   }
   const taskOf = (tx: WriteTx, i: number, id: string, over: Partial<Task>): void => {
     const Ports = scenario.services[i]!.port ? [{ PublishedPort: 80, PublishMode: 'host' as const }] : [];
+    const NetworksAttachments = scenario.services[i]!.overlay ? ON_NETWORK : [];
     const from = tx.get('service', `s${i}`)!;
-    tx.create('task', buildTask(from, id, { Endpoint: { Ports }, ...over }));
+    tx.create('task', buildTask(from, id, { Endpoint: { Ports }, NetworksAttachments, ...over }));
   };
   const failed = rfc3339(clock.now() - MINUTE_MS);
   for (const [i, { node: on, service: of, wanted }] of scenario.held.entries()) {

@@ -85,7 +85,12 @@ export function nodeInfo(over: Partial<NewObject<Node>> = {}, id = 'n1'): NodeIn
 export function groupWith(template: TaskSpec, over: Partial<NewObject<Task>> = {}): TaskGroup {
   const stamps = { Version: { Index: 1 }, CreatedAt: '', UpdatedAt: '' };
   const service: Service = { ID: 's', Spec: specWith(template), SpecVersion: 1, ...stamps };
-  const entry = { key: 's/1', needs: readNeeds('s', 1, service.Spec), load: new Map<number, number>() };
+  const entry = {
+    key: 's/1',
+    overlayKey: 's/1 overlay',
+    needs: readNeeds('s', 1, service.Spec),
+    load: new Map<number, number>(),
+  };
   return groupFor({ ...buildTask(service, 't', over), ...stamps }, entry);
 }
 

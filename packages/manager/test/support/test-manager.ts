@@ -45,7 +45,7 @@ export interface TestManager {
 }
 
 export async function startTestManager(
-  over: { clock?: Clock; random?: Random } & Pick<ManagerOptions, 'refuseManager'> = {},
+  over: { clock?: Clock; random?: Random } & Pick<ManagerOptions, 'refuseManager' | 'loops'> = {},
 ): Promise<TestManager> {
   const clock = over.clock ?? realClock;
   const random = over.random ?? realRandom;
@@ -57,6 +57,7 @@ export async function startTestManager(
     ...{ store, clock, random, identity, logger: silent },
     ...{ listenAddr: '127.0.0.1:0', advertiseAddr: '127.0.0.1' },
     ...(over.refuseManager === undefined ? {} : { refuseManager: over.refuseManager }),
+    ...(over.loops === undefined ? {} : { loops: over.loops }),
   });
   await manager.start();
   const addr = `127.0.0.1:${manager.port}`;

@@ -23,6 +23,12 @@ export interface TaskStatus {
   RunningAt?: string;
 }
 
+/** What is said of a task that its node does not suit any more, in Docker Swarm's words. */
+export const REJECTION = {
+  Message: 'task rejected by constraint enforcer',
+  Err: 'assigned node no longer meets constraints',
+} as const;
+
 /** A task's place on a network. Addresses carry a prefix length. */
 export interface NetworkAttachment {
   Network: { ID: string; Spec?: { Name: string }; DriverState?: { Name: string } };
@@ -40,6 +46,11 @@ export interface Task extends StoredObject {
   Slot: number;
   NodeID: string;
   DesiredState: TaskState;
+  /**
+   * When the constraint enforcer found that the task's node does not suit it any more (RFC 3339): it is replaced, and leaves
+   * as every task does. It has ended, as {@link REJECTION} says, once its node says so.
+   */
+  RejectedAt?: string;
   /** A replacement is not started before this time (RFC 3339): the restart delay of the task it replaces. */
   StartAfter?: string;
   Status: TaskStatus;
