@@ -11,7 +11,7 @@ import type { SessionEndpoints } from '../src/dispatcher/endpoints/session-endpo
 import type { ManagerBody } from '../src/dispatcher/session-stream.js';
 import { buildNetwork, createServiceOn, createTaskOn, dataPathOf } from './support/network-world.js';
 import { applyUpdates } from './support/test-agent.js';
-import { realClock } from './support/test-manager.js';
+import { realClock, silent } from './support/test-manager.js';
 
 const NETWORKS = ['net0', 'net1', 'net2'];
 
@@ -75,7 +75,7 @@ async function world(): Promise<Store> {
 
 const serving = (store: Store): Endpoints => {
   const clock = manualClock();
-  const endpoints = createEndpoints({ store, clock, managerId: 'm', wake: () => {} });
+  const endpoints = createEndpoints({ store, clock, managerId: 'm', wake: () => {}, logger: silent });
   store.watch((commit: Commit) => endpoints.onCommit(commit));
   return endpoints;
 };

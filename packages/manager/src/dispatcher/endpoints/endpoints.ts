@@ -1,5 +1,6 @@
 import type { Clock, Commit, Network, Store } from '@swarmd/model';
 import type { SessionProbeServer } from '@swarmd/wire';
+import type { Logger } from 'pino';
 import type { ManagerPeers } from '../../cluster/manager-peers.js';
 import type { SessionStream } from '../session-stream.js';
 import { aborted, askManagers, awaitEndpointsHandler } from './await-endpoints.js';
@@ -17,7 +18,11 @@ export interface EndpointsOptions {
   peers?: ManagerPeers;
   /** The agents of these nodes are to be told something. */
   wake(nodeIds: readonly string[]): void;
+  logger: Logger;
 }
+
+/** So many of the nodes that were late are named in the log. */
+const MAX_NAMED = 10;
 
 /** Who is on which network, as one manager tells its agents, and what they have acknowledged of it. */
 export interface Endpoints {
@@ -33,7 +38,7 @@ export interface Endpoints {
 }
 
 /** {@link Endpoints} over the store, which is followed by `onCommit` from the first session on. */
-export function createEndpoints({ store, clock, managerId, peers, wake }: EndpointsOptions): Endpoints {
+export function createEndpoints({ store, clock, managerId, peers, wake, logger }: EndpointsOptions): Endpoints {
   const directory = new EndpointDirectory(store);
   const waiters = new EndpointWaiters();
   const holders = new Map<string, Set<SessionEndpoints>>();
@@ -47,6 +52,18 @@ export function createEndpoints({ store, clock, managerId, peers, wake }: Endpoi
     });
     await Promise.race([known, aborted(signal)]);
     giveUp();
+    if (!signal.aborted) return;
+    const networkIds = new Set(question.networkIds);
+    const late = [...sessions].filter((session) => !session.knows(networkIds, question.index));
+    if (late.length === 0) return;
+    const nodeIds = late.slice(0, MAX_NAMED).map(({ nodeId }) => nodeId);
+    const about = {
+      index: question.index,
+      networkIds: question.networkIds.slice(0, MAX_NAMED),
+      late: late.length,
+      nodeIds,
+    };
+    logger.info(about, 'nodes are late to learn who is on their networks: tasks go on without them');
   };
   const settling = createSettling({
     clock,
