@@ -96,6 +96,11 @@ export interface NameServer {
    * `by`; without one by the engine again. May be repeated, at no cost. `not-found` before the namespace is there.
    */
   redirect(sandbox: string, by: { network: NodeNetwork; port: LocalPort } | undefined): Promise<void>;
+  /**
+   * Asks itself something on a network that it serves: a sentence for each address that nobody answers at. With `repair`
+   * it listens there anew.
+   */
+  audit(network: NodeNetwork, repair: boolean): Promise<string[]>;
   stop(networkId: string): Promise<void>;
   close(): Promise<void>;
 }

@@ -74,7 +74,7 @@ export async function startSwarmdNet(options: SwarmdNetOptions): Promise<SwarmdN
     const networks: NodeNetworks = createNodeNetworks({ state, keeper, feed, clock, logger: child('control') });
     const control = createControlServer(Promise.resolve(networks), child('control'));
     const auditor = createAuditor({
-      ...{ knowledge: state, plane: kernel.plane, run: runCommand, clock },
+      ...{ knowledge: state, plane: kernel.plane, names: kernel.names, run: runCommand, clock },
       pathOf: (networkId) => join(options.runDir, 'netns', networkId.slice(0, 12)),
       check: () => kernel.mesh.check(),
       problems: () => keeper.problems(),

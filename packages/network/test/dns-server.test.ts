@@ -180,6 +180,19 @@ t.test('dns › a namespace made anew under the same path is answered in as well
   await client.close();
 });
 
+t.test('dns › tells where nobody answers, and mends it', real, async (t) => {
+  const lab = dnsLab(1);
+  t.teardown(() => lab.close());
+  const [network] = lab.networks;
+  await lab.server.serve(network!);
+  t.same(await lab.server.audit(network!, false), []);
+  await lab.server.stop(network!.id);
+  const silent = ['10.1.0.1', 'fd00:1::1'].map((gateway) => `nobody answers questions for names at ${gateway}`);
+  t.same(await lab.server.audit(network!, false), silent);
+  t.same(await lab.server.audit(network!, true), silent);
+  t.same(await lab.server.audit(network!, false), [], 'it was mended');
+});
+
 t.test('dns › serving, stopping and serving again leaves no socket behind', real, async (t) => {
   const lab = dnsLab(2);
   t.teardown(() => lab.close());

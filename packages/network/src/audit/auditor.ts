@@ -10,7 +10,7 @@ import {
   type ProbeResult,
   SwarmdError,
 } from '@swarmd/model';
-import type { LocalPort, NetworkPlane } from '../parts.js';
+import type { LocalPort, NameServer, NetworkPlane } from '../parts.js';
 import type { Run } from './command.js';
 import { readHostFacts } from './host-facts.js';
 import { hostFindings } from './host-findings.js';
@@ -26,6 +26,7 @@ const MAX_NAMED = 20;
 export interface AuditorDependencies {
   knowledge: NetworkKnowledge;
   plane: Pick<NetworkPlane, 'audit'>;
+  names: Pick<NameServer, 'audit'>;
   /** Looks at published ports at once, and mends them. */
   check(): Promise<void>;
   /** What stands in the way of published ports, for people. */
@@ -135,13 +136,15 @@ async function audit(
 }
 
 async function auditNetwork(
-  { knowledge, plane, portsOf }: AuditorDependencies,
+  { knowledge, plane, names, portsOf }: AuditorDependencies,
   network: NodeNetwork,
   repair: boolean,
 ): Promise<NetworkFinding[]> {
   const members = knowledge.members(network.id) ?? { endpoints: new Map(), services: new Map() };
   try {
     const differences = await plane.audit(network, members, portsOf(network.id), repair);
+    // After what was mended in the kernel, where its sockets are.
+    differences.push(...(await names.audit(network, repair)));
     const named = differences.slice(0, MAX_NAMED).map((what): NetworkFinding => {
       const What = `network ${network.name}: ${what}`;
       return repair

@@ -11,6 +11,7 @@ import { machineClock, machineRandom } from './machine.js';
 import { createNameTables } from './name-table.js';
 import { redirect } from './redirect.js';
 import { hostServers } from './resolv-conf.js';
+import { answersAt } from './self-check.js';
 
 const DNS_PORT = 53;
 
@@ -89,22 +90,37 @@ export function createNameServer(deps: NameServerDeps): NameServer {
     await Promise.all(listeners?.map((listener) => listener.close()) ?? []);
   };
 
+  const serve = async (network: NodeNetwork): Promise<void> => {
+    if (closed) throw new SwarmdError('failed-precondition', 'the name server is closed');
+    const namespace = identify(namespaces.pathOf(network.id));
+    if (served.has(network.id) && served.get(network.id)?.namespace !== namespace) await stop(network.id);
+    let now = served.get(network.id);
+    if (now === undefined) {
+      now = { namespace, listeners: open(network) };
+      served.set(network.id, now);
+    }
+    try {
+      await now.listeners;
+    } catch (error) {
+      if (served.get(network.id) === now) served.delete(network.id);
+      throw error;
+    }
+  };
+
   return {
-    serve: async (network) => {
-      if (closed) throw new SwarmdError('failed-precondition', 'the name server is closed');
-      const namespace = identify(namespaces.pathOf(network.id));
-      if (served.has(network.id) && served.get(network.id)?.namespace !== namespace) await stop(network.id);
-      let now = served.get(network.id);
-      if (now === undefined) {
-        now = { namespace, listeners: open(network) };
-        served.set(network.id, now);
+    serve,
+    audit: async (network, repair) => {
+      const path = namespaces.pathOf(network.id);
+      const asked = network.subnets.map(async ({ gateway }) => ({
+        gateway,
+        answers: await answersAt({ socket: namespaces.socket, clock }, path, gateway),
+      }));
+      const silent = (await Promise.all(asked)).filter(({ answers }) => !answers);
+      if (silent.length > 0 && repair) {
+        await stop(network.id);
+        await serve(network);
       }
-      try {
-        await now.listeners;
-      } catch (error) {
-        if (served.get(network.id) === now) served.delete(network.id);
-        throw error;
-      }
+      return silent.map(({ gateway }) => `nobody answers questions for names at ${gateway}`);
     },
     redirect: (sandbox, by) => redirect({ namespaces, commands }, sandbox, by),
     stop,

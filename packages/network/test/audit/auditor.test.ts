@@ -42,6 +42,7 @@ function auditorOf(
       locals: () => new Map(locals),
     },
     plane: host.plane,
+    names: { audit: async () => [] },
     check: async () => {},
     problems: () => ['port 80 is taken'],
     pathOf: (id) => host.namespaces.pathOf(id),

@@ -52,7 +52,8 @@ export function simpleParts(logFile: string): KernelParts {
 
 /** A name server that answers nothing. */
 export function noNames(): NameServer {
-  return { serve: async () => {}, redirect: async () => {}, stop: async () => {}, close: async () => {} };
+  const nothing = async (): Promise<void> => {};
+  return { serve: nothing, redirect: nothing, audit: async () => [], stop: nothing, close: nothing };
 }
 
 /** A mesh that publishes nothing. */
