@@ -6,8 +6,8 @@ import { waitFor } from './wait.js';
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..', 'packages');
 /** The program of swarmd, the same path inside every host. */
-export const swarmdEntry = join(packages, 'daemon', 'dist', 'src', 'main.js');
-const swarmctlEntry = join(packages, 'cli', 'dist', 'src', 'main.js');
+export const swarmdEntry = join(packages, 'daemon', 'dist', 'swarmd.mjs');
+const swarmctlEntry = join(packages, 'cli', 'dist', 'swarmctl.mjs');
 
 /** Longer than any command takes on a busy machine; one that hangs ends here. */
 const COMMAND_BOUNDS = { timeoutMs: 120_000 };
