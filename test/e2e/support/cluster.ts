@@ -1,4 +1,4 @@
-import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type CommandResult, callEngine, createLab, type Host, type Lab, type LabOptions } from '@swarmd/testkit';
@@ -51,6 +51,7 @@ export const dockerCli = 'docker';
 
 /** Makes hosts and starts swarmd, or the program `entry`, on each. Disposing it takes everything down. */
 export async function createCluster(options: LabOptions, entry = swarmdEntry): Promise<Cluster> {
+  checkBundle();
   const lab = await createLab(options);
   const running = new Map<string, RunningSwarmd>();
   const startSwarmd = async (host: Host, args: readonly string[] = [], program = entry): Promise<RunningSwarmd> => {
@@ -85,6 +86,17 @@ export async function createCluster(options: LabOptions, entry = swarmdEntry): P
     form: ({ managers = 1 } = {}) => form(lab, docker, managers),
     [Symbol.asyncDispose]: () => lab.destroy(),
   };
+}
+
+/** Programs that were joined before the packages were compiled again are not what is to be tested. */
+function checkBundle(): void {
+  const joinedMs = statSync(swarmdEntry, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  for (const name of readdirSync(packages)) {
+    if (name === 'testkit') continue;
+    const compiled = statSync(join(packages, name, 'dist', 'tsconfig.tsbuildinfo'), { throwIfNoEntry: false });
+    if (compiled !== undefined && compiled.mtimeMs > joinedMs)
+      throw new Error(`${swarmdEntry} is older than what was compiled of ${name}: run npm run build`);
+  }
 }
 
 /** Whether a host's swarmd answers a GET with success. */
