@@ -20,15 +20,17 @@ interface Stage {
 /** A run of faults may be asked to take longer. */
 const chaosMs = Number(process.env['CHAOS_MINUTES'] ?? 0) * 60_000;
 
+/** Hosts mostly wait for one another: a file keeps less than half a processor busy, so three leave some of two. */
+const hostFiles = Number(process.env['TEST_HOST_FILES'] ?? 3);
+
 const STAGES: readonly Stage[] = [
   {
     concurrency: 2,
     groups: [{ name: 'unit', patterns: ['packages/*/dist/test/**/*.test.js'], timeoutMs: 240_000 }],
     longest: ['driver-engines', 'plain-containers', 'hosts', 'etcd-shared', 'cluster', 'swarmd-net', 'maintenance'],
   },
-  // Hosts mostly wait for one another; three files at a time would have them wait for the processor.
   {
-    concurrency: 2,
+    concurrency: hostFiles,
     groups: [
       { name: 'compat', patterns: ['test/dist/compat/**/*.test.js'], timeoutMs: 900_000 },
       { name: 'e2e', patterns: ['test/dist/e2e/**/*.test.js'], timeoutMs: 900_000 },
