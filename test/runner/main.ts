@@ -34,16 +34,12 @@ const STAGES: readonly Stage[] = [
     groups: [
       { name: 'compat', patterns: ['test/dist/compat/**/*.test.js'], timeoutMs: 900_000 },
       { name: 'e2e', patterns: ['test/dist/e2e/**/*.test.js'], timeoutMs: 900_000 },
+      { name: 'chaos', patterns: ['test/dist/chaos/**/*.test.js'], timeoutMs: 1_200_000 + chaosMs },
     ],
     longest: [
-      ...['docker-cli', 'networks-ipv6', 'recover', 'networks', 'upgrade', 'failover', 'user-stack', 'external-etcd'],
-      ...['backup', 'agent-networks', 'addresses', 'node-failure', 'autolock', 'networks-diagnosis', 'ca-rotation'],
+      ...['docker-cli', 'networks-ipv6', 'chaos', 'networks', 'upgrade', 'failover', 'recover', 'user-stack'],
+      ...['external-etcd', 'backup', 'agent-networks', 'addresses', 'node-failure', 'autolock', 'networks-diagnosis'],
     ],
-  },
-  {
-    concurrency: 1,
-    groups: [{ name: 'chaos', patterns: ['test/dist/chaos/**/*.test.js'], timeoutMs: 1_200_000 + chaosMs }],
-    longest: [],
   },
 ];
 /** Needs nothing but the processor, and no time passes in it: it takes what the stages leave of it, from first to last. */
