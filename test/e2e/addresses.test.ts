@@ -1,6 +1,6 @@
 import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t, { type Test } from 'tap';
-import { createCluster } from './support/cluster.js';
+import { createCluster, serves } from './support/cluster.js';
 import { apiGet, nodeState, waitForExactly } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
@@ -31,8 +31,6 @@ t.test('addresses › a node is who it is, wherever it is', { skip }, async (t) 
   const cluster = await shared(t);
   const { hosts, docker, tryDocker, swarmd, startSwarmd } = cluster;
   const [one, two, three, four] = hosts as [Host, Host, Host, Host];
-  const serves = (host: Host): Promise<void> =>
-    waitFor(`${host.name} serves`, async () => (await tryDocker(host, 'node', 'ls')).code === 0);
   const nodeOf = async (host: Host, seenFrom: Host): Promise<NodeView> => {
     const nodes = await apiGet<NodeView[]>(seenFrom, '/nodes');
     return nodes.find(({ Description }) => Description.Hostname === host.name)!;

@@ -1,6 +1,6 @@
 import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
-import { createCluster } from './support/cluster.js';
+import { createCluster, serves } from './support/cluster.js';
 import { waitForExactly } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
@@ -14,8 +14,6 @@ t.test('managers › leave, come back, and are replaced', { skip }, async (t) =>
   const cluster = await shared(t);
   const { hosts, docker, tryDocker, swarmd, startSwarmd } = cluster;
   const [one, two, three] = hosts as [Host, Host, Host];
-  const serves = (host: Host): Promise<void> =>
-    waitFor(`${host.name} serves`, async () => (await tryDocker(host, 'node', 'ls')).code === 0);
   const managersSeenBy = async (host: Host): Promise<string[]> => {
     const { stdout } = await tryDocker(host, 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}');
     return stdout.split('\n').filter((line) => / (Leader|Reachable)$/.test(line));

@@ -1,6 +1,6 @@
 import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
-import { createCluster } from './support/cluster.js';
+import { createCluster, serves } from './support/cluster.js';
 import { nodeState, runningContainers, waitForExactly } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
@@ -57,7 +57,7 @@ t.test('managers › three of them take over from one another, and lose nothing'
     await waitForExactly([two, three, hosts[3]!], 'second', 3);
     await startSwarmd(one);
     await waitFor('the killed manager is back', async () => (await nodeState(three, one.name)) === 'ready');
-    await waitFor('the killed manager serves again', async () => (await tryDocker(one, 'node', 'ls')).code === 0);
+    await serves(one);
     t.match(await docker(one, 'service', 'ls', '--format', '{{.Name}}'), /second/);
   });
 
@@ -65,7 +65,7 @@ t.test('managers › three of them take over from one another, and lose nothing'
     const four = hosts[3]!;
     const containers = await waitForExactly(hosts, 'first', 4, two);
     await docker(two, 'node', 'promote', four.name);
-    await waitFor('the promoted node serves', async () => (await tryDocker(four, 'node', 'ls')).code === 0);
+    await serves(four);
     const leader = hosts.find((host) => host.name === leaderName)!;
     await docker(four, 'node', 'demote', leader.name);
     await waitFor('the demoted leader is a worker', async () => {

@@ -1,7 +1,7 @@
 import type { ClusterCheck } from '@swarmd/model';
 import { type Host, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
-import { type Cluster, createCluster, SWARMD_SOCKET } from './support/cluster.js';
+import { type Cluster, createCluster, SWARMD_SOCKET, serves } from './support/cluster.js';
 import { nodeState } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
@@ -14,8 +14,6 @@ const shared = shareCluster(t, () => createCluster({ hosts: 3 }));
 const observing = ({ docker, tryDocker, swarmctl, trySwarmctl }: Cluster) => ({
   create: (on: Host, name: string): Promise<string> => docker(on, 'config', 'create', name, '/etc/hostname'),
   configs: (host: Host): Promise<string> => docker(host, 'config', 'ls', '--format', '{{.Name}}'),
-  serves: (host: Host): Promise<void> =>
-    waitFor(`${host.name} serves`, async () => (await tryDocker(host, 'node', 'ls')).code === 0),
   check: async (host: Host): Promise<ClusterCheck> =>
     JSON.parse((await trySwarmctl(host, 'cluster', 'check', '--format', 'json')).stdout) as ClusterCheck,
   /** The managers as a recovery from `host` sees them, `NAME INDEX` each. */
@@ -35,7 +33,7 @@ t.test('standby › keeps a copy of the state, and is what a lost manager is rec
   const cluster = await shared(t);
   const { hosts, docker, tryDocker, swarmctl, trySwarmctl, swarmd, startSwarmd } = cluster;
   const [one, two, three] = hosts as [Host, Host, Host];
-  const { create, configs, serves, check, logs, isStandby, label } = observing(cluster);
+  const { create, configs, check, logs, isStandby, label } = observing(cluster);
   await cluster.form();
   await create(one, 'before');
 

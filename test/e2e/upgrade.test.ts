@@ -1,7 +1,7 @@
 import { VERSIONS } from '@swarmd/model';
 import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
-import { type Cluster, createCluster, swarmdEntry } from './support/cluster.js';
+import { type Cluster, createCluster, serves, swarmdEntry } from './support/cluster.js';
 import { apiGet, runningContainers, tasksOf, waitForExactly } from './support/observe.js';
 import { installPacked, NEXT, packedVersions, TOO_NEW } from './support/packed.js';
 import { shareCluster } from './support/shared-cluster.js';
@@ -82,7 +82,7 @@ t.test('upgrade › managers change their version one by one, and clients notice
     t.same(await runningContainers(hosts, 'web'), containers, 'its containers go on');
     await cluster.swarmd(three).stop();
     await cluster.startSwarmd(three, [], next.entry);
-    await waitFor('it serves again', async () => (await tryDocker(three, 'node', 'ls')).code === 0);
+    await serves(three);
   });
 
   await t.test(
@@ -112,7 +112,7 @@ const NEW_FORM = /all managers can work on a newer form/;
 
 /** Restarts one manager with another program: it hands over, answers what was asked, and comes back. */
 async function restart(t: Checks, cluster: Cluster, writers: Writers, host: Host, entry: string): Promise<void> {
-  const { swarmd, startSwarmd, tryDocker } = cluster;
+  const { swarmd, startSwarmd } = cluster;
   const led = (await leaderOf(cluster)) === host;
   const events = followEvents(host);
   writers.phase(host, 'stopping');
@@ -121,7 +121,7 @@ async function restart(t: Checks, cluster: Cluster, writers: Writers, host: Host
   if (led) t.not((await leaderOf(cluster, host)).name, host.name, 'another manager leads');
   writers.phase(host, 'starting');
   await startSwarmd(host, [], entry);
-  await waitFor(`${host.name} serves again`, async () => (await tryDocker(host, 'node', 'ls')).code === 0);
+  await serves(host);
   await waitFor(`all managers are reachable`, async () => (await managers(host)).length === cluster.hosts.length);
   writers.phase(host, 'serving');
 }

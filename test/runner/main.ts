@@ -1,5 +1,6 @@
+import { basename } from 'node:path';
 import { globSync } from 'glob';
-import { type FileResult, runFile } from './run-file.js';
+import { type FileResult, type RunOptions, runFile } from './run-file.js';
 
 /** A kind of test: where its compiled files are, and how long one file may take. */
 interface Group {
@@ -12,31 +13,38 @@ interface Group {
 interface Stage {
   concurrency: number;
   groups: readonly Group[];
+  /** Files that take longest, by name: they are begun first, so that all come to their end at about the same time. */
+  longest: readonly string[];
 }
 
 /** A run of faults may be asked to take longer. */
 const chaosMs = Number(process.env['CHAOS_MINUTES'] ?? 0) * 60_000;
 
+/** Hosts mostly wait for one another: a file keeps less than half a processor busy, so three leave some of two. */
+const hostFiles = Number(process.env['TEST_HOST_FILES'] ?? 3);
+
 const STAGES: readonly Stage[] = [
   {
     concurrency: 2,
     groups: [{ name: 'unit', patterns: ['packages/*/dist/test/**/*.test.js'], timeoutMs: 240_000 }],
+    longest: ['driver-engines', 'plain-containers', 'hosts', 'etcd-shared', 'cluster', 'swarmd-net', 'maintenance'],
   },
-  { concurrency: 2, groups: [{ name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], timeoutMs: 900_000 }] },
-  // Hosts mostly wait for one another. The longest file comes first.
   {
-    concurrency: 2,
+    concurrency: hostFiles,
     groups: [
       { name: 'compat', patterns: ['test/dist/compat/**/*.test.js'], timeoutMs: 900_000 },
       { name: 'e2e', patterns: ['test/dist/e2e/**/*.test.js'], timeoutMs: 900_000 },
+      { name: 'chaos', patterns: ['test/dist/chaos/**/*.test.js'], timeoutMs: 1_200_000 + chaosMs },
+    ],
+    longest: [
+      ...['docker-cli', 'networks-ipv6', 'chaos', 'networks', 'upgrade', 'failover', 'recover', 'user-stack'],
+      ...['external-etcd', 'backup', 'agent-networks', 'addresses', 'node-failure', 'autolock', 'networks-diagnosis'],
     ],
   },
-  {
-    concurrency: 1,
-    groups: [{ name: 'chaos', patterns: ['test/dist/chaos/**/*.test.js'], timeoutMs: 1_200_000 + chaosMs }],
-  },
 ];
-const GROUPS: readonly Group[] = STAGES.flatMap(({ groups }) => groups);
+/** Needs nothing but the processor, and no time passes in it: it takes what the stages leave of it, from first to last. */
+const BACKGROUND: Group = { name: 'sim', patterns: ['test/dist/sim/**/*.test.js'], timeoutMs: 3_600_000 };
+const GROUPS: readonly Group[] = [...STAGES.flatMap(({ groups }) => groups), BACKGROUND];
 
 /** Runs the groups named in the arguments (all without any), prints what failed and one closing line. */
 async function main(names: readonly string[]): Promise<number> {
@@ -45,36 +53,63 @@ async function main(names: readonly string[]): Promise<number> {
     console.error(`no such test group: ${unknown.join(', ')}; there are: ${GROUPS.map((g) => g.name).join(', ')}`);
     return 2;
   }
+  const asked = ({ name }: Group): boolean => names.length === 0 || names.includes(name);
   const results: FileResult[] = [];
-  for (const { concurrency, groups } of STAGES) {
-    const wanted = groups.filter(({ name }) => names.length === 0 || names.includes(name));
-    results.push(...(await runStage(wanted, concurrency)));
-  }
+  const background = runAll(filesOf([BACKGROUND].filter(asked)), 1, { lowPriority: true });
+  for (const { concurrency, groups, longest } of STAGES)
+    results.push(...(await runAll(longestFirst(filesOf(groups.filter(asked)), longest), concurrency)));
+  results.push(...(await background));
   for (const file of names.filter((name) => name.endsWith('.js'))) {
     results.push(await runAndTell(file, { name: 'file', timeoutMs: 900_000 }));
   }
   return report(results);
 }
 
-async function runStage(groups: readonly Group[], concurrency: number): Promise<FileResult[]> {
-  const results: FileResult[] = [];
-  const queue = groups.flatMap((group) =>
+/** A compiled test file, and the group it belongs to. */
+interface GroupFile {
+  file: string;
+  group: Group;
+}
+
+function filesOf(groups: readonly Group[]): GroupFile[] {
+  return groups.flatMap((group) =>
     globSync(group.patterns)
       .sort()
       .map((file) => ({ file, group })),
   );
+}
+
+function longestFirst(files: readonly GroupFile[], longest: readonly string[]): GroupFile[] {
+  const placeOf = ({ file }: GroupFile): number => {
+    const place = longest.indexOf(basename(file, '.test.js'));
+    return place === -1 ? longest.length : place;
+  };
+  return [...files].sort((a, b) => placeOf(a) - placeOf(b));
+}
+
+async function runAll(
+  files: readonly GroupFile[],
+  concurrency: number,
+  options: RunOptions = {},
+): Promise<FileResult[]> {
+  const results: FileResult[] = [];
+  const queue = [...files];
   const worker = async (): Promise<void> => {
     for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
       const { file, group } = next;
-      results.push(await runAndTell(file, group));
+      results.push(await runAndTell(file, group, options));
     }
   };
   await Promise.all(Array.from({ length: concurrency }, worker));
   return results;
 }
 
-async function runAndTell(file: string, group: Pick<Group, 'name' | 'timeoutMs'>): Promise<FileResult> {
-  const result = await runFile(file, group.timeoutMs);
+async function runAndTell(
+  file: string,
+  group: Pick<Group, 'name' | 'timeoutMs'>,
+  options: RunOptions = {},
+): Promise<FileResult> {
+  const result = await runFile(file, group.timeoutMs, options);
   const verdict = result.failed > 0 ? 'FAILED' : 'ok';
   const tookS = (result.durationMs / 1000).toFixed(1);
   console.log(`[${group.name}] ${verdict} ${file.replace('/dist/', '/')} (${result.passed} passed, ${tookS} s)`);

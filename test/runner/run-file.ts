@@ -1,4 +1,5 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
 import { Parser, type TapError } from 'tap-parser';
 
 /** What one test file did. Only top-level test points count: one per named test. */
@@ -10,6 +11,12 @@ export interface FileResult {
   /** Texts for people: failing tests with their diagnostics, or why the file itself failed. */
   failures: string[];
   durationMs: number;
+}
+
+/** How a file is run. */
+export interface RunOptions {
+  /** Only takes processor time that nobody else wants. */
+  lowPriority?: boolean;
 }
 
 interface Point {
@@ -27,15 +34,11 @@ const KILL_GRACE_MS = 20_000;
 const seedModule = new URL('./seed.js', import.meta.url).href;
 
 /** Runs one compiled test file in a node process of its own and reads its TAP. Killed after `timeoutMs`. */
-export function runFile(file: string, timeoutMs: number): Promise<FileResult> {
+export function runFile(file: string, timeoutMs: number, options: RunOptions = {}): Promise<FileResult> {
   const started = performance.now();
   const result: FileResult = { file, passed: 0, failed: 0, skipped: [], failures: [], durationMs: 0 };
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ['--enable-source-maps', '--import', seedModule, file], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      // The time that a file may take is counted here: tap would end every one after 30 s of its own.
-      env: { ...process.env, TAP_CHILD_ID: '1', TAP_TIMEOUT: '0' },
-    });
+    const child = start([process.execPath, '--enable-source-maps', '--import', seedModule, file], options);
     const parser = new Parser();
     const errorTail: string[] = [];
     let timedOut = false;
@@ -70,6 +73,38 @@ export function runFile(file: string, timeoutMs: number): Promise<FileResult> {
       resolve(result);
     });
   });
+}
+
+function start(argv: readonly string[], { lowPriority = false }: RunOptions) {
+  const [command, ...args] = lowPriority ? ['nice', '-n', '19', ...argv] : argv;
+  const child = spawn(command!, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    // Linux shares the processor between sessions before it looks at niceness, so it needs a session of its own.
+    detached: lowPriority,
+    // The time that a file may take is counted here: tap would end every one after 30 s of its own.
+    env: { ...process.env, TAP_CHILD_ID: '1', TAP_TIMEOUT: '0' },
+  });
+  if (lowPriority) {
+    yieldAsSession(child);
+    endWithUs(child);
+  }
+  return child;
+}
+
+function yieldAsSession({ pid }: ChildProcess): void {
+  try {
+    writeFileSync(`/proc/${pid}/autogroup`, '19');
+  } catch {
+    // This kernel does not share by session: niceness is enough.
+  }
+}
+
+/** Ctrl-C does not reach another session. */
+function endWithUs(child: ChildProcess): void {
+  const end = (): void => void child.kill('SIGKILL');
+  const interrupted = (): void => process.exit(130);
+  process.on('exit', end).on('SIGINT', interrupted).on('SIGTERM', interrupted);
+  child.on('close', () => process.off('exit', end).off('SIGINT', interrupted).off('SIGTERM', interrupted));
 }
 
 /** Counts a top-level point; a failure's details come from the deepest points (see `watchChild`). */

@@ -60,9 +60,12 @@ t.test('etcd maintenance › warns before the database is full', needsEtcd, asyn
     ...{ onReport: (report) => reports.push(report), clock: realClock, logger: testLogger },
   });
   t.teardown(() => maintenance.stop());
-  for (let i = 0; (await admin.status(soon())).dbSizeBytes < 3.4 * MIB; i++) {
+  const value = 'x'.repeat(50_000);
+  // Half of it is far from full, however it comes.
+  for (let i = 0; i < 40; i++) await put(running, `key${i}`, value);
+  for (let i = 40; (await admin.status(soon())).dbSizeBytes < 3.4 * MIB; i++) {
     const before = await backendCommits(running);
-    await put(running, `key${i}`, 'x'.repeat(50_000));
+    await put(running, `key${i}`, value);
     // The size is as of the last commit, and what is put between two of them could be more than there is room for.
     while ((await backendCommits(running)) === before);
   }

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { createLab, type Host, importBusyboxImage, type Lab } from '@swarmd/testkit';
-import { SWARMD_SOCKET } from '../../e2e/support/cluster.js';
+import { answers, SWARMD_SOCKET } from '../../e2e/support/cluster.js';
 import { nodeState } from '../../e2e/support/observe.js';
 import { waitFor } from '../../e2e/support/wait.js';
 import { createKeeper, type Keeper } from './keeper.js';
@@ -73,8 +73,7 @@ export async function createWorld({ managers, workers }: WorldOptions): Promise<
 
 /** Resolves once the swarmd of a host answers its API. */
 export async function waitUntilAnswers({ host }: Place): Promise<void> {
-  const ping = ['curl', '-sf', '--max-time', '5', '--unix-socket', SWARMD_SOCKET, 'http://swarmd/_ping'];
-  await waitFor(`swarmd on ${host.name} answers`, async () => host.running && (await host.exec(ping)).code === 0);
+  await waitFor(`swarmd on ${host.name} answers`, async () => host.running && (await answers(host, '/_ping')));
 }
 
 /** Resolves once every manager has every node as ready. */

@@ -1,13 +1,13 @@
-import { mkdirSync, openSync, readFileSync } from 'node:fs';
+import { mkdirSync, openSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type CommandResult, createLab, type Host, type Lab, type LabOptions } from '@swarmd/testkit';
+import { type CommandResult, callEngine, createLab, type Host, type Lab, type LabOptions } from '@swarmd/testkit';
 import { waitFor } from './wait.js';
 
 const packages = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..', '..', 'packages');
 /** The program of swarmd, the same path inside every host. */
-export const swarmdEntry = join(packages, 'daemon', 'dist', 'src', 'main.js');
-const swarmctlEntry = join(packages, 'cli', 'dist', 'src', 'main.js');
+export const swarmdEntry = join(packages, 'daemon', 'dist', 'swarmd.mjs');
+const swarmctlEntry = join(packages, 'cli', 'dist', 'swarmctl.mjs');
 
 /** Longer than any command takes on a busy machine; one that hangs ends here. */
 const COMMAND_BOUNDS = { timeoutMs: 120_000 };
@@ -51,6 +51,7 @@ export const dockerCli = 'docker';
 
 /** Makes hosts and starts swarmd, or the program `entry`, on each. Disposing it takes everything down. */
 export async function createCluster(options: LabOptions, entry = swarmdEntry): Promise<Cluster> {
+  checkBundle();
   const lab = await createLab(options);
   const running = new Map<string, RunningSwarmd>();
   const startSwarmd = async (host: Host, args: readonly string[] = [], program = entry): Promise<RunningSwarmd> => {
@@ -87,6 +88,32 @@ export async function createCluster(options: LabOptions, entry = swarmdEntry): P
   };
 }
 
+/** Programs that were joined before the packages were compiled again are not what is to be tested. */
+function checkBundle(): void {
+  const joinedMs = statSync(swarmdEntry, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  for (const name of readdirSync(packages)) {
+    if (name === 'testkit') continue;
+    const compiled = statSync(join(packages, name, 'dist', 'tsconfig.tsbuildinfo'), { throwIfNoEntry: false });
+    if (compiled !== undefined && compiled.mtimeMs > joinedMs)
+      throw new Error(`${swarmdEntry} is older than what was compiled of ${name}: run npm run build`);
+  }
+}
+
+/** Whether a host's swarmd answers a GET with success. */
+export async function answers(host: Host, path: string): Promise<boolean> {
+  try {
+    await callEngine(host.path(SWARMD_SOCKET), { path, timeoutMs: 10_000 });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Waits until a host's swarmd serves the API of a manager. */
+export function serves(host: Host): Promise<void> {
+  return waitFor(`${host.name} serves`, () => answers(host, '/nodes'));
+}
+
 async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[], entry: string): Promise<RunningSwarmd> {
   mkdirSync(join(lab.directory, 'logs'), { recursive: true });
   const logFile = join(lab.directory, 'logs', `${host.name}.log`);
@@ -101,8 +128,7 @@ async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[], entry:
   });
   await waitFor(`swarmd on ${host.name} answers`, async () => {
     if (exitCode !== undefined) throw new Error(`swarmd ended with ${exitCode}:\n${readFileSync(logFile, 'utf8')}`);
-    const ping = await host.exec(['curl', '-sf', '--unix-socket', SWARMD_SOCKET, 'http://swarmd/_ping']);
-    return ping.code === 0;
+    return answers(host, '/_ping');
   });
   const signal = async (name: NodeJS.Signals): Promise<void> => {
     const found = await host.run(['pgrep', '-f', entry]);
@@ -122,6 +148,13 @@ async function spawnSwarmd(lab: Lab, host: Host, args: readonly string[], entry:
   };
 }
 
+/** What {@link form} reads of a node, as the API shows it. */
+interface NodeState {
+  Description?: { Hostname?: string };
+  Status: { State: string };
+  ManagerStatus?: { Reachability: string };
+}
+
 async function form(
   lab: Lab,
   docker: (host: Host, ...args: string[]) => Promise<string>,
@@ -137,8 +170,9 @@ async function form(
     docker(host, 'swarm', 'join', '--token', token, '--advertise-addr', host.ip, `${first.ip}:2377`);
   await Promise.all(others.map((host, i) => join(host, i + 1 < managers ? tokens.manager : tokens.worker)));
   await waitFor('all nodes are ready', async () => {
-    const nodes = await docker(first, 'node', 'ls', '--format', '{{.Hostname}} {{.Status}} {{.ManagerStatus}}');
-    const reachable = nodes.split('\n').filter((line) => / (Leader|Reachable)$/.test(line)).length;
-    return reachable === managers && lab.hosts.every((host) => nodes.includes(`${host.name} Ready`));
+    const nodes = JSON.parse(await callEngine(first.path(SWARMD_SOCKET), { path: '/nodes' })) as NodeState[];
+    const reachable = nodes.filter(({ ManagerStatus }) => ManagerStatus?.Reachability === 'reachable').length;
+    const ready = nodes.flatMap(({ Description, Status }) => (Status.State === 'ready' ? [Description?.Hostname] : []));
+    return reachable === managers && lab.hosts.every(({ name }) => ready.includes(name));
   });
 }

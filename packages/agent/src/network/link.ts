@@ -259,10 +259,17 @@ export class NetworkLink {
 
   /** Until there is more to do than `done`, or swarmd-net is to be asked how it is. */
   async #idle(done: number, signal: AbortSignal): Promise<void> {
-    const due = new AbortController();
-    const cancel = this.#deps.clock.after(STATUS_PERIOD_MS, () => due.abort());
-    const more = () => this.#work !== done;
-    await this.#changes.until(() => this, more, AbortSignal.any([signal, due.signal]));
+    let due = false;
+    // Signals made of signals would cost more than all else here.
+    const cancel = this.#deps.clock.after(STATUS_PERIOD_MS, () => {
+      due = true;
+      this.#changes.tell();
+    });
+    await this.#changes.until(
+      () => this,
+      () => due || this.#work !== done,
+      signal,
+    );
     cancel();
   }
 }

@@ -16,10 +16,18 @@ export interface EngineFacts {
 const UNKNOWN: EngineFacts = { min: '1.24', max: '1.41', builderVersion: undefined, osType: 'linux' };
 /** An engine that does not answer a ping for this long is taken to be away. */
 const PROBE_TIMEOUT_MS = 2_000;
+/** Engines run other programs to answer `/version`: while a ping shows the same release, it is not asked at every one. */
+const VERSION_HOLDS_MS = 30_000;
 /** An engine that leaves a request of ours unanswered for this long hangs. */
 const JSON_TIMEOUT_MS = 15_000;
 /** Bodies of the engine's JSON answers that are merged with ours stay far below this. */
 const MAX_JSON_BYTES = 64 * 1024 * 1024;
+
+/** What was learned, from which release, and when on a steady clock. */
+interface Probed extends EngineFacts {
+  release: string;
+  atMs: number;
+}
 
 /** The engine's answer to a request made on our own account. */
 export interface EngineAnswer {
@@ -46,11 +54,11 @@ export interface Engine {
 
 /** The engine behind `socketPath`. Nothing is asked before the first use. */
 export function createEngine(socketPath: string): Engine {
-  let known: EngineFacts | undefined;
+  let known: Probed | undefined;
   let learning: Promise<EngineFacts | undefined> | undefined;
 
   const learn = (): Promise<EngineFacts | undefined> => {
-    learning ??= probe(socketPath)
+    learning ??= probe(socketPath, known)
       .then((facts) => {
         known = facts;
         return facts;
@@ -80,11 +88,17 @@ export function createEngine(socketPath: string): Engine {
   };
 }
 
-async function probe(socketPath: string): Promise<EngineFacts> {
+async function probe(socketPath: string, before: Probed | undefined): Promise<Probed> {
+  const ping = await headersOf(socketPath);
+  const release = `${ping.server} ${ping['api-version']}`;
+  const now = performance.now();
+  if (before?.release === release && now - before.atMs < VERSION_HOLDS_MS)
+    return { ...before, builderVersion: ping['builder-version'] as string | undefined };
   const options = { socketPath, method: 'GET', path: '/version', timeoutMs: PROBE_TIMEOUT_MS };
-  const [version, ping] = await Promise.all([requestJson(options), headersOf(socketPath)]);
+  const version = await requestJson(options);
   const { ApiVersion, MinAPIVersion, Os } = version.body as Record<string, string | undefined>;
   return {
+    ...{ release, atMs: now },
     min: MinAPIVersion ?? UNKNOWN.min,
     max: ApiVersion ?? UNKNOWN.max,
     builderVersion: ping['builder-version'] as string | undefined,

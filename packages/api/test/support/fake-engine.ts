@@ -27,7 +27,8 @@ export async function startFakeEngine(t: Test, folder: string): Promise<FakeEngi
       const { min, max } = engine.versions;
       response.setHeader('content-type', 'application/json');
       response.end(JSON.stringify({ Version: '20.10.24', ApiVersion: max, MinAPIVersion: min, Os: 'linux' }));
-    } else if (url === '/_ping') response.setHeader('Builder-Version', '2').end();
+    } else if (url === '/_ping')
+      response.setHeader('Builder-Version', '2').setHeader('Api-Version', engine.versions.max).end();
     else engine.onRequest(request, response);
   });
   server.on('upgrade', (request, socket, head) => {
