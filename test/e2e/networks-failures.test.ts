@@ -128,7 +128,8 @@ t.test('network failures › swarmd and swarmd-net may die and start anew beneat
   });
   // A task would be replaced when swarmd is away for longer than its heartbeat may be.
   await host.run(['docker', 'run', '-d', '--name', 'plain', '--network', 'shared', ...mounts, ...SLEEP]);
-  const pidOfSwarmdNet = async (): Promise<string> => (await host.exec(['pgrep', '-f', 'dist/swarmd-net'])).stdout.trim();
+  const pidOfSwarmdNet = async (): Promise<string> =>
+    (await host.exec(['pgrep', '-f', 'dist/swarmd-net'])).stdout.trim();
   const askPlainly = ['run', '--rm', '--network', 'shared', 'busybox:latest', 'nslookup', 'lasting'];
   const work = async (): Promise<void> => {
     for (const signal of ['SIGKILL', 'SIGTERM'] as const) {

@@ -133,6 +133,15 @@ t.test(
   },
 );
 
+t.test('networks of IPv6 › a trace goes to an address, and names what it is of', { skip }, async (t) => {
+  const { hosts, trySwarmctl } = await cluster(t);
+  const [manager, other] = hosts as [Host, Host, Host];
+  for (const target of await addressesOf(manager, 'api', 'named')) {
+    const traced = await trySwarmctl(manager, 'net', 'trace', `web.${other.name}`, `[${target}]:8080`);
+    t.match(traced, { code: 0, stdout: /^To {3}task api\./m }, `${target}: ${traced.stdout}${traced.stderr}`);
+  }
+});
+
 t.test('networks of IPv6 › a service without tasks is refused at once', { skip }, async (t) => {
   const shared = await cluster(t);
   const { hosts, docker } = shared;
