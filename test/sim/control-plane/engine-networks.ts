@@ -59,6 +59,10 @@ export class EngineNetworks {
       createNetwork: async ({ Name, Driver, Labels }: Omit<EngineNetwork, 'Id'>) => {
         await take();
         driver(Labels[NETWORK_LABEL] ?? '');
+        // As engines do when they are asked to check for duplicates.
+        if (this.idOf(Name) !== undefined) {
+          throw new SwarmdError('already-exists', `network with name ${Name} already exists`);
+        }
         const Id = `e${++this.#made}`;
         this.#networks.set(Id, { Id, Name, Driver, Labels });
       },

@@ -121,10 +121,18 @@ export class EngineNetworks {
     try {
       await client.docker.createNetwork(request);
     } catch (thrown) {
-      throw engineError(thrown);
+      const error = engineError(thrown);
+      // A call that an earlier swarmd had sent may have come to its end meanwhile.
+      const isThere = error.code === 'already-exists' && (await this.#has(client, network.id, name));
+      if (!isThere) throw error;
     }
     this.#logger.info({ network: name, networkId: network.id }, 'made a network');
     return name;
+  }
+
+  async #has(client: EngineClient, networkId: string, name: string): Promise<boolean> {
+    const standing = await this.ours(client, networkId);
+    return standing.some(({ Name, Driver }) => Name === name && Driver === NETWORK_DRIVER);
   }
 
   async #list(client: EngineClient, filters: Record<string, string[]>): Promise<Docker.NetworkInspectInfo[]> {

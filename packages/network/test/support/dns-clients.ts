@@ -8,11 +8,11 @@ import type { TestNamespaces } from './netns.js';
 /** An answer: what `dns-packet` leaves out of its type is in it. */
 export type Reply = DecodedPacket & { rcode: string; bytes: Buffer };
 
-/** A question; with `size` in its OPT record. */
+/** A question; with `size` in its OPT record. Its ID is above those that tests number themselves. */
 export function question(name: string, type: RecordType = 'A', size?: number): Packet & { id: number } {
   const opt = { type: 'OPT', name: '.', udpPayloadSize: size, flags: 0, ednsVersion: 0, extendedRcode: 0, options: [] };
   return {
-    id: 1 + Math.floor(Math.random() * 65_535),
+    id: 2_000 + Math.floor(Math.random() * 63_536),
     type: 'query',
     flags: 0x0100,
     questions: [{ name, type }],
