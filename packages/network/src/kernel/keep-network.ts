@@ -12,7 +12,7 @@ import type { KernelNamespaces } from './namespaces.js';
 import { portSteps } from './ports.js';
 import type { RangeTable } from './ranges.js';
 import { markedTables, readTables } from './read-tables.js';
-import { releaseAttempts } from './release.js';
+import { attemptLines, type Releases } from './release.js';
 import { type NetworkTables, tablesFor } from './tables.js';
 
 /** What `createNetworkPlane` is made of. */
@@ -40,6 +40,7 @@ export interface Known {
 /** A plane's own state. */
 export interface Plane extends NetworkPlaneDeps {
   commands: Commands;
+  releases: Releases;
   host: string;
   config: DataPathConfig | undefined;
   known: Map<string, Known>;
@@ -129,9 +130,7 @@ async function change(
   await commands.batch(path, 'bridge', changes.addBridge);
   await commands.batch(path, 'ip', changes.addIp);
   await commands.nft(path, changes.nft);
-  await releaseAttempts(commands, path, changes.left).catch((error) =>
-    plane.logger.warn({ network: network.id, error }, 'attempts led to backends that left were not released'),
-  );
+  plane.releases.add(path, attemptLines(changes.left));
   await commands.batch(path, 'ip', changes.removeIp);
   await commands.batch(path, 'bridge', changes.removeBridge);
   plane.known.set(network.id, { network, members, ranges, tables: wanted, sound: true, view: undefined });

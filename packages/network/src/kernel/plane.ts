@@ -6,13 +6,20 @@ import { guardRules, noGuardRules } from './guard.js';
 import { inspect } from './inspect.js';
 import { apply, audit, configured, ensure, type Known, type NetworkPlaneDeps, type Plane } from './keep-network.js';
 import { pairLines, portLine, portNames } from './ports.js';
+import { createReleases } from './release.js';
 import { createTurns } from './turns.js';
 
 /** Networks in the kernel of this host. One a host; nothing is done before it is asked. */
 export function createNetworkPlane(deps: NetworkPlaneDeps): NetworkPlane {
+  const commands = createCommands(deps.namespaces);
   const plane: Plane = {
     ...deps,
-    commands: createCommands(deps.namespaces),
+    commands,
+    releases: createReleases(commands, (path, error) => {
+      // It may be gone itself by now.
+      if (deps.namespaces.list().includes(path))
+        deps.logger.warn({ path, error }, 'attempts led to backends that left were not released');
+    }),
     host: deps.hostNamespace ?? deps.namespaces.own,
     config: undefined,
     known: new Map(),

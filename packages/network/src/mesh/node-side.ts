@@ -1,5 +1,5 @@
 import type { Commands } from '../kernel/commands.js';
-import { releaseAttempts } from '../kernel/release.js';
+import { attemptLines, createReleases } from '../kernel/release.js';
 import { protocolOf } from './addresses.js';
 import { HOST_LINK, type NodeRulesOptions, nodeDifference, nodeTable, TABLE } from './node-rules.js';
 import type { OpenPort } from './ports.js';
@@ -8,8 +8,8 @@ import type { OpenPort } from './ports.js';
 export interface NodeSide {
   /**
    * Leads `ports` to their backends, and makes `neighbours` (address → MAC address) reachable; one transaction, of what
-   * differs where that is known. Attempts that were led to addresses which are no backends any more are let go; resolves
-   * with a sentence when that cannot be done.
+   * differs where that is known. Attempts that were led to addresses which are no backends any more are let go after that;
+   * resolves with a sentence when that could not be done the last time.
    */
   apply(
     options: NodeRulesOptions,
@@ -27,6 +27,7 @@ export interface NodeSide {
 export function createNodeSide(commands: Commands, host: string): NodeSide {
   let applied: { options: string; ports: Map<string, OpenPort> } | undefined;
   let neighbours: ReadonlyMap<string, string> = new Map();
+  const releases = createReleases(commands, () => {});
   const load = async (options: NodeRulesOptions, after: Map<string, OpenPort>): Promise<void> => {
     const key = JSON.stringify(options);
     const before = applied;
@@ -59,16 +60,13 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
         gone.map((address) => `-neigh del ${address} dev ${HOST_LINK}`),
       );
       neighbours = new Map(wanted);
-      try {
-        const backends = backendsOf(after.values());
-        const left = [...backendsOf(before?.values() ?? [])].filter((address) => !backends.has(address));
-        await releaseAttempts(commands, host, left);
-        await releaseUndirected(commands, host, before, after);
-        return [];
-      } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        return [`clients of published ports may wait for tasks that are gone (${reason}): is conntrack installed?`];
-      }
+      const backends = backendsOf(after.values());
+      const left = [...backendsOf(before?.values() ?? [])].filter((address) => !backends.has(address));
+      releases.add(host, [...attemptLines(left), ...undirectedLines(before, after)]);
+      const failure = releases.failure(host);
+      return failure === undefined
+        ? []
+        : [`clients of published ports may wait for tasks that are gone (${failure}): is conntrack installed?`];
     },
     async intact() {
       if (applied === undefined) return true;
@@ -95,17 +93,14 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
  * A UDP client whose packets went to nobody before its port was published, or had backends, would stay with nobody for as
  * long as it goes on.
  */
-async function releaseUndirected(
-  commands: Commands,
-  host: string,
+function undirectedLines(
   before: ReadonlyMap<string, OpenPort> | undefined,
   after: ReadonlyMap<string, OpenPort>,
-): Promise<void> {
-  const lines = [...after.values()]
-    .filter((port) => port.protocol === 'udp' && port.backends.length > 0 && !before?.get(port.key)?.backends.length)
+): string[] {
+  if (before === undefined) return [];
+  return [...after.values()]
+    .filter((port) => port.protocol === 'udp' && port.backends.length > 0 && !before.get(port.key)?.backends.length)
     .map((port) => `-D -f ipv${port.family} -p udp --orig-port-dst ${port.port} --reply-port-src ${port.port}`);
-  if (lines.length > 0 && before !== undefined)
-    await commands.run(host, ['sh', '-c', 'cat | conntrack -R -'], `${lines.join('\n')}\n`);
 }
 
 function backendsOf(ports: Iterable<OpenPort>): Set<string> {

@@ -28,6 +28,13 @@ export function testNamespaces(addresses: ReadonlyMap<string, readonly string[]>
     const lines = ['link set lo up', 'link add br0 type bridge', 'link set br0 up'];
     const nodad = (address: string): string => (address.includes(':') ? ' nodad' : '');
     ip(namespaces.pathOf(id), [...lines, ...own.map((address) => `addr add ${address} dev br0${nodad(address)}`)]);
+    // The kernel takes a moment longer for IPv6, in which nothing gets there.
+    const six = own.filter((address) => address.includes(':')).map((address) => `local ${address.split('/')[0]} `);
+    const routes = (): string =>
+      namespaces.inside(namespaces.pathOf(id), () =>
+        execFileSync('ip', ['-6', 'route', 'show', 'table', 'local'], { encoding: 'utf8' }),
+      );
+    for (let has = ''; !six.every((route) => has.includes(route)); has = routes());
   }
   return {
     ...namespaces,
