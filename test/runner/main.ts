@@ -37,8 +37,9 @@ const STAGES: readonly Stage[] = [
       { name: 'chaos', patterns: ['test/dist/chaos/**/*.test.js'], timeoutMs: 1_200_000 + chaosMs },
     ],
     longest: [
-      ...['docker-cli', 'networks-ipv6', 'chaos', 'networks', 'upgrade', 'failover', 'recover', 'user-stack'],
-      ...['external-etcd', 'backup', 'agent-networks', 'addresses', 'node-failure', 'autolock', 'networks-diagnosis'],
+      ...['docker-cli', 'networks-failures', 'upgrade', 'networks-ipv6', 'chaos', 'failover', 'networks', 'recover'],
+      ...['external-etcd', 'firewalls', 'user-stack', 'agent-networks', 'backup', 'managers', 'managers-leave'],
+      ...['node-failure', 'autolock', 'ca-rotation', 'networks-diagnosis', 'quickstart', 'data-key', 'joining'],
     ],
   },
 ];
