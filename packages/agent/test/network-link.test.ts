@@ -107,10 +107,11 @@ t.test('link › while swarmd-net is away changes gather, and are made once it i
   for (let i = 2; i < 50; i++) link.update(update('n1', i, [`t${i}`], { removedEndpoints: [`t${i - 1}`] }));
   await net.until(() => net.calls.at(-1) === 'status');
   t.strictSame(on('n1'), ['a']);
-  t.equal(link.behind, true);
+  t.equal(link.isBehind(['n1']), true);
+  t.equal(link.isBehind(['n2']), false);
   net.up = true;
   await net.until(() => applied.includes(49));
-  await net.until(() => !link.behind);
+  await net.until(() => !link.isBehind(['n1']));
   t.strictSame(on('n1'), ['a', 't49']);
   t.strictSame(renewed, [], 'it has kept what it knew');
 });

@@ -18,7 +18,7 @@ const wanted = (over: Partial<TaskWanted> = {}): TaskWanted => ({
   ended: false,
   missing: [],
   overlay: false,
-  networksBehind: false,
+  networksBehindMs: Number.NEGATIVE_INFINITY,
   drainMs: 0,
   ...over,
 });
@@ -330,19 +330,25 @@ const gates: [name: string, TaskWanted, TaskObserved, Step][] = [
   ],
   [
     'is waited at while the node’s own networks are behind',
-    stopping({ networksBehind: true }),
+    stopping({ networksBehindMs: 0 }),
     seen('running', { container: running(), gates: { draining: { sinceMs: -14_950, settledMs: -12_000 } } }),
     { kind: 'wait', untilMs: 50 },
   ],
   [
+    'gives the grace from when the node’s own networks were no longer behind',
+    stopping({ networksBehindMs: -2_000, drainMs: 10_000 }),
+    seen('running', { container: running(), gates: { draining: { sinceMs: -14_000, settledMs: -12_000 } } }),
+    { kind: 'wait', untilMs: 8_000 },
+  ],
+  [
     'opens by itself when the node’s own networks stay behind',
-    stopping({ networksBehind: true }),
+    stopping({ networksBehindMs: 0 }),
     seen('running', { container: running(), gates: { draining: { sinceMs: -OWN_NETWORKS_TIMEOUT_MS } } }),
     stop,
   ],
   [
     'is waited at when others know and the node’s own networks do not',
-    onOverlay({ desiredState: 'running', networksBehind: true }),
+    onOverlay({ desiredState: 'running', networksBehindMs: 0 }),
     seen('starting', { container: created, gates: { reserved: { settledMs: -1_000 } } }),
     { kind: 'hold', gate: 'reserved' },
   ],

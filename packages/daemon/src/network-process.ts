@@ -78,7 +78,7 @@ export async function keepNetworkProcess(
     while (!stopped.signal.aborted) {
       wake = new AbortController();
       const answers = await look();
-      if (answers) await pause(clock, LOOK_MS, AbortSignal.any([stopped.signal, wake.signal]));
+      if (answers) await pause(clock, LOOK_MS, wake.signal);
       else await pause(clock, retryMs, stopped.signal);
       retryMs = answers ? RETRY_MS.min : Math.min(RETRY_MS.max, 2 * retryMs);
     }
@@ -90,6 +90,7 @@ export async function keepNetworkProcess(
     networks,
     async stop() {
       stopped.abort();
+      wake.abort();
       await keeping;
     },
   };

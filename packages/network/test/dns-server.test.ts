@@ -186,7 +186,11 @@ t.test('dns › tells where nobody answers, and mends it', real, async (t) => {
   const [network] = lab.networks;
   await lab.server.serve(network!);
   t.same(await lab.server.audit(network!, false), []);
-  await lab.server.stop(network!.id);
+  const { id } = network!;
+  lab.namespaces.remove(id);
+  lab.namespaces.create(id);
+  const addresses = ['10.1.0.1/24', 'fd00:1::1/64 nodad'].map((address) => `addr add ${address} dev lo`);
+  lab.namespaces.ip(lab.pathOf(0), ['link set lo up', ...addresses]);
   const silent = ['10.1.0.1', 'fd00:1::1'].map((gateway) => `nobody answers questions for names at ${gateway}`);
   for (const repair of [false, true]) {
     const auditing = lab.server.audit(network!, repair);
@@ -194,6 +198,13 @@ t.test('dns › tells where nobody answers, and mends it', real, async (t) => {
     t.same(await auditing, silent);
   }
   t.same(await lab.server.audit(network!, false), [], 'it was mended');
+  await lab.server.stop(id);
+  const late = lab.server.audit(network!, true);
+  lab.clock.advance(2_000);
+  t.same(await late, silent);
+  const still = lab.server.audit(network!, false);
+  lab.clock.advance(2_000);
+  t.same(await still, silent, 'but not what is served no more');
 });
 
 t.test('dns › serving, stopping and serving again leaves no socket behind', real, async (t) => {

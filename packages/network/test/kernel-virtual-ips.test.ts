@@ -84,24 +84,25 @@ t.test('virtual IPs', { skip: unfit }, async (t) => {
   });
 
   await t.test('do not refuse questions for names that nobody answers at the moment', async (t) => {
-    const { bed, client, apply } = await twoTasks(t);
-    await apply([]);
-    const refused: number[] = [];
-    const asking = async (port: number): Promise<void> => {
+    const { bed, h1, a, client, apply } = await twoTasks(t);
+    await apply([endpointOf(h1, a.address, 'web', 'reserved')]);
+    const refused: string[] = [];
+    const asking = async (address: string, port: number): Promise<void> => {
       const socket = await bed.datagrams(client);
-      await new Promise<void>((resolve) => socket.connect(port, '10.1.0.1', resolve));
+      await new Promise<void>((resolve) => socket.connect(port, address, resolve));
       const failed = new Promise<void>((resolve) => {
         socket.on('error', () => {
-          refused.push(port);
+          refused.push(`${address}:${port}`);
           resolve();
         });
       });
       socket.send('?');
-      // Another port of the same address is refused, and later than these would have been.
-      if (port === 54) await failed;
+      // What is refused comes later than a refusal of the first two would have.
+      if (port === 54 || address === vip) await failed;
     };
-    for (const port of [53, 5311, 54]) await asking(port);
-    t.same(refused, [54]);
+    for (const port of [53, 5311, 54]) await asking('10.1.0.1', port);
+    await asking(vip, 53);
+    t.same(refused, ['10.1.0.1:54', `${vip}:53`], 'but a virtual IP without backends does');
   });
 
   await t.test('let go of attempts that hang at a backend that left', async (t) => {

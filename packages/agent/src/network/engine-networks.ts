@@ -64,7 +64,7 @@ export class EngineNetworks {
       throw new SwarmdError('unavailable', `containers are still on an older network ${Name} of this node`);
     }
     if (beside !== undefined) {
-      if (await this.#isUsed(client, beside.Id)) return beside.Name;
+      if (await this.#isUsed(client, beside)) return beside.Name;
       if (!(await this.remove(client, beside.Id, network.id))) return beside.Name;
     }
     return this.#create(client, network, Name);
@@ -106,8 +106,9 @@ export class EngineNetworks {
   }
 
   /** A container that was made and has not started needs a network as much as one that runs. */
-  async #isUsed({ docker }: EngineClient, engineId: string): Promise<boolean> {
-    const filters = { network: [engineId] };
+  async #isUsed({ docker }: EngineClient, { Id, Name }: Docker.NetworkInspectInfo): Promise<boolean> {
+    // Before its first start a container has the network by name alone.
+    const filters = { network: [Id, Name] };
     try {
       const all = await docker.listContainers({ all: true, filters, abortSignal: within(READ_TIMEOUT_MS) } as object);
       return all.length > 0;

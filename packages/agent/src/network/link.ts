@@ -64,7 +64,6 @@ export class NetworkLink {
   #asked = Number.NEGATIVE_INFINITY;
   /** Why it is not there; empty while it is. */
   #down = '';
-  #behind = false;
   #work = 0;
 
   constructor(deps: NetworkLinkDeps) {
@@ -72,9 +71,9 @@ export class NetworkLink {
     this.#networks = new ToldNetworks(deps.nodeNetworks, deps.logger);
   }
 
-  /** Whether swarmd-net did not take what it was told last. */
-  get behind(): boolean {
-    return this.#behind;
+  /** Whether swarmd-net still lacks something of what managers have said of the networks. */
+  isBehind(networkIds: readonly string[]): boolean {
+    return this.#lost || networkIds.some((id) => this.#queue.has(id));
   }
 
   /** Whether swarmd-net answers, in a protocol that both know. */
@@ -154,8 +153,7 @@ export class NetworkLink {
       try {
         // What a manager says in one go is told in one go, and acknowledged as one.
         await new Promise((resolve) => setImmediate(resolve));
-        await this.#pass(signal);
-        this.#behind = false;
+        await this.#pass();
         this.#changes.tell();
         await this.#idle(work, signal);
       } catch (thrown) {
@@ -173,9 +171,9 @@ export class NetworkLink {
     await this.#deps.nodeNetworks.reset();
   }
 
-  async #pass(signal: AbortSignal): Promise<void> {
+  async #pass(): Promise<void> {
     const { nodeNetworks } = this.#deps;
-    await this.#ask(signal);
+    await this.#ask();
     if (this.#config !== undefined && JSON.stringify(this.#config) !== this.#toldConfig) {
       const config = this.#config;
       await nodeNetworks.configure(config);
@@ -201,12 +199,12 @@ export class NetworkLink {
   }
 
   /** Asks how swarmd-net is, when that is due; one that has lost what it was told is told again. */
-  async #ask(signal: AbortSignal): Promise<void> {
+  async #ask(): Promise<void> {
     const { nodeNetworks, clock, logger } = this.#deps;
     const asked = clock.monotonic();
     if (this.#down === '' && asked - this.#asked < STATUS_PERIOD_MS) return;
     this.#asked = asked;
-    const status = await nodeNetworks.status(AbortSignal.any([signal, AbortSignal.timeout(STATUS_TIMEOUT_MS)]));
+    const status = await nodeNetworks.status(AbortSignal.timeout(STATUS_TIMEOUT_MS));
     if (status.protocol !== NODE_NETWORKS_PROTOCOL) {
       throw new SwarmdError('incompatible', `it speaks protocol ${status.protocol}, not ${NODE_NETWORKS_PROTOCOL}`);
     }
@@ -247,7 +245,6 @@ export class NetworkLink {
   #fell({ message }: SwarmdError): void {
     if (message !== this.#down) this.#deps.logger.warn({ reason: message }, 'swarmd-net is not there');
     this.#down = message;
-    this.#behind = true;
     // One that comes back may be another one.
     this.#toldConfig = '';
   }

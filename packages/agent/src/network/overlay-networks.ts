@@ -38,8 +38,8 @@ export interface NetworkProvider {
   release(client: EngineClient, networkId: string): Promise<boolean>;
   /** Removes every network of our cluster that `keep` does not want. Resolves with those that containers are on. */
   sweep(client: EngineClient, keep: (networkId: string) => boolean): Promise<readonly string[]>;
-  /** Whether the data plane does not answer, so that it is not as managers say. */
-  behind(): boolean;
+  /** Whether one of the networks is not yet in the data plane as managers say. */
+  behind(networkIds: readonly string[]): boolean;
   /** The engine came up: it may have lost networks. */
   engineUp(client: EngineClient): void;
   /** Removes all networks of ours from this host, whoever is on them: this node leaves. */
@@ -54,7 +54,7 @@ export function engineNetwork(name: string): TaskNetwork {
 /** What {@link createOverlayNetworks} needs. */
 export interface OverlayNetworksDeps {
   clusterId: string;
-  link: Pick<NetworkLink, 'want' | 'drop' | 'sweep' | 'ready' | 'answers' | 'behind' | 'reset'>;
+  link: Pick<NetworkLink, 'want' | 'drop' | 'sweep' | 'ready' | 'answers' | 'isBehind' | 'reset'>;
   clock: Clock;
   logger: Logger;
 }
@@ -140,8 +140,8 @@ class OverlayNetworks implements NetworkProvider {
     this.#makeAttachable();
   }
 
-  behind(): boolean {
-    return this.#deps.link.behind;
+  behind(networkIds: readonly string[]): boolean {
+    return this.#deps.link.isBehind(networkIds);
   }
 
   async leave(client: EngineClient): Promise<void> {
@@ -208,8 +208,11 @@ class OverlayNetworks implements NetworkProvider {
       const network = this.#assigned.get(id);
       const client = this.#client;
       if (network === undefined || client === undefined || name === network.spec.Name) continue;
-      if (!(await this.#inTurn(id, () => this.#engine.freeName(client, network)))) this.#freeNamesLater();
+      if (await this.#inTurn(id, () => this.#engine.freeName(client, network))) this.#made.delete(id);
+      else this.#freeNamesLater();
     }
+    // Under their own names, once nobody is on them under the others.
+    this.#makeAttachable();
   }
 
   /** Removes a network from the engine; `false` when containers are on it. Throws while the engine does not answer. */

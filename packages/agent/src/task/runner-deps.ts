@@ -9,8 +9,8 @@ export interface TaskRunnerDeps {
   engine: TaskEngine;
   /** Whether the engine answers. */
   engineUp(): boolean;
-  /** Whether the node's networks are not yet as managers say. */
-  networksBehind(): boolean;
+  /** Whether the task's networks are not yet on this node as managers say. */
+  networksBehind(assignment: Assignment): boolean;
   /** Name of the task's container. */
   containerName(assignment: Assignment): string;
   /** What the task needs and this node does not have yet, in words. */

@@ -31,6 +31,8 @@ export class TaskRunner {
   readonly #view: ContainerView;
   #giveUp: AbortController | undefined;
   #cancelTimer: () => void = () => {};
+  /** When the node's networks were last seen to lack something of the task's. */
+  #networksBehindMs = Number.NEGATIVE_INFINITY;
   #closed = false;
 
   /** A runner for `assignment`, of which `status` was the last that this node knew. */
@@ -132,6 +134,7 @@ export class TaskRunner {
   /** Asks for the next step and takes it, until there is something to wait for. */
   poke(): void {
     this.#cancelTimer();
+    if (this.#deps.networksBehind(this.#assignment)) this.#networksBehindMs = this.#deps.clock.monotonic();
     for (let again = true; again && !this.#closed; ) {
       const step = nextStep(
         {
@@ -140,7 +143,7 @@ export class TaskRunner {
           ended: this.#assignment.ended,
           missing: this.#deps.missing(this.#assignment, this.#spec),
           overlay: isOnOverlay(this.#assignment),
-          networksBehind: this.#deps.networksBehind(),
+          networksBehindMs: this.#networksBehindMs,
           drainMs: (this.#spec && drainGraceMs(this.#spec.spec)) ?? 0,
         },
         this.#observed,

@@ -47,8 +47,11 @@ export interface TaskWanted {
   missing: readonly string[];
   /** It is on overlay networks: it passes {@link Gate}s. */
   overlay: boolean;
-  /** The node's own networks are not yet as managers say: they may still lead to what is to stop. */
-  networksBehind: boolean;
+  /**
+   * When the node's own networks were last seen not to be as managers say, so that they may still have led to what is to
+   * stop: monotonic ms, now while they are. Long ago when never.
+   */
+  networksBehindMs: number;
   /** How long it still serves after nothing new is led to it, in ms. */
   drainMs: number;
 }
@@ -149,13 +152,16 @@ function unlessJustFailed(step: Step & { kind: Operation }, observed: TaskObserv
 function held(gate: Gate, wanted: TaskWanted, { gates }: TaskObserved, now: number, graceMs = 0): Step | undefined {
   if (!wanted.overlay) return undefined;
   const { sinceMs, settledMs = Number.POSITIVE_INFINITY } = gates[gate] ?? {};
+  const { networksBehindMs: behindMs } = wanted;
   if (sinceMs === undefined) {
-    return settledMs <= now && graceMs === 0 && !wanted.networksBehind ? undefined : { kind: 'hold', gate };
+    return settledMs <= now && graceMs === 0 && behindMs < now ? undefined : { kind: 'hold', gate };
   }
-  if (wanted.networksBehind && now < sinceMs + OWN_NETWORKS_TIMEOUT_MS) {
-    return { kind: 'wait', untilMs: Math.min(now + OWN_NETWORKS_RETRY_MS, sinceMs + OWN_NETWORKS_TIMEOUT_MS) };
+  const latestMs = sinceMs + OWN_NETWORKS_TIMEOUT_MS;
+  if (behindMs >= now && now < latestMs) {
+    return { kind: 'wait', untilMs: Math.min(now + OWN_NETWORKS_RETRY_MS, latestMs) };
   }
-  const untilMs = Math.min(settledMs, sinceMs + GATE_TIMEOUT_MS) + graceMs;
+  const openMs = Math.max(Math.min(settledMs, sinceMs + GATE_TIMEOUT_MS), Math.min(behindMs, latestMs));
+  const untilMs = openMs + graceMs;
   return now >= untilMs ? undefined : { kind: 'wait', untilMs };
 }
 

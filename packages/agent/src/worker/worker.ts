@@ -222,7 +222,7 @@ export class Worker implements EngineWatchHandlers, Payloads {
         clock,
         logger,
         engineUp: () => this.engineUp,
-        networksBehind: () => this.#deps.networks.behind(),
+        networksBehind: ({ networks }) => this.#deps.networks.behind(networks.map(({ Network }) => Network.ID)),
         missing: (task, spec) => this.#missing(task, spec),
         onStatus: (id, changed) => {
           const runner = this.#runners.get(id);

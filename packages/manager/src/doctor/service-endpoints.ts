@@ -67,11 +67,14 @@ function judge(view: ReadView, service: Service, task: Task): Verdict {
   if (isTerminal(State)) return out(`it has ended (${State})${Err === '' ? '' : `: ${Err}`}`);
   const node = view.get('node', task.NodeID);
   if (node === undefined) return out('its node has been removed');
-  if (node.Status.State === 'down')
-    return out(`its node is down${node.Status.Message ? `: ${node.Status.Message}` : ''}`);
   if (compareStates(State, 'assigned') < 0) return out(`it is ${State}`);
   if (node.DataPath === undefined) return out('its node takes no part in overlay networks: see "docker info" there');
   if ((task.NetworksAttachments ?? []).length === 0) return out('it has no address: it is on no overlay network');
+  if (node.Status.State === 'down')
+    return {
+      Endpoint: 'draining',
+      Why: `its node is down${node.Status.Message ? `: ${node.Status.Message}` : ''}`,
+    };
   if (service.PendingDelete) return { Endpoint: 'draining', Why: 'the service is being removed' };
   if (compareStates(task.DesiredState, 'shutdown') >= 0)
     return { Endpoint: 'draining', Why: `it is to stop (desired state ${task.DesiredState})` };

@@ -44,7 +44,7 @@ export function planUpdate(slots: readonly Slot[], busy: ReadonlySet<Slot>, obse
  * new task runs still lose the old one.
  */
 function tidy(unfinished: readonly SlotProgress[]): Plan {
-  const done = unfinished.filter(({ clean }) => clean.some(isRunning));
+  const done = unfinished.filter(({ clean }) => clean.some(serves));
   return { actions: done.flatMap(retireAll), wakeAtMs: undefined };
 }
 
@@ -176,25 +176,30 @@ function holdUntil({ reachedAtMs }: SlotProgress, observed: Observed, rules: Upd
 /** Shuts down what a slot's new task has replaced, and all but one of several new ones. */
 function retire(standing: SlotProgress, rules: UpdateRules): Action[] {
   const { dirty, clean } = standing;
-  if (clean.some(isRunning)) return retireAll(standing);
+  if (clean.some(serves)) return retireAll(standing);
   return [...superseded(dirty, rules), ...clean.slice(1)].map((task) => stop(task, 'replaced by the update'));
 }
 
 function retireAll({ dirty, clean }: SlotProgress): Action[] {
-  const keeper = clean.find(isRunning);
+  const keeper = clean.find(serves);
   return [...dirty, ...clean.filter((task) => task !== keeper)].map((task) => stop(task, 'replaced by the update'));
 }
 
 /** Shuts down all but one of several old tasks, which an update that started the new one first has left in mid-way. */
 function leftover({ dirty }: SlotProgress): Action[] {
-  const keeper = dirty.findLast(isRunning) ?? dirty.at(-1);
+  const keeper = dirty.findLast(serves) ?? dirty.at(-1);
   return dirty.filter((task) => task !== keeper).map((task) => stop(task, 'its slot has another'));
 }
 
 /** The old tasks that need not wait for the new one to run: with start-first all but one that runs. */
 function superseded(dirty: readonly Task[], rules: UpdateRules): Task[] {
-  const serving = rules.order === 'start-first' ? dirty.findLast(isRunning) : undefined;
+  const serving = rules.order === 'start-first' ? dirty.findLast(serves) : undefined;
   return dirty.filter((task) => task !== serving);
+}
+
+/** Whether a task runs and may stay where it is. */
+function serves(task: Task): boolean {
+  return isRunning(task) && task.RejectedAt === undefined;
 }
 
 function stop(task: Task, reason: string): Action {
@@ -203,7 +208,7 @@ function stop(task: Task, reason: string): Action {
 
 /** Begins a slot: the new task, and the end of the old ones that need not wait for it. Nothing when its policy allows no more tries. */
 function replace(next: SlotProgress, observed: Observed, rules: UpdateRules, place: Place): Action[] | undefined {
-  const failedTry = next.made.findLast((task) => isTerminal(task.Status.State));
+  const failedTry = next.made.findLast((task) => isTerminal(task.Status.State) || task.RejectedAt !== undefined);
   const again = failedTry === undefined ? undefined : decideRestart(failedTry, next.slot, observed);
   if (again !== undefined && !again.restart) return undefined;
   const startAfter = startAfterOf(again?.restart ? again.startAfterMs : undefined);

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
 import { type Clock, type NodeNetwork, type Random, SwarmdError } from '@swarmd/model';
 import type { Logger } from 'pino';
+import { createQueues } from '../control/coalesce.js';
 import { createCommands, type KernelNamespaces } from '../kernel/index.js';
 import { NAME_PORTS, type NameServer, type NameSource } from '../parts.js';
 import { decide } from './decide.js';
@@ -47,6 +48,7 @@ export function createNameServer(deps: NameServerDeps): NameServer {
   const ofHost = hostServers(resolvConf);
   const commands = createCommands(namespaces);
   const served = new Map<string, Served>();
+  const inTurn = createQueues();
   let closed = false;
 
   const handler = (networkId: string, via: 'udp' | 'tcp', redirected: boolean): Handler => {
@@ -82,7 +84,7 @@ export function createNameServer(deps: NameServerDeps): NameServer {
       throw new SwarmdError('unavailable', message, { cause });
     }
   };
-  const stop = async (networkId: string): Promise<void> => {
+  const stopNow = async (networkId: string): Promise<void> => {
     const old = served.get(networkId);
     served.delete(networkId);
     forwarder.stop(networkId);
@@ -90,10 +92,10 @@ export function createNameServer(deps: NameServerDeps): NameServer {
     await Promise.all(listeners?.map((listener) => listener.close()) ?? []);
   };
 
-  const serve = async (network: NodeNetwork): Promise<void> => {
+  const serveNow = async (network: NodeNetwork): Promise<void> => {
     if (closed) throw new SwarmdError('failed-precondition', 'the name server is closed');
     const namespace = identify(namespaces.pathOf(network.id));
-    if (served.has(network.id) && served.get(network.id)?.namespace !== namespace) await stop(network.id);
+    if (served.has(network.id) && served.get(network.id)?.namespace !== namespace) await stopNow(network.id);
     let now = served.get(network.id);
     if (now === undefined) {
       now = { namespace, listeners: open(network) };
@@ -107,8 +109,10 @@ export function createNameServer(deps: NameServerDeps): NameServer {
     }
   };
 
+  const stop = (networkId: string): Promise<void> => inTurn(networkId, () => stopNow(networkId));
+
   return {
-    serve,
+    serve: (network) => inTurn(network.id, () => serveNow(network)),
     audit: async (network, repair) => {
       const path = namespaces.pathOf(network.id);
       const asked = network.subnets.map(async ({ gateway }) => ({
@@ -116,10 +120,13 @@ export function createNameServer(deps: NameServerDeps): NameServer {
         answers: await answersAt({ socket: namespaces.socket, clock }, path, gateway),
       }));
       const silent = (await Promise.all(asked)).filter(({ answers }) => !answers);
-      if (silent.length > 0 && repair) {
-        await stop(network.id);
-        await serve(network);
-      }
+      // Meanwhile it may have been taken off this node.
+      const again = async (): Promise<void> => {
+        if (!served.has(network.id)) return;
+        await stopNow(network.id);
+        await serveNow(network);
+      };
+      if (silent.length > 0 && repair) await inTurn(network.id, again);
       return silent.map(({ gateway }) => `nobody answers questions for names at ${gateway}`);
     },
     redirect: (sandbox, by) => redirect({ namespaces, commands }, sandbox, by),

@@ -15,11 +15,10 @@ export function createNetworkPlane(deps: NetworkPlaneDeps): NetworkPlane {
   const plane: Plane = {
     ...deps,
     commands,
-    releases: createReleases(commands, (path, error) => {
-      // It may be gone itself by now.
-      if (deps.namespaces.list().includes(path))
-        deps.logger.warn({ path, error }, 'attempts led to backends that left were not released');
-    }),
+    // The namespace itself may be gone by then.
+    releases: createReleases(commands, (path, error) =>
+      deps.logger.info({ path, error }, 'attempts led to backends that left were not released'),
+    ),
     host: deps.hostNamespace ?? deps.namespaces.own,
     config: undefined,
     known: new Map(),

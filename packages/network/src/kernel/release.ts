@@ -3,12 +3,12 @@ import type { Commands } from './commands.js';
 /** What connection tracking is to forget, in the background: with many connections that takes a while. */
 export interface Releases {
   /**
-   * Carries out `lines` of `conntrack` in the namespace `path`, soon. What comes while others are carried out there follows
-   * them, together.
+   * Carries out `lines` of `conntrack` in the namespace `path`, soon: one namespace after another, so that what changes
+   * networks has room beside it. What comes meanwhile for the same namespace follows together.
    */
   add(path: string, lines: readonly string[]): void;
-  /** Why the last ones in the namespace could not be; `undefined` when they were. */
-  failure(path: string): string | undefined;
+  /** Why it could not be done the last time anywhere; `undefined` when it was. */
+  readonly failure: string | undefined;
 }
 
 /** The lines that let go of attempts which were led to backends that are none any more. */
@@ -20,25 +20,26 @@ export function attemptLines(left: readonly string[]): string[] {
   ]);
 }
 
-/** {@link Releases}; `failed` is called whenever some could not be carried out. */
+/** {@link Releases}; `failed` is told whenever some could not be carried out. They are not tried again. */
 export function createReleases(commands: Commands, failed: (path: string, error: unknown) => void): Releases {
   const waiting = new Map<string, Set<string>>();
-  const underWay = new Set<string>();
-  const failures = new Map<string, string>();
-  const carryOut = async (path: string): Promise<void> => {
-    underWay.add(path);
-    for (let lines = waiting.get(path); lines !== undefined; lines = waiting.get(path)) {
-      waiting.delete(path);
-      try {
-        // It opens its standard input by name, which no socket can be, and Node.js gives it one.
-        await commands.run(path, ['sh', '-c', 'cat | conntrack -R -'], `${[...lines].join('\n')}\n`);
-        failures.delete(path);
-      } catch (error) {
-        failures.set(path, error instanceof Error ? error.message : String(error));
-        failed(path, error);
-      }
+  let underWay = false;
+  let failure: string | undefined;
+  const carryOut = async (path: string, lines: ReadonlySet<string>): Promise<void> => {
+    try {
+      // It opens its standard input by name, which no socket can be, and Node.js gives it one.
+      await commands.run(path, ['sh', '-c', 'cat | conntrack -R -'], `${[...lines].join('\n')}\n`);
+      failure = undefined;
+    } catch (error) {
+      failure = error instanceof Error ? error.message : String(error);
+      failed(path, error);
     }
-    underWay.delete(path);
+  };
+  const work = async (): Promise<void> => {
+    for (let [next] = waiting; next !== undefined; [next] = waiting) {
+      waiting.delete(next[0]);
+      await carryOut(...next);
+    }
   };
   return {
     add(path, lines) {
@@ -46,8 +47,14 @@ export function createReleases(commands: Commands, failed: (path: string, error:
       const all = waiting.get(path) ?? new Set();
       for (const line of lines) all.add(line);
       waiting.set(path, all);
-      if (!underWay.has(path)) void carryOut(path);
+      if (underWay) return;
+      underWay = true;
+      void work().finally(() => {
+        underWay = false;
+      });
     },
-    failure: (path) => failures.get(path),
+    get failure() {
+      return failure;
+    },
   };
 }

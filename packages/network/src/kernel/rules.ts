@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import type { NodeNetwork } from '@swarmd/model';
 import { NAME_PORTS } from '../parts.js';
 import { subnetsOf } from './addresses.js';
+import { ipv6Groups } from './sockets.js';
 
 /** Table in the namespace of every network. */
 export const TABLE = 'inet swarmd';
@@ -20,8 +21,14 @@ export interface BaseRules {
   digest: string;
 }
 
-/** Where the port that was asked for stands in what a host sends back as not reachable, in bits: in the packet it repeats. */
-const REPEATED_PORT = { icmp: 8 * (8 + 20 + 2), icmpv6: 8 * (8 + 40 + 2) } as const;
+/**
+ * What a host sends back as not reachable repeats the packet that it is about: where the address and the port that this
+ * was for stand in it, in bits.
+ */
+const REPEATED = {
+  4: { icmp: 'icmp', address: [8 * (8 + 16), 32], port: [8 * (8 + 20 + 2), 16] },
+  6: { icmp: 'icmpv6', address: [8 * (8 + 24), 128], port: [8 * (8 + 40 + 2), 16] },
+} as const;
 
 /**
  * Connections to a virtual IP are given a backend before they are routed, and keep their own address but for a task that
@@ -47,9 +54,10 @@ export function baseRules(network: NodeNetwork): BaseRules {
         `${match} meta l4proto { udp, sctp } reject with icmpx type port-unreachable`,
       ];
     }),
-    ...(['icmp', 'icmpv6'] as const).map((icmp) => {
-      const ports = `@th,${REPEATED_PORT[icmp]},16 { ${Object.values(NAME_PORTS).join(', ')} }`;
-      return `output ${icmp} type destination-unreachable ${icmp} code port-unreachable ${ports} drop`;
+    ...subnets.map(({ family, gateway }) => {
+      const { icmp, address, port } = REPEATED[family];
+      const asked = `@th,${address.join()} ${hexAddress(gateway)} @th,${port.join()} { ${Object.values(NAME_PORTS).join(', ')} }`;
+      return `output ${icmp} type destination-unreachable ${icmp} code port-unreachable ${asked} drop`;
     }),
   ];
   const digest = `${createHash('sha256').update(rules.join('\n')).digest('hex').slice(0, 16)}/${rules.length}`;
@@ -69,6 +77,13 @@ export function baseRules(network: NodeNetwork): BaseRules {
       ...rules.map((rule) => `add rule ${TABLE} ${rule} comment "${digest}"`),
     ],
   };
+}
+
+/** An address as a number of nft. */
+function hexAddress(address: string): string {
+  const v6 = isIP(address) === 6;
+  const [parts, digits] = v6 ? [ipv6Groups(address), 4] : [address.split('.').map(Number), 2];
+  return `0x${parts.map((part) => part.toString(16).padStart(digits, '0')).join('')}`;
 }
 
 /** The only rule of a service's chain: one of `backends` by chance. */

@@ -28,6 +28,8 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
   let applied: { options: string; ports: Map<string, OpenPort> } | undefined;
   let neighbours: ReadonlyMap<string, string> = new Map();
   const releases = createReleases(commands, () => {});
+  /** What rules have led to, whether they stand now or not: what is none of it any more is let go of. */
+  let ledTo: ReadonlyMap<string, OpenPort> | undefined;
   const load = async (options: NodeRulesOptions, after: Map<string, OpenPort>): Promise<void> => {
     const key = JSON.stringify(options);
     const before = applied;
@@ -44,7 +46,6 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
   };
   return {
     async apply(options, ports, wanted) {
-      const before = applied?.ports;
       const after = new Map(ports.map((port) => [port.key, port]));
       const fresh = [...wanted].filter(([address, mac]) => neighbours.get(address) !== mac);
       const gone = [...neighbours.keys()].filter((address) => !wanted.has(address));
@@ -61,9 +62,10 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
       );
       neighbours = new Map(wanted);
       const backends = backendsOf(after.values());
-      const left = [...backendsOf(before?.values() ?? [])].filter((address) => !backends.has(address));
-      releases.add(host, [...attemptLines(left), ...undirectedLines(before, after)]);
-      const failure = releases.failure(host);
+      const left = [...backendsOf(ledTo?.values() ?? [])].filter((address) => !backends.has(address));
+      releases.add(host, [...attemptLines(left), ...undirectedLines(ledTo, after)]);
+      ledTo = after;
+      const { failure } = releases;
       return failure === undefined
         ? []
         : [`clients of published ports may wait for tasks that are gone (${failure}): is conntrack installed?`];
@@ -82,6 +84,7 @@ export function createNodeSide(commands: Commands, host: string): NodeSide {
     },
     async remove() {
       applied = undefined;
+      ledTo = undefined;
       neighbours = new Map();
       await removeTable(commands, host, 'ip');
       await removeTable(commands, host, 'ip6').catch(() => {});

@@ -6,7 +6,7 @@ import type { SessionStream } from '../session-stream.js';
 import { aborted, askManagers, awaitEndpointsHandler } from './await-endpoints.js';
 import { EndpointDirectory } from './directory.js';
 import { type EndpointHub, SessionEndpoints } from './session-endpoints.js';
-import { createSettling, type EndpointQuestion } from './settling.js';
+import { createSettling, type EndpointQuestion, SETTLE_MS } from './settling.js';
 import { EndpointWaiters } from './waiters.js';
 
 /** What {@link createEndpoints} needs. */
@@ -46,13 +46,15 @@ export function createEndpoints({ store, clock, managerId, peers, wake, logger }
 
   const here = async (question: EndpointQuestion, signal: AbortSignal): Promise<void> => {
     const sessions = new Set(question.networkIds.flatMap((id) => [...(holders.get(id) ?? [])]));
+    const askedMs = clock.monotonic();
     let giveUp = (): void => {};
     const known = new Promise<void>((resolve) => {
       giveUp = waiters.wait(question, sessions, resolve);
     });
     await Promise.race([known, aborted(signal)]);
     giveUp();
-    if (!signal.aborted) return;
+    // Also when somebody hung up, or this manager stops: then nobody was late.
+    if (!signal.aborted || clock.monotonic() - askedMs < SETTLE_MS) return;
     const networkIds = new Set(question.networkIds);
     const late = [...sessions].filter((session) => !session.knows(networkIds, question.index));
     if (late.length === 0) return;
