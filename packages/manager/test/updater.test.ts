@@ -117,6 +117,21 @@ t.test('updater › one step from each standing', (t) => {
       expected: [],
     },
     {
+      name: 'start-first keeps the old task beside a new one that runs and must leave',
+      service: updating(1, startFirst),
+      tasks: { a1: { slot: 1 }, a2: { ...NEW, slot: 1, ran: 12, rejected: 13 } },
+      expected: ['a2>shutdown'],
+    },
+    {
+      name: 'a new task that must leave is a try that failed, while it still stops',
+      service: ((): Service => {
+        const service = updating(1, { ...startFirst, Monitor: 0 });
+        return { ...service, Spec: { ...service.Spec, TaskTemplate: { RestartPolicy: { Condition: 'none' } } } };
+      })(),
+      tasks: { a1: { slot: 1 }, a2: { ...NEW, slot: 1, ran: 12, rejected: 13, desired: 'shutdown' } },
+      expected: ['=completed'],
+    },
+    {
       name: 'start-first stops at once an old task that does not run beside one that does',
       service: updating(1, startFirst),
       tasks: {

@@ -22,6 +22,8 @@ export interface TaskRow {
   ran?: number;
   ended?: number;
   startAfter?: number;
+  /** It was found not to suit its node. */
+  rejected?: number;
 }
 
 /** A task of version 1 in slot 1 on node n1 that runs, unless `row` says otherwise. */
@@ -31,6 +33,7 @@ export function taskOf(id: string, row: TaskRow = {}): Task {
     ...{ ID: id, ServiceID: 'web', ServiceName: 'web', SpecVersion: version, Slot: slot, NodeID: node },
     ...{ DesiredState: desired, Version: { Index: 1 }, CreatedAt: at(created), UpdatedAt: at(created) },
     ...(row.startAfter === undefined ? {} : { StartAfter: at(row.startAfter) }),
+    ...(row.rejected === undefined ? {} : { RejectedAt: at(row.rejected) }),
     Status: {
       ...{ State: state, Message: '', Timestamp: at(created), AppliedAt: at(row.ended ?? row.ran ?? created) },
       ...(row.ran === undefined ? {} : { RunningAt: at(row.ran) }),
