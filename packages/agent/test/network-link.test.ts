@@ -108,12 +108,18 @@ t.test('link › while swarmd-net is away changes gather, and are made once it i
   await net.until(() => net.calls.at(-1) === 'status');
   t.strictSame(on('n1'), ['a']);
   t.equal(link.isBehind(['n1']), true);
-  t.equal(link.isBehind(['n2']), false);
+  t.equal(link.isBehind(['n2']), true, 'nothing of that one has come in this session yet');
   net.up = true;
   await net.until(() => applied.includes(49));
   await net.until(() => !link.isBehind(['n1']));
   t.strictSame(on('n1'), ['a', 't49']);
   t.strictSame(renewed, [], 'it has kept what it knew');
+  begin();
+  t.equal(link.isBehind(['n1']), true, 'a new session tells it anew');
+  link.update(update('n1', 50, ['a'], { complete: true }));
+  await net.until(() => !link.isBehind(['n1']));
+  link.end();
+  t.equal(link.isBehind(['n1', 'n2']), false, 'without a session nothing is to come');
 });
 
 t.test('link › a swarmd-net that lost what it knew is told everything in a new session', async (t) => {

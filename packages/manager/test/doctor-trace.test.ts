@@ -51,7 +51,7 @@ t.test('service endpoints › every task with whether it is in, and why not', as
       'web11 out: it has ended (failed): exit 1',
       'web3 out: it starts, or its health check has not passed yet',
       'web5 out: it has no node yet: see "swarmctl why"',
-      'web6 out: its node is down: heartbeat failure',
+      'web6 draining: its node is down: heartbeat failure',
       'web7 out: it has no address: it is on no overlay network',
       'web8 out: it is ready, and waits for its turn to start',
       'web9 out: it starts once all nodes know its address',

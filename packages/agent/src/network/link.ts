@@ -58,6 +58,8 @@ export class NetworkLink {
   #toldConfig = '';
   #acknowledged = 0;
   #session: NetworkSession | undefined;
+  /** Networks of which this session has told. */
+  readonly #heard = new Set<string>();
   /** Something that swarmd-net is to know is not known here any more. */
   #lost = false;
   #status: NodeNetworksStatus | undefined;
@@ -71,9 +73,10 @@ export class NetworkLink {
     this.#networks = new ToldNetworks(deps.nodeNetworks, deps.logger);
   }
 
-  /** Whether swarmd-net still lacks something of what managers have said of the networks. */
+  /** Whether swarmd-net still lacks something of what managers have said of the networks, or are to say in this session. */
   isBehind(networkIds: readonly string[]): boolean {
-    return this.#lost || networkIds.some((id) => this.#queue.has(id));
+    const expects = this.#session?.takesPart ?? false;
+    return this.#lost || networkIds.some((id) => this.#queue.has(id) || (expects && !this.#heard.has(id)));
   }
 
   /** Whether swarmd-net answers, in a protocol that both know. */
@@ -89,6 +92,7 @@ export class NetworkLink {
   /** A session has begun: what a manager says of networks starts anew. */
   begin(session: NetworkSession): void {
     this.#session = session;
+    this.#heard.clear();
     this.#queue.restart();
     this.#published.restart();
     this.#lost = false;
@@ -130,6 +134,7 @@ export class NetworkLink {
   update(update: EndpointUpdate): void {
     if (this.#published.take(update)) this.#publish = true;
     if (!this.#queue.add(update)) this.#lost = true;
+    if (update.lastPart) this.#heard.add(update.networkId);
     this.#wake();
   }
 

@@ -72,7 +72,10 @@ export function openSecret(name: string, sealed: string, key: UnlockKey | undefi
 }
 
 function parse(name: string, sealed: string): Buffer {
-  const bytes = Buffer.from(BLOCK.exec(sealed)?.[1] ?? '', 'base64');
+  const text = (BLOCK.exec(sealed)?.[1] ?? '').replaceAll('\n', '');
+  const bytes = Buffer.from(text, 'base64');
+  // The last character has bits that say nothing: altered they would not be noticed otherwise.
+  if (bytes.toString('base64') !== text) throw damaged(name);
   const checked = bytes.subarray(CHECK_END);
   if (bytes[0] !== LAYOUT || !checkOf(checked).equals(bytes.subarray(1, CHECK_END))) throw damaged(name);
   if (checked.length < 1 + checked[0]! * SLOT_BYTES + NONCE_BYTES + TAG_BYTES) throw damaged(name);
