@@ -134,8 +134,10 @@ export class TaskRunner {
   /** Asks for the next step and takes it, until there is something to wait for. */
   poke(): void {
     this.#cancelTimer();
-    if (this.#deps.networksBehind(this.#assignment)) this.#networksBehindMs = this.#deps.clock.monotonic();
     for (let again = true; again && !this.#closed; ) {
+      // One moment for all that follows: what is behind now is behind at the moment of the step.
+      const now = this.#deps.clock.monotonic();
+      if (this.#deps.networksBehind(this.#assignment)) this.#networksBehindMs = now;
       const step = nextStep(
         {
           desiredState: this.#assignment.desiredState,
@@ -148,7 +150,7 @@ export class TaskRunner {
         },
         this.#observed,
         { engineUp: this.#deps.engineUp() },
-        { now: this.#deps.clock.monotonic() },
+        { now },
       );
       again = (this.#executors[step.kind] as (step: Step) => boolean)(step);
     }
