@@ -50,7 +50,7 @@ async function tellAll(client: NodeNetworks, config: DataPathConfig): Promise<vo
 }
 
 async function kill(host: Host): Promise<void> {
-  const [pid] = (await host.run(['pgrep', '-f', 'network/.*/main.js'])).trim().split('\n');
+  const [pid] = (await host.run(['pgrep', '-f', 'dist/swarmd-net'])).trim().split('\n');
   await host.run(`kill -KILL ${pid}; while kill -0 ${pid} 2>/dev/null; do sleep 0.02; done`);
 }
 
