@@ -2,7 +2,15 @@ import { join } from 'node:path';
 import { type Host, importBusyboxImage, whyNoHosts } from '@swarmd/testkit';
 import t from 'tap';
 import { createCluster, SWARMD_SOCKET } from './support/cluster.js';
-import { describeTasks, nodeState, serviceOf, type TaskView, tasksOf, waitForExactly } from './support/observe.js';
+import {
+  describeTasks,
+  leaderOf,
+  nodeState,
+  serviceOf,
+  type TaskView,
+  tasksOf,
+  waitForExactly,
+} from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
 
@@ -20,19 +28,9 @@ t.test('fail-over › what was under way goes on where it was', { skip }, async 
   const [one, , , worker] = hosts as [Host, Host, Host, Host];
   await importBusyboxImage(worker);
   await cluster.form({ managers: 3 });
-  const leader = async (): Promise<Host> => {
-    let found: Host | undefined;
-    await waitFor('somebody leads', async () => {
-      const { stdout } = await tryDocker(one, 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}');
-      const name = /^(\S+) Leader$/m.exec(stdout)?.[1];
-      found = hosts.find((host) => host.name === name);
-      return found !== undefined;
-    });
-    return found!;
-  };
   /** Kills the leader; resolves with a manager that serves, and a function that brings the killed one back. */
   const killLeader = async (): Promise<{ survivor: Host; revive: () => Promise<void> }> => {
-    const killed = await leader();
+    const killed = await leaderOf(cluster, one);
     const survivor = managers.find((host) => host !== killed)!;
     await swarmd(killed).stop('SIGKILL');
     const serves = async (host: Host) => (await tryDocker(host, 'node', 'ls')).code === 0;
@@ -154,7 +152,7 @@ t.test('fail-over › what was under way goes on where it was', { skip }, async 
     const program = [...PROGRAM, 'exec sleep 9999'];
     await docker(one, 'service', 'create', '--name', 'kept', '--replicas', '3', ...ON_WORKER, ...program);
     const kept = await waitForExactly([worker], 'kept', 3, one);
-    const leading = await leader();
+    const leading = await leaderOf(cluster, one);
     const follower = managers.find((host) => host !== leading)!;
     t.match(await swarmctl(follower, 'backup', 'create', '--output', file, '--key-file', keyFile), /found whole/);
     for (const host of managers) {

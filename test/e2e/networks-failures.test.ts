@@ -10,7 +10,7 @@ import {
   createNodeService,
   mounts,
 } from './support/network-services.js';
-import { nodeState, placesOf, serviceOf, waitForExactly, waitForRunning } from './support/observe.js';
+import { leaderOf, nodeState, placesOf, serviceOf, waitForExactly, waitForRunning } from './support/observe.js';
 import { shareCluster } from './support/shared-cluster.js';
 import { waitFor } from './support/wait.js';
 
@@ -34,16 +34,10 @@ const cluster = shareCluster(t, async () => {
 });
 
 /** The leader, as `manager` sees it, and the two others. */
-async function leaderAndOthers({ hosts, tryDocker }: Cluster, manager: Host): Promise<[Host, Host, Host]> {
-  let leader: Host | undefined;
-  await waitFor('somebody leads', async () => {
-    const { stdout } = await tryDocker(manager, 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}');
-    const name = /^(\S+) Leader$/m.exec(stdout)?.[1];
-    leader = hosts.find((host) => host.name === name);
-    return leader !== undefined;
-  });
-  const [one, two] = hosts.filter((host) => host !== leader) as [Host, Host];
-  return [leader!, one, two];
+async function leaderAndOthers(shared: Cluster, manager: Host): Promise<[Host, Host, Host]> {
+  const leader = await leaderOf(shared, manager);
+  const [one, two] = shared.hosts.filter((host) => host !== leader) as [Host, Host];
+  return [leader, one, two];
 }
 
 /** What is asked for at once: a service by its name from a host, and by its published port on that host from outside. */

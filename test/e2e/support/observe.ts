@@ -1,5 +1,5 @@
 import { callEngine, type Host } from '@swarmd/testkit';
-import { SWARMD_SOCKET } from './cluster.js';
+import { type Cluster, SWARMD_SOCKET } from './cluster.js';
 import { waitFor } from './wait.js';
 
 /** What the tests read of a task, as the API shows it. */
@@ -154,6 +154,21 @@ export async function waitForIdle(host: Host): Promise<void> {
 export async function nodeState(manager: Host, name: string): Promise<string> {
   const nodes = await apiGet<{ Description?: { Hostname?: string }; Status?: { State?: string } }[]>(manager, '/nodes');
   return nodes.find((node) => node.Description?.Hostname === name)?.Status?.State ?? 'missing';
+}
+
+/** The host whose manager leads, as `manager` sees it, once there is one. */
+export async function leaderOf(
+  { hosts, tryDocker }: Pick<Cluster, 'hosts' | 'tryDocker'>,
+  manager: Host,
+): Promise<Host> {
+  let leader: Host | undefined;
+  await waitFor('somebody leads', async () => {
+    const { stdout } = await tryDocker(manager, 'node', 'ls', '--format', '{{.Hostname}} {{.ManagerStatus}}');
+    const name = /^(\S+) Leader$/m.exec(stdout)?.[1];
+    leader = hosts.find((host) => host.name === name);
+    return leader !== undefined;
+  });
+  return leader!;
 }
 
 /** All tasks, a line each, for the message of a test that failed. */

@@ -47,7 +47,7 @@ export class EngineNetworks {
     const existing = await this.#list(client, { name: [Name] });
     // Engines do not mind two networks of one name.
     const named = existing.filter((candidate) => candidate.Name === Name);
-    if (named.some((one) => one.Labels?.[NETWORK_LABEL] === network.id && one.Driver === NETWORK_DRIVER)) return Name;
+    if (named.some((one) => standsFor(one, network.id))) return Name;
     const beside = existing.find((candidate) => candidate.Name === nameBeside(network));
     for (const other of named) {
       const id = other.Labels?.[NETWORK_LABEL];
@@ -132,8 +132,7 @@ export class EngineNetworks {
   }
 
   async #has(client: EngineClient, networkId: string, name: string): Promise<boolean> {
-    const standing = await this.ours(client, networkId);
-    return standing.some(({ Name, Driver }) => Name === name && Driver === NETWORK_DRIVER);
+    return (await this.ours(client, networkId)).some((one) => one.Name === name && standsFor(one, networkId));
   }
 
   async #list(client: EngineClient, filters: Record<string, string[]>): Promise<Docker.NetworkInspectInfo[]> {
@@ -143,6 +142,11 @@ export class EngineNetworks {
       throw engineError(thrown);
     }
   }
+}
+
+/** Whether an engine's network is the overlay of a network, and no bridge that an earlier swarmd made for it. */
+function standsFor({ Labels, Driver }: Docker.NetworkInspectInfo, networkId: string): boolean {
+  return Labels?.[NETWORK_LABEL] === networkId && Driver === NETWORK_DRIVER;
 }
 
 /** Why a network cannot be made where the engine has another one of its name, and what is to be done there. */

@@ -26,11 +26,6 @@ export interface Assignment {
   ended: boolean;
 }
 
-/** Whether a task was given addresses: it is on overlay networks. */
-export function isOnOverlay({ networks }: Pick<Assignment, 'networks'>): boolean {
-  return networks.some(({ Addresses }) => Addresses.length > 0);
-}
-
 /** A spec version that tasks of this node share. */
 export interface AssignedSpec {
   serviceId: string;

@@ -3,6 +3,7 @@ import {
   DEFAULTS,
   drainGraceMs,
   durationMs,
+  isOnOverlay,
   isTerminal,
   SwarmdError,
   type TaskStatus,
@@ -10,7 +11,7 @@ import {
 import type { Logger } from 'pino';
 import { engineError } from '../engine/errors.js';
 import type { TaskWork } from '../engine/task-engine.js';
-import { type AssignedSpec, type Assignment, isOnOverlay } from './assignment.js';
+import type { AssignedSpec, Assignment } from './assignment.js';
 import { ContainerView } from './container-view.js';
 import { failureOf, noEffect, tookEffect } from './operation.js';
 import type { StepExecutors, TaskRunnerDeps } from './runner-deps.js';
@@ -144,7 +145,7 @@ export class TaskRunner {
           withdrawn: this.#withdrawn,
           ended: this.#assignment.ended,
           missing: this.#deps.missing(this.#assignment, this.#spec),
-          overlay: isOnOverlay(this.#assignment),
+          overlay: isOnOverlay(this.#assignment.networks),
           networksBehindMs: this.#networksBehindMs,
           drainMs: (this.#spec && drainGraceMs(this.#spec.spec)) ?? 0,
         },

@@ -18,7 +18,8 @@ export interface AssignedTask {
 /**
  * The tasks on `node` that have no right to be there any more, by ID: the node does not match the constraints of the
  * service as it is now, or offers too little for all reservations. Then the largest reservations go first (fewest tasks
- * move), the youngest of equals. Those that leave already count no more. Nodes that are paused or drained are left alone: the orchestrator sees to those.
+ * move), the youngest of equals. Those that leave already count no more. Nodes that are paused or drained are left alone:
+ * the orchestrator sees to those.
  */
 export function tasksToReject(node: Node, assigned: readonly AssignedTask[]): string[] {
   if (node.Spec.Availability !== 'active') return [];

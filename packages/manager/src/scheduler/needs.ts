@@ -101,11 +101,6 @@ export function hostPortsOf(task: Task): readonly string[] {
   return held.length === 0 ? NONE : held;
 }
 
-/** Whether a task was given addresses on overlay networks: those that every engine has by itself give none. */
-export function isOnOverlay({ NetworksAttachments: attachments }: Task): boolean {
-  return attachments?.some(({ Addresses }) => (Addresses ?? []).length > 0) ?? false;
-}
-
 /** The network drivers that a task's attachments need, those that are known. */
 export function networkDriversOf(task: Task): readonly string[] {
   const attachments = task.NetworksAttachments;

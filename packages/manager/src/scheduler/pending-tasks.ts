@@ -1,6 +1,6 @@
-import type { Task } from '@swarmd/model';
+import { isOnOverlay, type Task } from '@swarmd/model';
 import { type Filter, filtersFor, firstRefusal, type Requirement } from './filters.js';
-import { hostPortsOf, isOnOverlay, networkDriversOf } from './needs.js';
+import { hostPortsOf, networkDriversOf } from './needs.js';
 import type { NodeInfo, SpecEntry } from './node-info.js';
 
 /** Tasks that any node suits equally well or badly: one spec version, the same needs of ports and networks. */
@@ -31,7 +31,7 @@ export function groupFor(task: Task, spec: SpecEntry): TaskGroup {
     spec,
     hostPorts: hostPortsOf(task),
     networkDrivers: networkDriversOf(task),
-    overlay: isOnOverlay(task),
+    overlay: isOnOverlay(task.NetworksAttachments),
   };
   const filters = filtersFor(need);
   const changingFilters = filters.filter((filter) => filter.changing);
@@ -183,6 +183,6 @@ export class PendingTasks {
 function groupKey(task: Task, spec: SpecEntry): string {
   const ports = hostPortsOf(task);
   const drivers = networkDriversOf(task);
-  const key = isOnOverlay(task) ? spec.overlayKey : spec.key;
+  const key = isOnOverlay(task.NetworksAttachments) ? spec.overlayKey : spec.key;
   return ports.length + drivers.length === 0 ? key : `${key} ${ports.join()} ${drivers.join()}`;
 }

@@ -1,5 +1,4 @@
-import { compareStates, type Task, type TaskStatus, type WriteTx } from '@swarmd/model';
-import { isOnOverlay } from './needs.js';
+import { compareStates, isOnOverlay, type Task, type TaskStatus, type WriteTx } from '@swarmd/model';
 import type { Decision } from './place-group.js';
 import { lacksDataPath } from './task-place.js';
 
@@ -43,7 +42,7 @@ function stillHolds(tx: WriteTx, task: Task, { hold, node: judged, preassigned }
   if (task.NodeID !== (preassigned ? hold.node.id : '')) return false;
   const node = tx.get('node', hold.node.id);
   if (node === judged) return node !== undefined;
-  if (node !== undefined && lacksDataPath(node) && isOnOverlay(task)) return false;
+  if (node !== undefined && lacksDataPath(node) && isOnOverlay(task.NetworksAttachments)) return false;
   return node?.Status.State === 'ready' && node.Spec === judged?.Spec && node.Description === judged.Description;
 }
 

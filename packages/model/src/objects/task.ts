@@ -36,6 +36,11 @@ export interface NetworkAttachment {
   Aliases?: string[];
 }
 
+/** Whether a task was given addresses on overlay networks: those that every engine has by itself give none. */
+export function isOnOverlay(attachments: readonly NetworkAttachment[] | undefined): boolean {
+  return attachments?.some(({ Addresses }) => (Addresses ?? []).length > 0) ?? false;
+}
+
 /**
  * A task as stored. It carries no spec of its own: `spec/<ServiceID>/<SpecVersion>` holds the one it shares.
  * `Slot` is 1…n for replicated services, 0 for global ones (whose tasks are keyed by node).

@@ -53,7 +53,7 @@ export async function summaryOfHosts(result: HostsResult): Promise<string> {
   return [
     await tables(result.socket),
     explain(result.waiting, 'none of the nodes fits it.'),
-    'Open      published ports answer on the nodes that run a task:',
+    'Open      published ports answer on every node; these run a task:',
     ...result.urls.map((url) => `          ${url}`),
     `          it says: ${result.page}`,
     '',
